@@ -1,0 +1,86 @@
+// workloads: what the NPU is asked to run.
+//
+// In:  an ONNX file, or a name of the built-in zoo (which emits ONNX and comes back through the same importer).
+// Out: a Graph (graph.h) of the operators as exported; canonical.h turns it into what is executed; the reference
+//      executor runs either in float32.
+//
+//   Graph exported = load_model("zoo:sd15/unet", {.batch = 2});     // or load_model("unet/model.onnx")
+//   Statistics s = statistics_of(exported);                         // parameters, MACs, largest tensors
+//   Graph graph = canonicalise(exported);
+//   auto outputs = execute(graph, {{"sample", tensor}, ...});       // reference, float32
+//
+// Invariants: shapes are static and checked; nodes are in topological order; no size from a file is trusted.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "workloads/canonical.h"
+#include "workloads/graph.h"
+#include "workloads/operators/operators.h"
+
+namespace spillway::workloads {
+
+/// Binds dynamic dimensions: by the dimension's name ("batch"), or a whole input shape ("sample:2x4x64x64").
+struct ShapeBindings {
+  std::map<std::string, std::int64_t> dims;
+  std::map<std::string, Shape> inputs;
+};
+
+/// ONNX file -> Graph. External data is memory-mapped. A missing external file is a warning and Constant::Missing.
+/// Throws Error(kBadInput): missing file, not ONNX, truncated, cycle, dangling tensor, unsupported operators (all at
+/// once, with counts), shape mismatch, unbound dynamic dimension, external data out of bounds or outside the folder.
+[[nodiscard]] Graph import_onnx(const std::string& path, const ShapeBindings& bindings = {});
+/// The same from bytes in memory (the zoo, the fuzzer); `folder` is where external data is looked for.
+[[nodiscard]] Graph import_onnx_bytes(std::string_view bytes, const std::string& source, const std::string& folder,
+                                      const ShapeBindings& bindings = {});
+
+/// What is asked of the zoo; zero means the model's default.
+struct ZooOptions {
+  std::int64_t batch = 0;     ///< U-Net default 2 (guidance), others 1
+  std::int64_t image = 0;     ///< pixels per side; sd15 512, sd21 512 (768 by option), sdxl 1024, sd-tiny 64
+  std::int64_t sequence = 0;  ///< tokens, 77
+  std::uint64_t seed = 1;
+  std::string precision = "fp32";  ///< element type of the exported weights: fp32 or fp16
+};
+
+/// "sd15", "sd21", "sdxl", "sd-tiny".
+[[nodiscard]] std::vector<std::string> zoo_models();
+/// Graph names of a model in pipeline order: "text_encoder", ("text_encoder_2",) "unet", "vae_encoder", "vae_decoder".
+[[nodiscard]] std::vector<std::string> zoo_graphs(const std::string& model);
+/// The graph through protobuf and importer. Weights are Generator constants.
+[[nodiscard]] Graph zoo_graph(const std::string& model, const std::string& graph, const ZooOptions& options = {});
+/// Writes DIR/GRAPH/model.onnx for every graph, and weights.bin beside it if `with_weights`. Atomic per file.
+void zoo_export(const std::string& model, const std::string& dir, const ZooOptions& options, bool with_weights);
+
+/// Counts of a graph as exported, with the definitions of shared statistics files.
+struct Statistics {
+  std::int64_t nodes = 0;                     ///< Constant nodes included
+  std::int64_t nodes_without_constant = 0;
+  std::map<std::string, std::int64_t> ops;    ///< by type, Constant included
+  std::int64_t parameters = 0;                ///< float initializer elements
+  std::int64_t parameters_weights_only = 0;   ///< of rank 2 or more (embedding, matrix and convolution weights)
+  std::map<std::string, std::int64_t> macs;   ///< "Conv_3x3", "Conv_1x1", "MatMul_weight", "MatMul_act_x_act", "Gemm"
+  std::int64_t macs_total = 0;
+  std::map<std::string, std::int64_t> output_elements;  ///< by operator type, Constant excluded
+  struct Largest { std::string name, op; Shape shape; std::int64_t elements = 0; };
+  std::vector<Largest> largest;               ///< five largest activations
+};
+[[nodiscard]] Statistics statistics_of(const Graph& exported);
+
+using TensorMap = std::map<std::string, HostTensor>;
+
+/// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and
+/// every tensor named in `keep`. Throws Error(kBadInput) on a wrong input name, shape or type, or missing weights.
+[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {});
+
+/// NumPy .npy files: little-endian f4, f8, f2, i4, i8, u1, b1, C order. Throws Error(kBadInput) naming the file.
+[[nodiscard]] HostTensor load_npy(const std::string& path);
+void save_npy(const std::string& path, const HostTensor& tensor);
+
+/// Seeded standard-normal values (floats) or small non-negative integers below `int_bound`, for runs without inputs.
+[[nodiscard]] HostTensor random_tensor(DataType type, const Shape& shape, std::uint64_t seed,
+                                       std::int64_t int_bound = 1000);
+
+}  // namespace spillway::workloads
