@@ -1,0 +1,22 @@
+// The families of operators: one function a family file, each answering its lines of the operator table.
+#pragma once
+
+#include <span>
+
+#include "workloads/operators/operators.h"
+
+namespace spillway::workloads {
+
+[[nodiscard]] std::span<const OpDef> elementwise_operators();    ///< elementwise.cpp: arithmetic, comparison, selection
+[[nodiscard]] std::span<const OpDef> activation_operators();     ///< activation.cpp: unary mathematics, activations
+[[nodiscard]] std::span<const OpDef> shape_operators();          ///< shape.cpp: folded, never executed by the NPU
+[[nodiscard]] std::span<const OpDef> view_operators();           ///< view.cpp
+[[nodiscard]] std::span<const OpDef> move_operators();           ///< move.cpp
+[[nodiscard]] std::span<const OpDef> gather_operators();         ///< gather.cpp
+[[nodiscard]] std::span<const OpDef> reduce_operators();         ///< Reduce*, ArgMax, Softmax
+[[nodiscard]] std::span<const OpDef> matrix_operators();         ///< MatMul, Gemm, Conv, ConvTranspose
+[[nodiscard]] std::span<const OpDef> normalisation_operators();  ///< NormStatistics, NormApply, LayerNormalization, ...
+[[nodiscard]] std::span<const OpDef> window_operators();         ///< pooling, Resize
+[[nodiscard]] std::span<const OpDef> random_operators();         ///< random.cpp
+
+}  // namespace spillway::workloads
