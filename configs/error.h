@@ -18,11 +18,11 @@ enum class ErrorKind {
 
 /// Where the trouble is. Empty fields are left out of the message.
 struct Place {
-  std::string file;
+  std::string file{};
   int line = 0;  ///< 1-based; 0 if unknown
-  std::string node;
-  std::string tensor;
-  std::string key;
+  std::string node{};
+  std::string tensor{};
+  std::string key{};
 };
 
 /// what() is the whole message: "<file>[:line]: node '<n>': tensor '<t>': <problem>"; help() says how to mend it.

@@ -8,6 +8,7 @@
 // one contiguous run. A Reshape that no common factorisation explains stays an operator that moves data.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,9 @@ struct TensorView {
   std::vector<std::vector<FactorRef>> dims;
 };
 
+/// map[f] is the factor of the other storage that factor f corresponds to; kNone if factor f has no part in the view.
+using FactorMap = std::array<int, kMaxRank>;
+
 struct Layout {
   std::vector<Storage> storages;
   std::vector<TensorView> views;       ///< by TensorId; storage kNone for tensors that nothing executed touches
@@ -77,6 +81,9 @@ struct Layout {
   [[nodiscard]] Box to_storage(TensorId tensor, const Box& logical) const;
   /// The logical boxes whose union is exactly the part of `tensor` inside the storage box (one, in the usual case).
   [[nodiscard]] std::vector<Box> to_logical(TensorId tensor, const Box& storage) const;
+  /// Factor by factor correspondence of two tensors of equal shape whose dimensions factor alike (`except_dim`: the
+  /// outermost factor of that dimension may differ in extent, as a Concat's axis does); nullopt if they do not.
+  [[nodiscard]] std::optional<FactorMap> factor_map(TensorId from, TensorId to, int except_dim = kNone) const;
 };
 
 /// Deterministic. `graph` is canonical. Throws Error(kBadInput) if a tensor needs more than kMaxRank factors.
