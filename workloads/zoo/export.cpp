@@ -1,0 +1,118 @@
+// Writes a model of the zoo as other tools expect it: one folder per graph, external weights beside the model.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "configs/error.h"
+#include "workloads/number_formats.h"
+#include "workloads/zoo/output_file.h"
+#include "workloads/zoo/zoo.h"
+
+namespace spillway::workloads {
+namespace zoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kBlockElements = std::int64_t{1} << 20;
+
+// Little-endian elements, as ONNX's external data has them.
+std::string encoded(const HostTensor& block) {
+  const auto& values = block.floats();
+  if (block.type == DataType::kFloat32) {
+    std::string bytes(values.size() * sizeof(float), '\0');
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+    return bytes;
+  }
+  std::string bytes(values.size() * sizeof(std::uint16_t), '\0');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t half = half_from_float(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+  }
+  return bytes;
+}
+
+// The same generator that a loaded zoo graph materialises from, seen as one row so that a block is one run.
+void write_weight(OutputFile& file, const Weight& weight) {
+  const std::int64_t count = elements_of(weight.shape);
+  const Tensor row{.name = weight.name, .type = weight.type, .shape = {count}, .constant = Constant{weight.generator}};
+  for (std::int64_t begin = 0; begin < count; begin += kBlockElements) {
+    Box block{.rank = 1};
+    block.set(0, static_cast<std::int32_t>(begin), static_cast<std::int32_t>(std::min(kBlockElements, count - begin)));
+    file.write(encoded(materialise(row, block)));
+  }
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw Error(ErrorKind::kBadInput, Place{.file = folder.string()},
+                fmt::format("cannot make the folder: {}", error.message()), "choose another --out");
+  }
+}
+
+// Better to say so now than after an hour of writing.
+void check_space(const fs::path& folder, std::int64_t needed) {
+  std::error_code error;
+  const auto space = fs::space(folder, error);
+  if (error || space.available >= static_cast<std::uintmax_t>(needed)) return;
+  throw Error(ErrorKind::kBadInput, Place{.file = folder.string()},
+              fmt::format("the weights need {:.2f} GB when {:.2f} GB are free", static_cast<double>(needed) / 1e9,
+                          static_cast<double>(space.available) / 1e9),
+              "free some space, export in fp16, or export without weights");
+}
+
+struct Part {
+  fs::path folder;
+  Model model;
+};
+
+// A model without weights beside the weights of another one would load, with the wrong values.
+void check_no_stale_weights(const Part& part) {
+  std::error_code error;
+  const auto weights = part.folder / kWeightsFile;
+  if (!fs::exists(weights, error) || same_contents(part.folder / "model.onnx", part.model.bytes)) return;
+  throw Error(ErrorKind::kBadInput, Place{.file = weights.string()}, "are the weights of another export",
+              "remove the file, choose another --out, or export with --with-weights");
+}
+
+}  // namespace
+}  // namespace zoo
+
+void zoo_export(const std::string& model, const std::string& dir, const ZooOptions& options, bool with_weights) {
+  const auto& config = zoo::find_model(model);
+  std::vector<zoo::Part> parts;
+  std::int64_t needed = 0;
+  for (const auto& graph : zoo::graph_names(config)) {
+    parts.push_back({zoo::fs::path(dir) / graph, zoo::build(config, graph, options)});
+    needed += static_cast<std::int64_t>(parts.back().model.bytes.size());
+    if (with_weights) needed += parts.back().model.weight_bytes();
+  }
+  for (const auto& part : parts) zoo::make_folder(part.folder);
+  zoo::check_space(dir, needed);
+  for (const auto& part : parts) {
+    if (!with_weights) zoo::check_no_stale_weights(part);
+  }
+
+  for (const auto& part : parts) {
+    // Both files are complete before either has its name.
+    zoo::OutputFile onnx(part.folder / "model.onnx");
+    onnx.write(part.model.bytes);
+    if (with_weights) {
+      zoo::OutputFile weights(part.folder / zoo::kWeightsFile);
+      for (const auto& weight : part.model.weights) zoo::write_weight(weights, weight);
+      weights.commit();
+    }
+    onnx.commit();
+  }
+}
+
+}  // namespace spillway::workloads
