@@ -1,0 +1,48 @@
+#include "workloads/canonical.h"
+
+#include <map>
+
+#include "configs/error.h"
+#include "workloads/canonical/patterns.h"
+#include "workloads/operators/operators.h"
+
+namespace spillway::workloads {
+
+namespace {
+
+void check_executable(const Graph& graph) {
+  std::map<std::string, int> refused;
+  for (const Node& node : graph.nodes) {
+    const OpDef* def = find_operator(node.op);
+    if (def == nullptr || def->op_class == OpClass::kShape) ++refused[node.op];
+  }
+  if (refused.empty()) return;
+  std::string list;
+  for (const auto& [op, count] : refused) {
+    list += (list.empty() ? "" : ", ") + op + " (" + std::to_string(count) + ")";
+  }
+  throw Error(ErrorKind::kBadInput, Place{.file = graph.source}, "operators without an executable form: " + list,
+              "shape arithmetic must fold: bind every dynamic dimension");
+}
+
+}  // namespace
+
+bool is_per_channel(const Shape& constant, const Shape& full) {
+  if (full.size() < 2 || constant.size() > full.size()) return false;
+  const std::size_t missing = full.size() - constant.size();
+  for (std::size_t d = 0; d < full.size(); ++d) {
+    const std::int64_t found = d < missing ? 1 : constant[d - missing];
+    if (found != (d == 1 ? full[1] : 1)) return false;
+  }
+  return true;
+}
+
+Graph canonicalise(const Graph& exported) {
+  Rewriter rewriter(exported);
+  for (const Pattern& pattern : kPatterns) pattern.run(rewriter);
+  Graph graph = rewriter.finish();
+  check_executable(graph);
+  return graph;
+}
+
+}  // namespace spillway::workloads
