@@ -74,7 +74,7 @@ ModelConfig sd_tiny() {
                    .layers = 1,
                    .context_width = 32,
                    .groups = 8},
-          .vae = {.channels = {16, 32}, .layers = 1, .groups = 8}};
+          .vae = {.channels = {16, 32, 32}, .layers = 1, .groups = 8}};
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ void build_vae_decoder(Builder& b, const VaeConfig& config, const Request& reque
   h = conv(b, "post_quant_conv", h, {.channels = config.latent_channels, .kernel = 1});
   const Builder::Scope scope(b, "decoder");
   h = middle(b, config, conv(b, "conv_in", h, {.channels = config.channels.back()}));
+  h = b.cast(h, b.float_type());  // `sample.to(upscale_dtype)`
   for (std::size_t i = 0; i < config.channels.size(); ++i) {
     const Builder::Scope level(b, fmt::format("up_blocks.{}", i));
     const std::int64_t channels = config.channels[config.channels.size() - 1 - i];
