@@ -71,10 +71,10 @@ inline constexpr std::int32_t kNone = -1;
 struct Tensor {
   std::string name;
   DataType type = DataType::kFloat32;
-  Shape shape;                       ///< always static once a Graph has been imported
+  Shape shape{};                     ///< always static once a Graph has been imported
   NodeId producer = kNone;           ///< kNone for graph inputs and constants
-  std::vector<NodeId> consumers;     ///< in node order; a node that reads it twice is listed once
-  std::optional<Constant> constant;  ///< initializers, Constant nodes' outputs, and whatever was folded
+  std::vector<NodeId> consumers{};   ///< in node order; a node that reads it twice is listed once
+  std::optional<Constant> constant{};  ///< initializers, Constant nodes' outputs, and whatever was folded
 
   [[nodiscard]] bool is_constant() const { return constant.has_value(); }
   [[nodiscard]] std::int64_t elements() const { return elements_of(shape); }
@@ -86,11 +86,11 @@ using Attribute = std::variant<std::int64_t, float, std::string, std::vector<std
 struct Node {
   std::string name;  ///< never empty: unnamed ONNX nodes are called "<op_type>_<index>"
   std::string op;    ///< ONNX operator type, or a semantic type of canonical.h
-  std::vector<TensorId> inputs;   ///< kNone for omitted optional inputs
-  std::vector<TensorId> outputs;  ///< kNone for omitted optional outputs
-  std::map<std::string, Attribute> attributes;
+  std::vector<TensorId> inputs{};   ///< kNone for omitted optional inputs
+  std::vector<TensorId> outputs{};  ///< kNone for omitted optional outputs
+  std::map<std::string, Attribute> attributes{};
   bool folded = false;            ///< all outputs are known constants: the node does not execute
-  std::vector<NodeId> origins;    ///< canonical graphs: the exported nodes that this one stands for
+  std::vector<NodeId> origins{};  ///< canonical graphs: the exported nodes that this one stands for
 
   [[nodiscard]] std::int64_t integer(const std::string& name, std::int64_t fallback) const;
   [[nodiscard]] float real(const std::string& name, float fallback) const;

@@ -1,0 +1,95 @@
+#include "workloads/decode.h"
+
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "configs/error.h"
+#include "workloads/number_formats.h"
+
+namespace spillway::workloads {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "file formats are little-endian");
+
+template <typename Stored, typename Held, typename Convert>
+void decode_as(std::span<const std::byte> bytes, Held* out, Convert convert) {
+  const std::size_t count = bytes.size() / sizeof(Stored);
+  for (std::size_t i = 0; i < count; ++i) {
+    Stored stored;  // through memcpy: files promise no alignment
+    std::memcpy(&stored, bytes.data() + i * sizeof(Stored), sizeof(Stored));
+    out[i] = convert(stored);
+  }
+}
+
+std::int64_t checked_signed(std::uint64_t value) {
+  if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    throw Error(ErrorKind::kBadInput, Place{}, "has a uint64 value over 2^63 - 1, which is not handled");
+  }
+  return static_cast<std::int64_t>(value);
+}
+
+void decode_floats(DataType type, std::span<const std::byte> bytes, float* out) {
+  switch (type) {
+    case DataType::kFloat32:
+      if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size() / sizeof(float) * sizeof(float));
+      return;
+    case DataType::kFloat16:
+      return decode_as<std::uint16_t>(bytes, out, float_from_half);
+    case DataType::kBFloat16:
+      return decode_as<std::uint16_t>(bytes, out, float_from_bfloat16);
+    case DataType::kFloat64:
+      return decode_as<double>(bytes, out, [](double v) { return static_cast<float>(v); });
+    default:
+      internal_error("an integer type is decoded as float");
+  }
+}
+
+void decode_integers(DataType type, std::span<const std::byte> bytes, std::int64_t* out) {
+  const auto widen = [](auto v) { return static_cast<std::int64_t>(v); };
+  switch (type) {
+    case DataType::kInt8:
+      return decode_as<std::int8_t>(bytes, out, widen);
+    case DataType::kUint8:
+      return decode_as<std::uint8_t>(bytes, out, widen);
+    case DataType::kInt16:
+      return decode_as<std::int16_t>(bytes, out, widen);
+    case DataType::kUint16:
+      return decode_as<std::uint16_t>(bytes, out, widen);
+    case DataType::kInt32:
+      return decode_as<std::int32_t>(bytes, out, widen);
+    case DataType::kUint32:
+      return decode_as<std::uint32_t>(bytes, out, widen);
+    case DataType::kInt64:
+      return decode_as<std::int64_t>(bytes, out, widen);
+    case DataType::kUint64:
+      return decode_as<std::uint64_t>(bytes, out, checked_signed);
+    case DataType::kBool:
+      return decode_as<std::uint8_t>(bytes, out, [](std::uint8_t v) { return static_cast<std::int64_t>(v != 0); });
+    default:
+      internal_error("a float type is decoded as integer");
+  }
+}
+
+}  // namespace
+
+HostTensor make_host_tensor(DataType type, const Shape& shape) {
+  const auto count = static_cast<std::size_t>(elements_of(shape));
+  HostTensor tensor{.type = type, .shape = shape, .data = {}};
+  if (is_float(type)) {
+    tensor.data = std::vector<float>(count);
+  } else {
+    tensor.data = std::vector<std::int64_t>(count);
+  }
+  return tensor;
+}
+
+void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first) {
+  if (is_float(tensor.type)) {
+    decode_floats(tensor.type, bytes, tensor.floats().data() + first);
+  } else {
+    decode_integers(tensor.type, bytes, tensor.ints().data() + first);
+  }
+}
+
+}  // namespace spillway::workloads

@@ -1,0 +1,19 @@
+// Elements in a file (little-endian, densely packed) to the two representations of HostTensor.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "workloads/graph.h"
+
+namespace spillway::workloads {
+
+/// Zero-filled, with the representation that `type` is held in.
+[[nodiscard]] HostTensor make_host_tensor(DataType type, const Shape& shape);
+
+/// Decodes count = bytes.size() / bytes_of(tensor.type) elements into tensor.data from element `first` on.
+/// Throws Error(kBadInput) for an unsigned 64-bit value over 2^63 - 1.
+void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first);
+
+}  // namespace spillway::workloads

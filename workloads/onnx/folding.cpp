@@ -1,0 +1,183 @@
+#include "workloads/onnx/folding.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "configs/error.h"
+#include "workloads/operators/support.h"
+
+namespace spillway::workloads {
+namespace {
+
+template <std::size_t N>
+bool one_of(std::string_view op, const std::array<std::string_view, N>& names) {
+  return std::find(names.begin(), names.end(), op) != names.end();
+}
+
+/// Each run gives other values.
+bool is_random(std::string_view op) {
+  return one_of(op, std::array<std::string_view, 6>{"RandomNormal", "RandomNormalLike", "RandomUniform",
+                                                    "RandomUniformLike", "Bernoulli", "Multinomial"});
+}
+
+/// Reads its input's shape, never its elements.
+bool reads_shape_only(std::string_view op) { return op == "Shape" || op == "Size"; }
+
+/// Every output element is some element of input 0.
+bool copies_elements(std::string_view op) {
+  return one_of(op, std::array<std::string_view, 9>{"Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze",
+                                                    "Tile", "Transpose", "Unsqueeze"});
+}
+
+std::vector<HostTensor> evaluate(const OpDef& def, const Graph& graph, const Node& node,
+                                 std::span<const HostTensor* const> inputs) {
+  return def.evaluate != nullptr ? def.evaluate(graph, node, inputs) : evaluate_by_kernel(def, graph, node, inputs);
+}
+
+bool can_evaluate(const OpDef& def) { return def.evaluate != nullptr || def.kernel != nullptr; }
+
+/// The only value that the elements have, if a Generator can hold it.
+std::optional<float> only_value(const HostTensor& tensor) {
+  const auto same = [](const auto& values) {
+    return !values.empty() && std::all_of(values.begin(), values.end(), [&](auto v) { return v == values.front(); });
+  };
+  if (tensor.holds_float()) return same(tensor.floats()) ? std::optional(tensor.floats().front()) : std::nullopt;
+  constexpr std::int64_t kExactInFloat = std::int64_t{1} << 24;
+  if (!same(tensor.ints()) || std::abs(tensor.ints().front()) > kExactInFloat) return std::nullopt;
+  return static_cast<float>(tensor.ints().front());
+}
+
+/// The node with every tensor shrunk to one element of the same rank.
+Graph shrunk_to_one_element(const Graph& graph, const Node& node) {
+  Graph one;
+  one.opset = graph.opset;
+  one.nodes.push_back(node);
+  const auto shrink = [&](std::vector<TensorId>& ids) {
+    for (auto& id : ids) {
+      if (id == kNone) continue;
+      const auto& tensor = graph.tensors[id];
+      one.tensors.push_back(Tensor{.name = tensor.name, .type = tensor.type, .shape = Shape(tensor.shape.size(), 1)});
+      id = static_cast<TensorId>(one.tensors.size() - 1);
+    }
+  };
+  shrink(one.nodes.front().inputs);
+  shrink(one.nodes.front().outputs);
+  return one;
+}
+
+HostTensor filled(const Tensor& tensor, float value) {
+  auto result = make_tensor(tensor.type, tensor.shape);
+  if (result.holds_float()) {
+    std::fill(result.floats().begin(), result.floats().end(), value);
+  } else {
+    std::fill(result.ints().begin(), result.ints().end(), static_cast<std::int64_t>(value));
+  }
+  return result;
+}
+
+}  // namespace
+
+const HostTensor* Folder::value(TensorId id) {
+  if (id == kNone) return nullptr;
+  auto& known = values_[id];
+  if (known != nullptr) return known.get();
+  const auto& tensor = graph_.tensors[id];
+  if (!tensor.constant || tensor.constant->missing() || tensor.elements() > kMaxFoldedElements) return nullptr;
+  const auto* held = std::get_if<std::shared_ptr<const HostTensor>>(&tensor.constant->source);
+  known = held != nullptr ? *held : std::make_shared<const HostTensor>(materialise(tensor));
+  return known.get();
+}
+
+void Folder::fold(Node& node) {
+  const auto& def = operator_of(node);
+  if (is_random(node.op)) return;
+  const bool known = std::all_of(node.inputs.begin(), node.inputs.end(), [&](TensorId id) {
+    return id == kNone || graph_.tensors[id].is_constant() || reads_shape_only(node.op);
+  });
+  if (known) node.folded = fold_by_evaluation(node, def) || fold_uniform(node, def);
+}
+
+bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
+  const auto small = [&](TensorId id) { return id == kNone || graph_.tensors[id].elements() <= kMaxFoldedElements; };
+  if (!can_evaluate(def) || !std::all_of(node.outputs.begin(), node.outputs.end(), small)) return false;
+  if (reads_shape_only(node.op)) {
+    const auto& input = graph_.input(node, 0);
+    const HostTensor shape_only{.type = input.type, .shape = input.shape, .data = {}};
+    const std::array<const HostTensor*, 1> inputs{&shape_only};
+    set_outputs(node, evaluate(def, graph_, node, inputs));
+    return true;
+  }
+  if (!std::all_of(node.inputs.begin(), node.inputs.end(), small)) return false;
+  for (const auto id : node.inputs) {
+    if (id == kNone || !graph_.tensors[id].constant->missing()) continue;
+    for (const auto output : node.outputs) {
+      if (output != kNone) graph_.tensors[output].constant = graph_.tensors[id].constant;
+    }
+    return true;
+  }
+  std::vector<const HostTensor*> inputs;
+  for (const auto id : node.inputs) inputs.push_back(value(id));
+  set_outputs(node, evaluate(def, graph_, node, inputs));
+  return true;
+}
+
+/// Tensors that have one value throughout stay known at any size. Exporters of attention leave such a chain behind:
+/// ConstantOfShape of the scores' shape, times the factor 0, added to the scores (torch.baddbmm).
+bool Folder::fold_uniform(Node& node, const OpDef& def) {
+  std::optional<float> result;
+  if (node.op == "ConstantOfShape") {
+    const auto attribute = node.attributes.find("value");
+    if (attribute == node.attributes.end()) {
+      result = 0.0F;
+    } else if (const auto* held = std::get_if<std::shared_ptr<const HostTensor>>(&attribute->second)) {
+      result = only_value(**held);
+    }
+  } else if (copies_elements(node.op)) {
+    result = uniform_value(node.inputs.front());
+  } else if (can_evaluate(def) && (def.op_class == OpClass::kElementwise || node.op == "Cast")) {
+    const auto one = shrunk_to_one_element(graph_, node);
+    std::vector<HostTensor> values(node.inputs.size());
+    std::vector<const HostTensor*> inputs(node.inputs.size(), nullptr);
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] == kNone) continue;
+      const auto uniform = uniform_value(node.inputs[i]);
+      if (!uniform) return false;
+      values[i] = filled(one.input(one.nodes.front(), static_cast<int>(i)), *uniform);
+      inputs[i] = &values[i];
+    }
+    result = only_value(evaluate(def, one, one.nodes.front(), inputs).at(0));
+  }
+  if (!result || node.outputs.size() != 1) return false;
+  graph_.tensors[node.outputs.front()].constant =
+      Constant{Generator{.kind = Generator::Kind::kConstant, .seed = 0, .scale = *result}};
+  return true;
+}
+
+std::optional<float> Folder::uniform_value(TensorId id) {
+  if (id == kNone) return std::nullopt;
+  const auto& constant = graph_.tensors[id].constant;
+  if (const auto* generator = std::get_if<Generator>(&constant->source)) {
+    if (generator->kind == Generator::Kind::kConstant) return generator->scale;
+  }
+  const auto* host = value(id);
+  return host != nullptr ? only_value(*host) : std::nullopt;
+}
+
+void Folder::set_outputs(Node& node, std::vector<HostTensor> results) {
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i] == kNone) continue;
+    auto& tensor = graph_.tensors[node.outputs[i]];
+    if (i >= results.size() || results[i].type != tensor.type || results[i].shape != tensor.shape) {
+      internal_error(fmt::format("node '{}' ({}) evaluates to something else than was inferred for '{}'", node.name,
+                                 node.op, tensor.name));
+    }
+    tensor.constant = Constant{std::make_shared<const HostTensor>(std::move(results[i]))};
+  }
+}
+
+}  // namespace spillway::workloads
