@@ -8,10 +8,12 @@
 namespace spillway::workloads {
 
 [[nodiscard]] std::span<const OpDef> elementwise_operators();    ///< elementwise.cpp: arithmetic, comparison, selection
+[[nodiscard]] std::span<const OpDef> variadic_operators();       ///< elementwise_variadic.cpp: Sum, Max, Clip, Cast, ...
 [[nodiscard]] std::span<const OpDef> activation_operators();     ///< activation.cpp: unary mathematics, activations
 [[nodiscard]] std::span<const OpDef> shape_operators();          ///< shape.cpp: folded, never executed by the NPU
 [[nodiscard]] std::span<const OpDef> view_operators();           ///< view.cpp
 [[nodiscard]] std::span<const OpDef> move_operators();           ///< move.cpp
+[[nodiscard]] std::span<const OpDef> rearrange_operators();      ///< rearrange.cpp: Pad, DepthToSpace, SpaceToDepth
 [[nodiscard]] std::span<const OpDef> gather_operators();         ///< gather.cpp
 [[nodiscard]] std::span<const OpDef> reduce_operators();         ///< Reduce*, ArgMax, Softmax
 [[nodiscard]] std::span<const OpDef> matrix_operators();         ///< MatMul, Gemm, Conv, ConvTranspose

@@ -179,6 +179,26 @@ std::int64_t to_integer(DataType type, float value) {
   return narrowed(type, static_cast<std::int64_t>(value));
 }
 
+DataType data_type_of(const Node& node, std::int64_t onnx_type) {
+  // onnx.proto, enum TensorProto.DataType; strings, complex and 8-bit floats are not held.
+  switch (onnx_type) {
+    case 1: return DataType::kFloat32;
+    case 2: return DataType::kUint8;
+    case 3: return DataType::kInt8;
+    case 4: return DataType::kUint16;
+    case 5: return DataType::kInt16;
+    case 6: return DataType::kInt32;
+    case 7: return DataType::kInt64;
+    case 9: return DataType::kBool;
+    case 10: return DataType::kFloat16;
+    case 11: return DataType::kFloat64;
+    case 12: return DataType::kUint32;
+    case 13: return DataType::kUint64;
+    case 16: return DataType::kBFloat16;
+    default: bad_node(node, "element type " + std::to_string(onnx_type) + " is not supported");
+  }
+}
+
 HostTensor make_tensor(DataType type, Shape shape) {
   HostTensor tensor;
   tensor.type = type;

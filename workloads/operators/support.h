@@ -63,7 +63,10 @@ void check_float_input(const InferContext& context, int i);
 /// Truncated toward zero, saturated to int64, NaN is 0; then narrowed.
 [[nodiscard]] std::int64_t to_integer(DataType type, float value);
 
-/// An uninitialised-to-zero tensor of the representation that `type` has.
+/// The DataType of an ONNX TensorProto.DataType number (attributes `to`, `dtype`); throws if we do not hold such tensors.
+[[nodiscard]] DataType data_type_of(const Node& node, std::int64_t onnx_type);
+
+/// A zero-filled tensor in the representation that `type` has.
 [[nodiscard]] HostTensor make_tensor(DataType type, Shape shape);
 
 /// Runs `def.kernel` on the whole of output 0: inputs of integer type are converted to float and the result back.

@@ -14,8 +14,8 @@ bool by_name(const OpDef& a, const OpDef& b) { return a.name < b.name; }
 std::vector<OpDef> make_table() {
   std::vector<OpDef> table;
   for (const auto family :
-       {elementwise_operators(), activation_operators(), shape_operators(), view_operators(), move_operators(),
-        gather_operators(), reduce_operators(), matrix_operators(), normalisation_operators(), window_operators(),
+       {elementwise_operators(), variadic_operators(), activation_operators(), shape_operators(), view_operators(),
+        move_operators(), rearrange_operators(), gather_operators(), reduce_operators(), matrix_operators(), normalisation_operators(), window_operators(),
         random_operators()}) {
     table.insert(table.end(), family.begin(), family.end());
   }

@@ -1,0 +1,203 @@
+// The machinery of element-wise operators. An operator is a small functor:
+//
+//   struct Add {
+//     Add(const Graph&, const Node&);                                what it needs of the node's attributes
+//     float operator()(float a, float b) const;                      reference semantics, float32
+//     std::int64_t operator()(std::int64_t a, std::int64_t b) const; and integers, where ONNX defines them
+//     static VectorWork cost(const Graph&, const Node&);             operations per element, by class
+//   };
+//
+// and unary<Add>, binary<Add>, ternary<Add> make its line of the operator table: kernel on a region, evaluation of
+// whole tensors, work. Inner loops run over contiguous rows with the functor inlined, so that they vectorise.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstring>
+
+#include "workloads/operators/support.h"
+
+namespace spillway::workloads::elementwise {
+
+using configs::VectorOp;
+using configs::VectorWork;
+
+/// Shape inference of the three kinds of signature.
+void infer_same(InferContext& context);     ///< one input, output like it
+void infer_float(InferContext& context);    ///< one floating-point input, output like it
+void infer_test(InferContext& context);     ///< one input, output bool
+void infer_binary(InferContext& context);   ///< two inputs of one type, broadcast
+void infer_compare(InferContext& context);  ///< two inputs of one type, broadcast, output bool
+void infer_logical(InferContext& context);  ///< two bools
+
+/// Operations per element: sums of classes, e.g. ops(VectorOp::kExp, 1, VectorOp::kDiv, 1).
+template <typename... Rest>
+constexpr VectorWork ops(VectorOp op, std::int64_t count, Rest... rest) {
+  VectorWork work{};
+  if constexpr (sizeof...(rest) > 0) work = ops(rest...);
+  work[static_cast<std::size_t>(op)] += count;
+  return work;
+}
+
+template <typename Op>
+VectorWork work(const Graph& graph, const Node& node, const Box& out) {
+  VectorWork work = Op::cost(graph, node);
+  for (std::int64_t& count : work) count *= out.elements();
+  return work;
+}
+
+/// Computes one row; strides 0 and 1, the usual ones, get loops that the compiler can vectorise.
+template <typename T, typename F>
+void run_row(const F& f, std::int64_t n, T* out, const T* a, std::int64_t stride) {
+  if (stride == 1) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i]);
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i * stride]);
+  }
+}
+template <typename T, typename F>
+void run_row(const F& f, std::int64_t n, T* out, const T* a, std::int64_t sa, const T* b, std::int64_t sb) {
+  if (sa == 1 && sb == 1) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i], b[i]);
+  } else if (sa == 1 && sb == 0) {
+    const T scalar = *b;
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i], scalar);
+  } else if (sa == 0 && sb == 1) {
+    const T scalar = *a;
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f(scalar, b[i]);
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i * sa], b[i * sb]);
+  }
+}
+template <typename T, typename F>
+void run_row(const F& f, std::int64_t n, T* out, const T* a, std::int64_t sa, const T* b, std::int64_t sb, const T* c,
+             std::int64_t sc) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i * sa], b[i * sb], c[i * sc]);
+}
+
+/// A dense array over a box of the tensor whose shape is given.
+template <typename T>
+struct Source {
+  const Shape* shape = nullptr;
+  Box box;
+  const T* data = nullptr;
+};
+
+template <int N, typename T, typename F>
+void run(const F& f, const std::array<Source<T>, N>& sources, const Box& out, T* result) {
+  std::array<Walk, N + 1> walks;
+  walks[0] = dense_walk(out, out);
+  for (int k = 0; k < N; ++k) walks[k + 1] = broadcast_walk(*sources[k].shape, sources[k].box, out);
+  const Nest<N + 1> nest(out, walks);
+  const std::int64_t n = nest.row_length();
+  nest.for_each_row([&](const std::array<std::int64_t, N + 1>& at) {
+    if constexpr (N == 1) {
+      run_row(f, n, result + at[0], sources[0].data + at[1], nest.row_stride(1));
+    } else if constexpr (N == 2) {
+      run_row(f, n, result + at[0], sources[0].data + at[1], nest.row_stride(1), sources[1].data + at[2],
+              nest.row_stride(2));
+    } else {
+      run_row(f, n, result + at[0], sources[0].data + at[1], nest.row_stride(1), sources[1].data + at[2],
+              nest.row_stride(2), sources[2].data + at[3], nest.row_stride(3));
+    }
+  });
+}
+
+template <typename Op, int N>
+concept OnFloats = (N == 1 && requires(const Op& op, float x) { { op(x) } -> std::same_as<float>; }) ||
+                   (N == 2 && requires(const Op& op, float x) { { op(x, x) } -> std::same_as<float>; }) ||
+                   (N == 3 && requires(const Op& op, float x) { { op(x, x, x) } -> std::same_as<float>; });
+template <typename Op, int N>
+concept OnIntegers =
+    (N == 1 && requires(const Op& op, std::int64_t x) { { op(x) } -> std::same_as<std::int64_t>; }) ||
+    (N == 2 && requires(const Op& op, std::int64_t x) { { op(x, x) } -> std::same_as<std::int64_t>; }) ||
+    (N == 3 && requires(const Op& op, std::int64_t x) { { op(x, x, x) } -> std::same_as<std::int64_t>; });
+
+/// The integer semantics on integers that are held as floats.
+template <typename Op>
+struct IntegersAsFloats {
+  Op op;
+  template <std::same_as<float>... X>
+  float operator()(X... x) const {
+    return static_cast<float>(op(static_cast<std::int64_t>(x)...));
+  }
+};
+
+/// All inputs are integers or bools: the operator's integer form applies.
+template <int N>
+bool is_integral(const Graph& graph, const Node& node) {
+  for (int i = 0; i < N; ++i) {
+    if (is_float(graph.input(node, i).type)) return false;
+  }
+  return true;
+}
+
+template <typename Op, int N>
+void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+  std::array<Source<float>, N> sources;
+  for (int k = 0; k < N; ++k) sources[k] = {&graph.input(node, k).shape, inputs[k].box, inputs[k].data};
+  const Op op(graph, node);
+  if constexpr (OnIntegers<Op, N>) {
+    if (is_integral<N>(graph, node)) {
+      run<N>(IntegersAsFloats<Op>{op}, sources, out.box, out.data);
+      return;
+    }
+  }
+  if constexpr (OnFloats<Op, N>) {
+    run<N>(op, sources, out.box, out.data);
+  } else {
+    bad_node(node, "is not defined for floating-point inputs");
+  }
+}
+
+/// Whole tensors: 64-bit integer arithmetic where all inputs are integers, else as the kernel does it.
+template <typename Op, int N>
+std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
+  if constexpr (OnIntegers<Op, N>) {
+    if (is_integral<N>(graph, node)) {
+      const Tensor& declared = graph.output(node);
+      std::vector<HostTensor> results;
+      results.push_back(make_tensor(declared.type, declared.shape));
+      std::array<Source<std::int64_t>, N> sources;
+      for (int k = 0; k < N; ++k) {
+        sources[k] = {&inputs[k]->shape, whole(inputs[k]->shape), inputs[k]->ints().data()};
+      }
+      auto& values = results[0].ints();
+      run<N>(Op(graph, node), sources, whole(declared.shape), values.data());
+      for (std::int64_t& value : values) value = narrowed(declared.type, value);
+      return results;
+    }
+  }
+  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = kernel<Op, N>}, graph, node, inputs);
+}
+
+template <typename Op, int N>
+OpDef define(std::string_view name, void (*infer)(InferContext&)) {
+  return {.name = name,
+          .op_class = OpClass::kElementwise,
+          .infer = infer,
+          .evaluate = evaluate<Op, N>,
+          .region = broadcast_region,
+          .kernel = kernel<Op, N>,
+          .vector_work = work<Op>};
+}
+template <typename Op>
+OpDef unary(std::string_view name, void (*infer)(InferContext&) = infer_same) {
+  return define<Op, 1>(name, infer);
+}
+template <typename Op>
+OpDef binary(std::string_view name, void (*infer)(InferContext&) = infer_binary) {
+  return define<Op, 2>(name, infer);
+}
+template <typename Op>
+OpDef ternary(std::string_view name, void (*infer)(InferContext&)) {
+  return define<Op, 3>(name, infer);
+}
+
+/// Base of functors that need nothing of the node.
+struct Plain {
+  Plain() = default;
+  Plain(const Graph&, const Node&) {}
+};
+
+}  // namespace spillway::workloads::elementwise
