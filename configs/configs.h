@@ -126,6 +126,12 @@ struct NpuConfig {
 /// The resolved config as YAML; loading it gives an equal config.
 [[nodiscard]] std::string to_yaml(const NpuConfig& config);
 
+/// For callers that change a loaded config in place. Throws Error(kBadInput) naming the first rule that does not hold.
+void validate(const NpuConfig& config);
+
+/// Every key with its meaning, units and range.
+[[nodiscard]] std::string config_reference();
+
 /// "8MiB", "512KiB", "8388608", "4 GiB", "1.5MB" -> bytes. Throws Error(kBadInput) naming `what`.
 [[nodiscard]] Bytes parse_bytes(std::string_view text, const std::string& what);
 

@@ -9,7 +9,7 @@ namespace {
 
 std::string message_of(const Place& place, const std::string& problem) {
   std::string text = place.file;
-  if (!text.empty() && place.line > 0) text += ":" + std::to_string(place.line);
+  if (!text.empty() && place.line > 0) text.append(":").append(std::to_string(place.line));
   // A flag stands where a file would: "--set matrix.rows: ...", not "--set: matrix.rows: ...".
   const bool flag = text.starts_with("--");
   const auto add = [&](const std::string& part, bool joins_flag = false) {
