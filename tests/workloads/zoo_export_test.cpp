@@ -1,9 +1,9 @@
 // Does the zoo write files that other tools and this importer read, and nothing half written?
-#include <catch2/catch.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
@@ -133,10 +133,10 @@ TEST_CASE("a bad name or option exports nothing", "[zoo][export]") {
 TEST_CASE("exported weights are those that the zoo generates", "[zoo][export]") {
   const TemporaryFolder folder;
   zoo_export("sd-tiny", folder.path().string(), {.seed = 7}, true);
-  CHECK(files_below(folder.path()) ==
-        std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin", "unet/model.onnx",
-                                 "unet/weights.bin", "vae_decoder/model.onnx", "vae_decoder/weights.bin",
-                                 "vae_encoder/model.onnx", "vae_encoder/weights.bin"});
+  CHECK(files_below(folder.path()) == std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin",
+                                                               "unet/model.onnx", "unet/weights.bin",
+                                                               "vae_decoder/model.onnx", "vae_decoder/weights.bin",
+                                                               "vae_encoder/model.onnx", "vae_encoder/weights.bin"});
   check_same_weights(folder.path(), {.seed = 7});
   const auto parameters = statistics_of(zoo_graph("sd-tiny", "unet")).parameters;
   CHECK(static_cast<std::int64_t>(fs::file_size(folder.path() / "unet/weights.bin")) == 4 * parameters);

@@ -1,7 +1,6 @@
 // Are the zoo's sizes the published ones? Totals are derived here from the published configurations, layer by layer on
 // paper as it were, and compared with the published totals and with what the importer counts in the zoo's ONNX.
 #include <catch2/catch.hpp>
-
 #include <cstdint>
 #include <fstream>
 #include <map>
@@ -24,7 +23,9 @@ struct Totals {
 Totals operator+(Totals a, Totals b) { return {a.parameters + b.parameters, a.macs + b.macs}; }
 Totals operator*(std::int64_t n, Totals a) { return {n * a.parameters, n * a.macs}; }
 Totals& operator+=(Totals& a, Totals b) { return a = a + b; }
-std::ostream& operator<<(std::ostream& out, Totals t) { return out << t.parameters << " parameters " << t.macs << " MACs"; }
+std::ostream& operator<<(std::ostream& out, Totals t) {
+  return out << t.parameters << " parameters " << t.macs << " MACs";
+}
 
 // A k x k convolution with bias that produces `pixels` positions; a Linear is k = 1.
 Totals conv(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t pixels) {
@@ -60,8 +61,8 @@ Totals text_encoder(const TextShape& s) {
 Totals transformer(std::int64_t width, std::int64_t context, std::int64_t depth, std::int64_t n, std::int64_t tokens) {
   constexpr std::int64_t kWords = 77;
   const std::int64_t rows = n * tokens;
-  const Totals self = 3 * unbiased(width, width, rows) + linear(width, width, rows) +
-                      Totals{0, 2 * n * tokens * tokens * width};
+  const Totals self =
+      3 * unbiased(width, width, rows) + linear(width, width, rows) + Totals{0, 2 * n * tokens * tokens * width};
   const Totals cross = unbiased(width, width, rows) + 2 * unbiased(context, width, n * kWords) +
                        linear(width, width, rows) + Totals{0, 2 * n * tokens * kWords * width};
   const Totals feed = linear(width, 8 * width, rows) + linear(4 * width, width, rows);
@@ -119,8 +120,8 @@ Totals vae_middle(std::int64_t side) {
 
 Totals vae_encoder(std::int64_t side) {
   const auto pixels = [&](int level) { return (8 * side >> level) * (8 * side >> level); };
-  Totals t = conv(3, 128, 3, pixels(0)) + vae_middle(side) + norm(512) + conv(512, 8, 3, pixels(3)) +
-             conv(8, 8, 1, pixels(3));
+  Totals t =
+      conv(3, 128, 3, pixels(0)) + vae_middle(side) + norm(512) + conv(512, 8, 3, pixels(3)) + conv(8, 8, 1, pixels(3));
   const std::int64_t channels[] = {128, 128, 256, 512, 512};
   for (int i = 0; i < 4; ++i) {
     t += resnet(channels[i], channels[i + 1], 0, 1, pixels(i)) +
@@ -132,8 +133,8 @@ Totals vae_encoder(std::int64_t side) {
 
 Totals vae_decoder(std::int64_t side) {
   const auto pixels = [&](int level) { return (side << level) * (side << level); };
-  Totals t = conv(4, 4, 1, pixels(0)) + conv(4, 512, 3, pixels(0)) + vae_middle(side) + norm(128) +
-             conv(128, 3, 3, pixels(3));
+  Totals t =
+      conv(4, 4, 1, pixels(0)) + conv(4, 512, 3, pixels(0)) + vae_middle(side) + norm(128) + conv(128, 3, 3, pixels(3));
   const std::int64_t channels[] = {512, 512, 512, 256, 128};
   for (int i = 0; i < 4; ++i) {
     t += resnet(channels[i], channels[i + 1], 0, 1, pixels(i)) +

@@ -1,7 +1,6 @@
 // Does the tiny model compute, with activations in range at every depth?
-#include <catch2/catch.hpp>
-
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
 #include <vector>

@@ -1,7 +1,6 @@
 // Does the zoo refuse what it cannot build, and build what the options say?
-#include <catch2/catch.hpp>
-
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -112,8 +111,7 @@ TEST_CASE("zoo graphs have the exporters' inputs and outputs at default size", "
 
 TEST_CASE("SDXL is conditioned on pooled text and sizes and runs at 1024x1024", "[zoo]") {
   const auto unet = zoo_graph("sdxl", "unet");
-  CHECK(names_of(unet, unet.inputs) ==
-        Names{"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"});
+  CHECK(names_of(unet, unet.inputs) == Names{"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"});
   CHECK(shape_of(unet, "sample") == Shape{2, 4, 128, 128});
   CHECK(shape_of(unet, "encoder_hidden_states") == Shape{2, 77, 2048});
   CHECK(shape_of(unet, "text_embeds") == Shape{2, 1280});

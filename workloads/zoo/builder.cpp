@@ -24,12 +24,18 @@ namespace {
 
 onnx::TensorProto::DataType onnx_type(DataType type) {
   switch (type) {
-    case DataType::kFloat32: return onnx::TensorProto::FLOAT;
-    case DataType::kFloat16: return onnx::TensorProto::FLOAT16;
-    case DataType::kInt32: return onnx::TensorProto::INT32;
-    case DataType::kInt64: return onnx::TensorProto::INT64;
-    case DataType::kBool: return onnx::TensorProto::BOOL;
-    default: internal_error("the zoo builds no tensor of this element type");
+    case DataType::kFloat32:
+      return onnx::TensorProto::FLOAT;
+    case DataType::kFloat16:
+      return onnx::TensorProto::FLOAT16;
+    case DataType::kInt32:
+      return onnx::TensorProto::INT32;
+    case DataType::kInt64:
+      return onnx::TensorProto::INT64;
+    case DataType::kBool:
+      return onnx::TensorProto::BOOL;
+    default:
+      internal_error("the zoo builds no tensor of this element type");
   }
 }
 

@@ -1,10 +1,10 @@
 // CLIP's text transformer (Radford et al., 2021; OpenCLIP's differ in size and activation) as transformers 4.27 exports
 // it: pre-norm layers, causal mask added to the scores, pooled output at the largest token id (end of text).
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 #include <numeric>
-
-#include <fmt/format.h>
 
 #include "workloads/zoo/layers.h"
 #include "workloads/zoo/models.h"
@@ -92,9 +92,9 @@ Value pooled_token(Builder& b, const Value& ids, const Value& hidden) {
   const std::int64_t tokens = hidden.shape.at(1);
   const std::int64_t width = hidden.shape.at(2);
   const Builder::Attributes first_axis{{"axis", std::int64_t{0}}};
-  const Value last = b.node("ArgMax", {b.cast(ids, DataType::kInt32)}, {n}, DataType::kInt64,
-                            {{"axis", std::int64_t{-1}}, {"keepdims", std::int64_t{0}},
-                             {"select_last_index", std::int64_t{0}}});
+  const Value last =
+      b.node("ArgMax", {b.cast(ids, DataType::kInt32)}, {n}, DataType::kInt64,
+             {{"axis", std::int64_t{-1}}, {"keepdims", std::int64_t{0}}, {"select_last_index", std::int64_t{0}}});
   const Value shape = b.node("Shape", {hidden}, {3}, DataType::kInt64);
   const Value rows = b.node("Gather", {shape, b.ints({1})}, {1}, first_axis);
   const Value columns = b.node("Gather", {shape, b.ints({2})}, {1}, first_axis);

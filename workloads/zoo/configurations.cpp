@@ -8,8 +8,13 @@ namespace {
 
 // openai/clip-vit-large-patch14, text_config; runwayml/stable-diffusion-v1-5, text_encoder/config.json.
 TextConfig clip_vit_l(bool penultimate) {
-  return {.graph = "text_encoder", .width = 768, .layers = 12, .heads = 12, .mlp = 3072,
-          .activation = Activation::kQuickGelu, .penultimate = penultimate};
+  return {.graph = "text_encoder",
+          .width = 768,
+          .layers = 12,
+          .heads = 12,
+          .mlp = 3072,
+          .activation = Activation::kQuickGelu,
+          .penultimate = penultimate};
 }
 
 // block_out_channels, layers_per_block, norm_num_groups are the same in all three (vae/config.json); SDXL's differs in
@@ -35,7 +40,11 @@ ModelConfig sd21() {
   return {.name = "sd21",
           .source = "stabilityai/stable-diffusion-2-1-base, config.json of each part",
           .image = 512,
-          .text = {{.graph = "text_encoder", .width = 1024, .layers = 23, .heads = 16, .mlp = 4096,
+          .text = {{.graph = "text_encoder",
+                    .width = 1024,
+                    .layers = 23,
+                    .heads = 16,
+                    .mlp = 4096,
                     .activation = Activation::kGelu}},
           .unet = {.levels = {{.channels = 320, .heads = 5},
                               {.channels = 640, .heads = 10},
@@ -52,8 +61,14 @@ ModelConfig sdxl() {
           .source = "stabilityai/stable-diffusion-xl-base-1.0 (Podell et al., 2023), config.json of each part",
           .image = 1024,
           .text = {clip_vit_l(true),
-                   {.graph = "text_encoder_2", .width = 1280, .layers = 32, .heads = 20, .mlp = 5120,
-                    .activation = Activation::kGelu, .projection = 1280, .penultimate = true}},
+                   {.graph = "text_encoder_2",
+                    .width = 1280,
+                    .layers = 32,
+                    .heads = 20,
+                    .mlp = 5120,
+                    .activation = Activation::kGelu,
+                    .projection = 1280,
+                    .penultimate = true}},
           .unet = {.levels = {{.channels = 320, .heads = 5, .attention = false},
                               {.channels = 640, .heads = 10, .transformers = 2},
                               {.channels = 1280, .heads = 20, .transformers = 10}},

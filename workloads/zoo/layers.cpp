@@ -210,21 +210,20 @@ Value resnet(Builder& b, const std::string& module, const Value& x, const Resnet
   }
   h = silu(b, "nonlinearity_1", group_norm(b, "norm2", h, spec.groups, spec.epsilon));
   h = conv(b, "conv2", h, {.channels = spec.channels, .gain = kResidualGain});
-  const Value shortcut = x.shape.at(1) == spec.channels
-                             ? x
-                             : conv(b, "conv_shortcut", x, {.channels = spec.channels, .kernel = 1});
+  const Value shortcut =
+      x.shape.at(1) == spec.channels ? x : conv(b, "conv_shortcut", x, {.channels = spec.channels, .kernel = 1});
   return rescale(b, b.node("Add", {shortcut, h}, h.shape));
 }
 
 Value upsample(Builder& b, const Value& x) {
   const Builder::Scope scope(b, "upsamplers.0");
   const Value scales = b.floats({4}, {1.0F, 1.0F, 2.0F, 2.0F}, DataType::kFloat32);
-  const Value large = b.node("Resize", {x, Value{}, scales},
-                             {x.shape.at(0), x.shape.at(1), 2 * x.shape.at(2), 2 * x.shape.at(3)},
-                             {{"coordinate_transformation_mode", std::string("asymmetric")},
-                              {"cubic_coeff_a", -0.75F},
-                              {"mode", std::string("nearest")},
-                              {"nearest_mode", std::string("floor")}});
+  const Value large =
+      b.node("Resize", {x, Value{}, scales}, {x.shape.at(0), x.shape.at(1), 2 * x.shape.at(2), 2 * x.shape.at(3)},
+             {{"coordinate_transformation_mode", std::string("asymmetric")},
+              {"cubic_coeff_a", -0.75F},
+              {"mode", std::string("nearest")},
+              {"nearest_mode", std::string("floor")}});
   return conv(b, "conv", large, {.channels = x.shape.at(1)});
 }
 

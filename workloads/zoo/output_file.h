@@ -7,8 +7,9 @@
 
 namespace spillway::workloads::zoo {
 
-/// Writes to a temporary file in the same folder; commit() flushes it to the disk and renames it. Destroyed before that,
-/// it leaves nothing behind. Every failure (unwritable folder, full disk) is an Error(kBadInput) that names the file.
+/// Writes to a temporary file in the same folder; commit() flushes it to the disk and renames it. Destroyed before
+/// that, it leaves nothing behind. Every failure (unwritable folder, full disk) is an Error(kBadInput) that names the
+/// file.
 class OutputFile {
  public:
   explicit OutputFile(std::filesystem::path path);

@@ -113,8 +113,7 @@ class Unet {
  private:
   Value block(const UnetLevel& level, std::int64_t index, const Value& x) {
     return resnet(b_, fmt::format("resnets.{}", index), x,
-                  {.channels = level.channels, .groups = config_.groups, .epsilon = kResnetEpsilon},
-                  &conditions_.time);
+                  {.channels = level.channels, .groups = config_.groups, .epsilon = kResnetEpsilon}, &conditions_.time);
   }
 
   Value attend(const UnetLevel& level, std::int64_t index, const Value& x) {
@@ -170,8 +169,7 @@ void build_unet(Builder& b, const UnetConfig& config, const Request& request, st
   const std::int64_t side = request.image / scale;
   const Value sample = b.input("sample", {n, config.latent_channels, side, side}, b.float_type());
   const Value timestep = b.input("timestep", {n}, DataType::kFloat32);
-  const Value context =
-      b.input("encoder_hidden_states", {n, request.sequence, config.context_width}, b.float_type());
+  const Value context = b.input("encoder_hidden_states", {n, request.sequence, config.context_width}, b.float_type());
 
   const std::int64_t base = config.levels.front().channels;
   const Value waves = sinusoids(b, "time_proj", expanded(b, timestep, n), base);

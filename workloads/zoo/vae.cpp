@@ -54,9 +54,9 @@ Value downsample(Builder& b, const Value& x) {
   const Value steps = b.ints({-1});
   const Value reversed = b.node("Slice", {pairs, starts, ends, axes, steps}, pairs.shape);
   const Value flat = b.cast(b.reshape(b.transpose(reversed, {1, 0}), {-1}), DataType::kInt64);
-  const Value padded = b.node("Pad", {x, flat, b.number(0.0F)},
-                              {x.shape.at(0), x.shape.at(1), x.shape.at(2) + 1, x.shape.at(3) + 1},
-                              {{"mode", std::string("constant")}});
+  const Value padded =
+      b.node("Pad", {x, flat, b.number(0.0F)}, {x.shape.at(0), x.shape.at(1), x.shape.at(2) + 1, x.shape.at(3) + 1},
+             {{"mode", std::string("constant")}});
   return conv(b, "conv", padded, {.channels = x.shape.at(1), .stride = 2, .padded = false});
 }
 

@@ -59,8 +59,8 @@ Request request_of(const ModelConfig& model, const std::string& graph, const Zoo
 }
 
 const TextConfig* text_config(const ModelConfig& model, const std::string& graph) {
-  const auto found = std::find_if(model.text.begin(), model.text.end(),
-                                  [&](const TextConfig& text) { return text.graph == graph; });
+  const auto found =
+      std::find_if(model.text.begin(), model.text.end(), [&](const TextConfig& text) { return text.graph == graph; });
   return found == model.text.end() ? nullptr : &*found;
 }
 
