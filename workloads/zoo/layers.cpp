@@ -19,6 +19,15 @@ Shape with_last(Shape shape, std::int64_t extent) {
   return shape;
 }
 
+// Traced `x // divisor` and `x * factor` of scalars. The division goes through Python's integer, hence the casts.
+Value divided(Builder& b, const Value& x, std::int64_t divisor) {
+  const Value quotient = b.node("Div", {x, b.integer(divisor)}, {});
+  return b.cast(b.cast(quotient, DataType::kInt64), DataType::kInt64);
+}
+Value times(Builder& b, const Value& x, std::int64_t factor) {
+  return factor == 1 ? x : b.node("Mul", {x, b.integer(factor)}, {});
+}
+
 }  // namespace
 
 Value conv(Builder& b, const std::string& module, const Value& x, const ConvSpec& spec) {
@@ -132,20 +141,50 @@ std::vector<Value> halves(Builder& b, const Value& x, std::int64_t axis, int tak
 
 Value rescale(Builder& b, const Value& x) { return b.node("Div", {x, b.number(1.0F)}, x.shape); }
 
-Value heads_to_batch(Builder& b, const Value& x, std::int64_t heads) {
+Value extent(Builder& b, const Value& x, std::int64_t axis) {
+  const Value shape = b.node("Shape", {x}, {static_cast<std::int64_t>(x.shape.size())}, DataType::kInt64);
+  return b.node("Gather", {shape, b.integer(axis)}, {}, {{"axis", std::int64_t{0}}});
+}
+
+Value shape_of(Builder& b, const std::vector<Value>& extents) {
+  std::vector<Value> parts;
+  for (const auto& value : extents) {
+    parts.push_back(value.shape.empty() ? b.node("Unsqueeze", {value, b.ints({0})}, {1}) : value);
+  }
+  return b.node("Concat", parts, {static_cast<std::int64_t>(parts.size())}, {{"axis", std::int64_t{0}}});
+}
+
+Value heads_to_batch(Builder& b, const Value& x, std::int64_t heads, Shapes shapes) {
   const std::int64_t n = x.shape.at(0);
   const std::int64_t tokens = x.shape.at(1);
   const std::int64_t depth = x.shape.at(2) / heads;
-  const Value split = b.transpose(b.reshape(x, {n, tokens, heads, depth}), {0, 2, 1, 3});
-  return b.reshape(split, {n * heads, tokens, depth});
+  const Shape split{n, tokens, heads, depth};
+  const Shape folded{n * heads, tokens, depth};
+  if (shapes == Shapes::kStatic) return b.reshape(b.transpose(b.reshape(x, split), {0, 2, 1, 3}), folded);
+
+  const Value n_now = extent(b, x, 0);
+  const Value tokens_now = extent(b, x, 1);
+  const Value depth_now = divided(b, extent(b, x, 2), heads);
+  const Value apart = b.reshape(x, shape_of(b, {n_now, tokens_now, b.ints({heads}), depth_now}), split);
+  const Value by_head = b.transpose(apart, {0, 2, 1, 3});
+  return b.reshape(by_head, shape_of(b, {times(b, n_now, heads), tokens_now, depth_now}), folded);
 }
 
-Value heads_from_batch(Builder& b, const Value& x, std::int64_t heads) {
+Value heads_from_batch(Builder& b, const Value& x, std::int64_t heads, Shapes shapes) {
   const std::int64_t n = x.shape.at(0) / heads;
   const std::int64_t tokens = x.shape.at(1);
   const std::int64_t depth = x.shape.at(2);
-  const Value split = b.transpose(b.reshape(x, {n, heads, tokens, depth}), {0, 2, 1, 3});
-  return b.reshape(split, {n, tokens, heads * depth});
+  const Shape split{n, heads, tokens, depth};
+  const Shape joined{n, tokens, heads * depth};
+  if (shapes == Shapes::kStatic) return b.reshape(b.transpose(b.reshape(x, split), {0, 2, 1, 3}), joined);
+
+  const Value batch_now = extent(b, x, 0);
+  const Value tokens_now = extent(b, x, 1);
+  const Value depth_now = extent(b, x, 2);
+  const Value n_now = divided(b, batch_now, heads);
+  const Value apart = b.reshape(x, shape_of(b, {n_now, b.ints({heads}), tokens_now, depth_now}), split);
+  const Value by_token = b.transpose(apart, {0, 2, 1, 3});
+  return b.reshape(by_token, shape_of(b, {n_now, tokens_now, times(b, depth_now, heads)}), joined);
 }
 
 Value scores(Builder& b, const Value& q, const Value& k) {
@@ -158,16 +197,16 @@ Value attention(Builder& b, const Value& x, const Value& context, const Attentio
   const Value q_rows = linear(b, "to_q", x, projection);
   const Value k_rows = linear(b, "to_k", context, projection);
   const Value v_rows = linear(b, "to_v", context, projection);
-  const Value q = heads_to_batch(b, q_rows, spec.heads);
-  const Value k = heads_to_batch(b, k_rows, spec.heads);
-  const Value v = heads_to_batch(b, v_rows, spec.heads);
+  const Value q = heads_to_batch(b, q_rows, spec.heads, spec.shapes);
+  const Value k = heads_to_batch(b, k_rows, spec.heads, spec.shapes);
+  const Value v = heads_to_batch(b, v_rows, spec.heads, spec.shapes);
 
   const Value product = scores(b, q, k);
   const float scale = 1.0F / std::sqrt(static_cast<float>(width / spec.heads));
   Value logits = b.node("Mul", {product, b.number(scale)}, product.shape);
   if (spec.upcast_softmax) logits = b.cast(logits, DataType::kFloat32);
   const Value weights = b.cast(b.node("Softmax", {logits}, logits.shape, {{"axis", std::int64_t{-1}}}), b.float_type());
-  const Value mixed = heads_from_batch(b, b.node("MatMul", {weights, v}, q.shape), spec.heads);
+  const Value mixed = heads_from_batch(b, b.node("MatMul", {weights, v}, q.shape), spec.heads, spec.shapes);
   return linear(b, "to_out.0", mixed, {.width = width, .gain = kResidualGain});
 }
 

@@ -52,10 +52,19 @@ std::vector<Value> halves(Builder& b, const Value& x, std::int64_t axis, int tak
 /// The division by one that diffusers leaves in (output_scale_factor, rescale_output_factor): in the current module.
 Value rescale(Builder& b, const Value& x);
 
+/// Where a Reshape finds its target: in a constant, or in shape arithmetic. Tracing leaves the latter where it lost
+/// the static shape: behind the padding of the VAE encoder.
+enum class Shapes : std::uint8_t { kStatic, kTraced };
+
+/// Traced: the extent of x along `axis` as a scalar (Shape, Gather).
+Value extent(Builder& b, const Value& x, std::int64_t axis);
+/// Traced: scalars (each through an Unsqueeze) and 1-D constants joined to a Reshape's target.
+Value shape_of(Builder& b, const std::vector<Value>& extents);
+
 /// [N, T, heads * d] -> [N * heads, T, d]: Reshape, Transpose, Reshape.
-Value heads_to_batch(Builder& b, const Value& x, std::int64_t heads);
+Value heads_to_batch(Builder& b, const Value& x, std::int64_t heads, Shapes shapes = Shapes::kStatic);
 /// The inverse.
-Value heads_from_batch(Builder& b, const Value& x, std::int64_t heads);
+Value heads_from_batch(Builder& b, const Value& x, std::int64_t heads, Shapes shapes = Shapes::kStatic);
 /// q times k transposed over the last two axes; q, k [N, T, d].
 Value scores(Builder& b, const Value& q, const Value& k);
 
@@ -63,6 +72,7 @@ struct AttentionSpec {
   std::int64_t heads = 1;
   bool bias = false;            ///< of the q, k, v projections; the output projection always has one
   bool upcast_softmax = false;  ///< the VAE casts the scores to float32 before the softmax
+  Shapes shapes = Shapes::kStatic;
 };
 /// diffusers' Attention without residual and rescaling: projections to_q, to_k, to_v, to_out.0; in the current module.
 Value attention(Builder& b, const Value& x, const Value& context, const AttentionSpec& spec);

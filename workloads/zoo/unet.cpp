@@ -32,6 +32,7 @@ Value with_sizes(Builder& b, const UnetConfig& config, const Value& time, const 
                  const Value& time_ids) {
   const std::int64_t n = time.shape.at(0);
   const Value flat = b.reshape(time_ids, {-1});
+  // Cast ahead of the Concat, not behind it as in diffusers: ONNX does not promote mixed types.
   const Value waves = sinusoids(b, "add_time_proj", flat, config.size_embedding);
   const Value sizes = b.cast(b.reshape(waves, {n, -1}), b.float_type());
   const Value joined = b.node("Concat", {text_embeds, sizes}, {n, config.pooled_width + sizes.shape.at(1)},

@@ -18,21 +18,36 @@ Value block(Builder& b, const VaeConfig& config, std::int64_t index, const Value
 }
 
 // Single-head self-attention over all positions.
-Value attend(Builder& b, const VaeConfig& config, const Value& x) {
+Value attend(Builder& b, const VaeConfig& config, const Value& x, Shapes shapes) {
   const Builder::Scope scope(b, "attentions.0");
-  const std::int64_t n = x.shape.at(0);
-  const std::int64_t channels = x.shape.at(1);
-  const Value flat = b.reshape(x, {n, channels, x.shape.at(2) * x.shape.at(3)});
-  const Value tokens = b.transpose(group_norm(b, "group_norm", flat, config.groups, kEpsilon), {0, 2, 1});
-  const Value mixed = attention(b, tokens, tokens, {.heads = 1, .bias = true, .upcast_softmax = true});
-  const Value image = b.reshape(b.transpose(mixed, {0, 2, 1}), x.shape);
+  const Shape flat{x.shape.at(0), x.shape.at(1), x.shape.at(2) * x.shape.at(3)};
+  const auto mixed = [&](const Value& rows) {
+    const Value tokens = b.transpose(group_norm(b, "group_norm", rows, config.groups, kEpsilon), {0, 2, 1});
+    const AttentionSpec spec{.heads = 1, .bias = true, .upcast_softmax = true, .shapes = shapes};
+    return b.transpose(attention(b, tokens, tokens, spec), {0, 2, 1});
+  };
+  Value image;
+  if (shapes == Shapes::kStatic) {
+    image = b.reshape(mixed(b.reshape(x, flat)), x.shape);
+  } else {
+    const Value n = extent(b, x, 0);
+    const Value channels = extent(b, x, 1);
+    const Value height = extent(b, x, 2);
+    const Value width = extent(b, x, 3);
+    const Value pixels = b.node("Mul", {height, width}, {});
+    const Value rows = b.reshape(x, shape_of(b, {n, channels, pixels}), flat);
+    // Transposed for its batch extent alone: diffusers reads (batch, tokens, channels) from it.
+    const Value n_again = extent(b, b.transpose(rows, {0, 2, 1}), 0);
+    const Value columns = mixed(rows);
+    image = b.reshape(columns, shape_of(b, {n_again, channels, height, width}), x.shape);
+  }
   return rescale(b, b.node("Add", {image, x}, x.shape));
 }
 
-Value middle(Builder& b, const VaeConfig& config, Value h) {
+Value middle(Builder& b, const VaeConfig& config, Value h, Shapes shapes) {
   const Builder::Scope scope(b, "mid_block");
   const std::int64_t channels = h.shape.at(1);
-  h = attend(b, config, block(b, config, 0, h, channels));
+  h = attend(b, config, block(b, config, 0, h, channels), shapes);
   return block(b, config, 1, h, channels);
 }
 
@@ -73,7 +88,7 @@ void build_vae_encoder(Builder& b, const VaeConfig& config, const Request& reque
       for (std::int64_t j = 0; j < config.layers; ++j) h = block(b, config, j, h, config.channels[i]);
       if (i + 1 < config.channels.size()) h = downsample(b, h);
     }
-    h = project_out(b, config, middle(b, config, h), moments);
+    h = project_out(b, config, middle(b, config, h, Shapes::kTraced), moments);
   }
   h = conv(b, "quant_conv", h, {.channels = moments, .kernel = 1});
   b.output(halves(b, h, 1, 1).front(), "latent_sample");
@@ -84,7 +99,7 @@ void build_vae_decoder(Builder& b, const VaeConfig& config, const Request& reque
   Value h = b.input("latent_sample", {request.batch, config.latent_channels, side, side}, b.float_type());
   h = conv(b, "post_quant_conv", h, {.channels = config.latent_channels, .kernel = 1});
   const Builder::Scope scope(b, "decoder");
-  h = middle(b, config, conv(b, "conv_in", h, {.channels = config.channels.back()}));
+  h = middle(b, config, conv(b, "conv_in", h, {.channels = config.channels.back()}), Shapes::kStatic);
   h = b.cast(h, b.float_type());  // `sample.to(upscale_dtype)`
   for (std::size_t i = 0; i < config.channels.size(); ++i) {
     const Builder::Scope level(b, fmt::format("up_blocks.{}", i));
