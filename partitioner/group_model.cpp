@@ -41,8 +41,30 @@ Model::Model(const Graph& g, const configs::NpuConfig& n, const Layout& l)
   }
 }
 
+bool Model::concat_by_dma(NodeId node) const {
+  const Node& n = graph.nodes[node];
+  if (n.op != "Concat") return false;
+  const int rank = static_cast<int>(graph.output(n).shape.size());
+  const int axis = static_cast<int>((n.integer("axis", 0) + rank) % rank);
+  const StorageId output = output_of(node);
+  for (const TensorId input : n.inputs) {
+    if (!layout.factor_map(input, n.outputs[0], axis)) return false;
+    if (layout.storages[storage_of(input)].format != layout.storages[output].format) return false;
+  }
+  return true;
+}
+
 bool Model::is_virtual(NodeId node) const {
-  return graph.nodes[node].op == "Concat" && !layout.storages[output_of(node)].is_output;
+  return concat_by_dma(node) && !layout.storages[output_of(node)].is_output;
+}
+
+bool prefetched(const GroupModel& group, const StageModel& stage, Pipelining pipelining) {
+  if (pipelining != Pipelining::kDouble) return false;
+  if (stage.kind != StageKind::kConcat && stage.kind != StageKind::kGather) return false;
+  for (const int l : stage.nodes[0].inputs) {
+    if (l != kNone && group.locals[l].producer != kNone) return false;
+  }
+  return true;
 }
 
 int GroupModel::local_of(StorageId storage) const {
@@ -142,7 +164,6 @@ class GroupBuilder {
     const OpClass op_class = model().op(id).op_class;
     const bool chainable = op_class == OpClass::kElementwise || op_class == OpClass::kStatistics;
     int stage = kNone;
-    int position = kNone;
     FactorMap map{};
     if (chainable) {
       for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
@@ -151,7 +172,7 @@ class GroupBuilder {
         int s = kNone;
         int p = kNone;
         FactorMap m{};
-        if (chains(id, i, &s, &p, &m) && s > stage) stage = s, position = p, map = m;
+        if (chains(id, i, &s, &p, &m) && s > stage) stage = s, map = m;
       }
       // Everything else that it reads must exist before that stage runs.
       for (const TensorId input : node.inputs) {
@@ -164,7 +185,7 @@ class GroupBuilder {
       StageModel fresh;
       if (op_class == OpClass::kMatrix) {
         fresh.kind = StageKind::kMatrix;
-      } else if (node.op == "Concat") {
+      } else if (model().concat_by_dma(id)) {
         fresh.kind = StageKind::kConcat;
       } else if (gathers_from_dram(id)) {
         fresh.kind = StageKind::kGather;
@@ -204,14 +225,13 @@ class GroupBuilder {
       }
       const int l = local(storage);
       record.inputs[i] = l;
-      if (home.kind == StageKind::kConcat || (home.kind == StageKind::kGather && i == 0)) continue;
+      // Concat and Gather fetch what lies outside straight from where it is, without a buffer of its own.
+      const bool direct = home.kind == StageKind::kConcat || (home.kind == StageKind::kGather && i == 0);
+      if (direct && found == made_by_.end()) continue;
       Local& source = group_.locals[l];
       if (source.first_reader == kNone) source.first_reader = stage;
       source.last_reader = std::max(source.last_reader, stage);
       source.first_reader = std::min(source.first_reader, stage);
-    }
-    if (position != kNone || !home.nodes.empty()) {
-      // chained: nothing more to set up
     }
     const StorageId output = model().output_of(id);
     made_by_[output] = {stage, static_cast<int>(home.nodes.size())};
@@ -272,21 +292,10 @@ class GroupBuilder {
       bool used = false;
       for (const StageNode& node : group_.stages[s].nodes) {
         used |= node.output != kNone && !node.statistics && group_.locals[node.output].last_reader != kNone;
-        used |= node.output != kNone && read_by_concat(node.output);
       }
       if (!used) group_.why_not = "two results that do not lead to each other";
     }
     for (Local& l : group_.locals) l.direct_only = l.producer == kNone && l.last_reader == kNone;
-  }
-
-  bool read_by_concat(int l) const {
-    for (const StageModel& stage : group_.stages) {
-      if (stage.kind != StageKind::kConcat) continue;
-      for (const StageNode& node : stage.nodes) {
-        if (std::find(node.inputs.begin(), node.inputs.end(), l) != node.inputs.end()) return true;
-      }
-    }
-    return false;
   }
 
   /// Axes that the region map of a row operator always asks for in full: probe it with a single element.

@@ -27,7 +27,9 @@ struct Model {
   [[nodiscard]] const workloads::OpDef& op(NodeId node) const { return *ops_[node]; }
   [[nodiscard]] StorageId storage_of(TensorId tensor) const { return layout.views[tensor].storage; }
   [[nodiscard]] StorageId output_of(NodeId node) const { return storage_of(graph.nodes[node].outputs[0]); }
-  /// Concat is addressing: every group that reads it gathers the pieces itself.
+  /// Concat by DMA: each piece lands beside the others. Needs pieces that factor as the whole does.
+  [[nodiscard]] bool concat_by_dma(NodeId node) const;
+  /// Such a Concat is addressing: every group that reads it brings the pieces together itself.
   [[nodiscard]] bool is_virtual(NodeId node) const;
 
  private:
@@ -85,6 +87,9 @@ struct GroupModel {
 /// `nodes` in execution order, virtual Concats included where read. A storage is `stored` if it is a graph output or
 /// some executed, non-virtual reader lies outside (virtual readers count through theirs).
 [[nodiscard]] GroupModel make_group(const Model& model, const std::vector<NodeId>& nodes);
+
+/// A stage of pure DMA whose sources are there before the group starts: its next window is fetched a tile ahead.
+[[nodiscard]] bool prefetched(const GroupModel& group, const StageModel& stage, Pipelining pipelining);
 
 /// The box of a stage node's output (its own storage's coordinates) that a domain box corresponds to.
 [[nodiscard]] Box map_box(const Box& domain, const FactorMap& map, int rank);

@@ -445,7 +445,9 @@ void LayoutBuilder::order_factors() {
     for (const int f : own[s]) {
       if (std::find(ordered.begin(), ordered.end(), f) == ordered.end()) ordered.insert(ordered.begin(), f);
     }
-    storage.rank = static_cast<int>(ordered.size());
+    // A scalar gets one factor of extent one, so that boxes of every storage can be empty.
+    storage.rank = std::max(1, static_cast<int>(ordered.size()));
+    storage.extent[0] = 1;
     for (std::size_t i = 0; i < ordered.size(); ++i) {
       position[ordered[i]] = static_cast<int>(i);
       storage.extent[i] = static_cast<std::int32_t>(factors_[ordered[i]].extent);

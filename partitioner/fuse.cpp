@@ -1,0 +1,204 @@
+#include "partitioner/fuse.h"
+
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <set>
+
+namespace spillway::partitioner {
+
+using workloads::OpClass;
+
+namespace {
+
+bool is_activation(const Model& model, NodeId node) {
+  static constexpr std::string_view kActivations[] = {"Silu", "Relu", "LeakyRelu", "Sigmoid", "Gelu", "Clip", "HardSwish"};
+  const std::string& op = model.graph.nodes[node].op;
+  return std::find(std::begin(kActivations), std::end(kActivations), op) != std::end(kActivations);
+}
+
+/// Groups under merging: who is in which group, and who reads whom.
+class Fuser {
+ public:
+  Fuser(const Model& model, Search& search, Bytes budget)
+      : model_(model), search_(search), budget_(budget), none_(model.layout.storages.size(), 0), groups_(primitives(model)) {
+    member_.assign(model.graph.nodes.size(), kNone);
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      for (const NodeId n : groups_[g]) member_[n] = static_cast<int>(g);
+    }
+    cost_.assign(groups_.size(), -1);
+  }
+
+  std::vector<Nodes> run() {
+    for (bool merged = true; merged;) {
+      merged = false;
+      for (std::size_t g = 0; g < groups_.size(); ++g) {
+        while (!groups_[g].empty() && merge_forward(static_cast<int>(g))) merged = true;
+      }
+    }
+    return ordered();
+  }
+
+ private:
+  /// Groups that read what `g` makes, through virtual Concats too.
+  std::vector<int> consumers(int g) const {
+    std::set<int> found;
+    for (const NodeId n : groups_[g]) add_readers(model_.output_of(n), g, found);
+    return {found.begin(), found.end()};
+  }
+  void add_readers(StorageId storage, int g, std::set<int>& found) const {
+    for (const NodeId reader : model_.readers[storage]) {
+      if (model_.is_virtual(reader)) {
+        add_readers(model_.output_of(reader), g, found);
+      } else if (member_[reader] != g) {
+        found.insert(member_[reader]);
+      }
+    }
+  }
+
+  double cost(int g) {
+    if (cost_[g] < 0) cost_[g] = cost_of(groups_[g]);
+    return cost_[g];
+  }
+  double cost_of(const Nodes& nodes) {
+    const GroupModel group = make_group(model_, with_virtual(model_, nodes));
+    if (!group.ok()) return std::numeric_limits<double>::infinity();
+    const auto curve = search_.curve(group, none_, budget_);
+    return curve->empty() ? std::numeric_limits<double>::infinity() : curve->back().score;
+  }
+
+  /// A path from `a` to `b` through a third group would make the merged group wait for itself.
+  bool convex(int a, int b) const {
+    const NodeId last = *std::max_element(groups_[b].begin(), groups_[b].end());
+    std::vector<int> stack;
+    std::set<int> seen;
+    const auto push = [&](int from) {
+      for (const int c : consumers(from)) {
+        if (from == a && c == b) continue;
+        if (seen.insert(c).second) stack.push_back(c);
+      }
+    };
+    push(a);
+    while (!stack.empty()) {
+      const int g = stack.back();
+      stack.pop_back();
+      if (g == b) return false;
+      if (g == a || *std::min_element(groups_[g].begin(), groups_[g].end()) > last) continue;
+      push(g);
+    }
+    return true;
+  }
+
+  bool merge_forward(int g) {
+    for (const int c : consumers(g)) {
+      if (!worth_trying(g, c) || !convex(g, c)) continue;
+      Nodes both = groups_[g];
+      both.insert(both.end(), groups_[c].begin(), groups_[c].end());
+      std::sort(both.begin(), both.end());
+      const GroupModel merged = make_group(model_, with_virtual(model_, both));
+      if (!merged.ok() || merged.stages.size() > kMaxStages) continue;
+      const double apart = cost(g) + cost(c);
+      const auto curve = search_.curve(merged, none_, budget_);
+      if (curve->empty() || curve->back().score > apart) continue;
+      for (const NodeId n : groups_[c]) member_[n] = g;
+      groups_[g] = std::move(both);
+      groups_[c].clear();
+      cost_[g] = curve->back().score;
+      return true;
+    }
+    return false;
+  }
+
+  /// Chains of matrix operators are tried where the link between them is large enough to matter.
+  bool worth_trying(int a, int b) const {
+    if (groups_[a].empty() || groups_[b].empty()) return false;
+    int products = 0;
+    for (const auto* nodes : {&groups_[a], &groups_[b]}) {
+      for (const NodeId n : *nodes) products += model_.op(n).op_class == OpClass::kMatrix ? 1 : 0;
+    }
+    return products <= kMaxProducts;
+  }
+
+  /// Execution order: a group runs when all it reads is there, earliest last node first.
+  std::vector<Nodes> ordered() const {
+    std::vector<int> waiting(groups_.size(), 0);
+    std::vector<std::vector<int>> next(groups_.size());
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      if (groups_[g].empty()) continue;
+      next[g] = consumers(static_cast<int>(g));
+      for (const int c : next[g]) ++waiting[c];
+    }
+    using Entry = std::pair<NodeId, int>;
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+    const auto enter = [&](int g) { ready.emplace(groups_[g].back(), g); };
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      if (!groups_[g].empty() && waiting[g] == 0) enter(static_cast<int>(g));
+    }
+    std::vector<Nodes> result;
+    while (!ready.empty()) {
+      const int g = ready.top().second;
+      ready.pop();
+      result.push_back(groups_[g]);
+      for (const int c : next[g]) {
+        if (--waiting[c] == 0) enter(c);
+      }
+    }
+    return result;
+  }
+
+  static constexpr std::size_t kMaxStages = 6;
+  static constexpr int kMaxProducts = 2;
+
+  const Model& model_;
+  Search& search_;
+  Bytes budget_;
+  Residents none_;
+  std::vector<Nodes> groups_;
+  std::vector<int> member_;
+  std::vector<double> cost_;
+};
+
+}  // namespace
+
+std::vector<Nodes> primitives(const Model& model) {
+  std::vector<Nodes> groups;
+  std::vector<int> member(model.graph.nodes.size(), kNone);
+  for (const NodeId n : model.executed) {
+    if (model.is_virtual(n)) continue;
+    if (is_activation(model, n)) {
+      const StorageId input = model.storage_of(model.graph.nodes[n].inputs[0]);
+      const NodeId producer = model.producer[input];
+      const bool only = model.readers[input].size() == 1 && !model.layout.storages[input].is_output;
+      if (producer != kNone && only && member[producer] != kNone) {
+        const std::string& op = model.graph.nodes[producer].op;
+        if (op == "NormApply" || op == "ChannelAffine" || op == "LayerNormalization") {
+          member[n] = member[producer];
+          groups[member[n]].push_back(n);
+          continue;
+        }
+      }
+    }
+    member[n] = static_cast<int>(groups.size());
+    groups.push_back({n});
+  }
+  return groups;
+}
+
+std::vector<Nodes> fuse(const Model& model, Search& search, Bytes budget) { return Fuser(model, search, budget).run(); }
+
+Nodes with_virtual(const Model& model, const Nodes& nodes) {
+  std::set<NodeId> all(nodes.begin(), nodes.end());
+  std::vector<NodeId> stack = nodes;
+  while (!stack.empty()) {
+    const NodeId n = stack.back();
+    stack.pop_back();
+    for (const TensorId input : model.graph.nodes[n].inputs) {
+      if (input == kNone) continue;
+      const NodeId producer = model.producer[model.storage_of(input)];
+      if (producer != kNone && model.is_virtual(producer) && all.insert(producer).second) stack.push_back(producer);
+    }
+  }
+  return {all.begin(), all.end()};
+}
+
+}  // namespace spillway::partitioner

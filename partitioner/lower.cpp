@@ -1,0 +1,575 @@
+// lower(): a Plan becomes a Program. The walk that priced a group is walked again; every window becomes commands.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <optional>
+#include <tuple>
+
+#include "configs/error.h"
+#include "partitioner/hazards.h"
+#include "partitioner/partitioner.h"
+#include "partitioner/walk.h"
+
+namespace spillway::partitioner {
+
+namespace {
+
+constexpr std::int64_t kDramAlignment = 4096;
+
+Placement dense(const std::array<std::int32_t, kMaxRank>& extent, int rank, std::int64_t element_bytes, std::int64_t base,
+                const Box& window) {
+  Placement at;
+  std::int64_t stride = element_bytes;
+  for (int f = rank - 1; f >= 0; --f) {
+    at.stride[f] = stride;
+    stride *= extent[f];
+  }
+  at.origin = base;
+  for (int f = 0; f < rank; ++f) at.origin -= at.stride[f] * window.begin[f];
+  return at;
+}
+
+/// Where a storage is at some moment of a group's loop.
+struct Spot {
+  Placement at;
+  AllocationId allocation = kNone;
+};
+
+/// A command before it has its place in the stream.
+struct Draft {
+  Command command;
+  std::vector<Access> accesses;  // in operand order
+  std::vector<Box> boxes;
+};
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const configs::NpuConfig& npu, const Plan& plan)
+      : npu_(npu),
+        plan_(plan),
+        model_(graph, npu, plan.layout),
+        queues_{npu.dma.channels, npu.matrix.count, npu.vector.count},
+        hazards_(queues_.count()) {
+    program_.name = plan.graph;
+    program_.graph = graph;
+    program_.layout = plan.layout;
+    program_.precision = npu.precision;
+    program_.queues = queues_;
+    program_.scratchpad_bytes = npu.scratchpad.size;
+    program_.accumulator_bytes = npu.matrix.accumulator_bytes;
+  }
+
+  Program lower() {
+    place_dram();
+    place_residents();
+    for (int e = 0; e < npu_.matrix.count; ++e) {
+      const Bytes half = npu_.matrix.accumulator_bytes / 2;
+      for (int h = 0; h < 2; ++h) halves_.push_back(hazards_.allocate(2 + e, h * half, (h + 1) * half));
+    }
+    next_half_.assign(npu_.matrix.count, 0);
+    for (std::size_t g = 0; g < plan_.groups.size(); ++g) lower_group(static_cast<int>(g));
+    return std::move(program_);
+  }
+
+ private:
+  /// Stage, what the command does in it, and which inputs it goes without (a Concat's pieces outside the block).
+  using Role = std::tuple<int, int, std::uint64_t>;
+  enum : int { kProduct = -2, kChain = -1 };  // else: which piece of a Concat
+
+  enum Memory { kScratchpadMemory = 0, kDramMemory = 1 };
+
+  /// A buffer while its group runs.
+  struct Live {
+    const Buffer* buffer = nullptr;
+    std::vector<AllocationId> slots;
+    std::int64_t windows = 0;  // how often it moved
+    Spot now, before;
+  };
+
+  struct Event {
+    std::int64_t time = 0;
+    int phase = 0;               // 0 loads, 1 halo copies, 2 stage commands, 3 stores
+    int lane = 0;                // phase 2: which stage, for interleaving
+    std::vector<Draft> drafts{};
+  };
+
+  void place_dram() {
+    std::int64_t address = 0;
+    dram_.resize(program_.layout.storages.size());
+    for (std::size_t s = 0; s < program_.layout.storages.size(); ++s) {
+      Storage& storage = program_.layout.storages[s];
+      storage.dram_address = address;
+      const Box none = Box{.rank = storage.rank};
+      dram_[s].at = dense(storage.extent, storage.rank, storage.element_bytes(), address, none);
+      dram_[s].allocation = hazards_.allocate(kDramMemory, address, address + storage.bytes());
+      address += (storage.bytes() + kDramAlignment - 1) / kDramAlignment * kDramAlignment;
+    }
+    program_.dram_bytes = address;
+  }
+
+  void place_residents() {
+    resident_at_.assign(plan_.groups.size(), {});
+    for (const Residency& r : plan_.residencies) {
+      for (int g = r.first_group; g <= r.last_group; ++g) resident_at_[g].push_back(&r);
+    }
+  }
+
+  const Storage& storage(StorageId s) const { return program_.layout.storages[s]; }
+
+  Operand operand(StorageId s, Space space, const Placement& at, const Box& box) const {
+    Operand o;
+    o.storage = s;
+    o.space = space;
+    o.format = storage(s).format;
+    o.box = box;
+    o.at = at;
+    return o;
+  }
+
+  // --- one group ---
+
+  void lower_group(int g) {
+    group_ = g;
+    const Group& plan = plan_.groups[g];
+    program_.group_names.push_back(plan.name);
+    std::vector<NodeId> nodes;
+    for (const Stage& stage : plan.stages) nodes.insert(nodes.end(), stage.nodes.begin(), stage.nodes.end());
+    std::sort(nodes.begin(), nodes.end());
+    model_group_ = make_group(model_, nodes);
+    begin_group(plan);
+    std::vector<Event> events;
+    Walker walker(model_group_, plan.tile, plan.loop_order);
+    Step step;
+    const std::int64_t steps = walker.steps();
+    for (std::int64_t s = 0; walker.next(step); ++s) lower_step(step, s, s + 1 == steps, events);
+    std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
+      return std::tie(a.time, a.phase) < std::tie(b.time, b.phase);
+    });
+    for (std::size_t i = 0; i < events.size();) {
+      std::size_t j = i;
+      while (j < events.size() && events[j].time == events[i].time && events[j].phase == events[i].phase) ++j;
+      if (events[i].phase == 2 && plan.pipelining == Pipelining::kSoftware) {
+        interleave(events, i, j);
+      } else {
+        for (std::size_t k = i; k < j; ++k) {
+          for (Draft& draft : events[k].drafts) emit(draft);
+        }
+      }
+      i = j;
+    }
+  }
+
+  /// Stages of different tiles share the engines: their commands take turns in proportion to how many each has.
+  void interleave(std::vector<Event>& events, std::size_t from, std::size_t to) {
+    std::vector<std::size_t> done(to - from, 0);
+    while (true) {
+      std::size_t best = to;
+      double least = 2;
+      for (std::size_t k = to; k-- > from;) {  // older tiles (later stages) first among equals
+        const std::size_t all = events[k].drafts.size();
+        if (done[k - from] == all) continue;
+        const double share = static_cast<double>(done[k - from]) / static_cast<double>(all);
+        if (share < least) least = share, best = k;
+      }
+      if (best == to) return;
+      emit(events[best].drafts[done[best - from]++]);
+    }
+  }
+
+  void begin_group(const Group& plan) {
+    live_.assign(model_group_.locals.size(), {});
+    resident_.assign(model_group_.locals.size(), {});
+    is_resident_.assign(model_group_.locals.size(), false);
+    for (const Residency* r : resident_at_[group_]) {
+      const int l = model_group_.local_of(r->storage);
+      auto [it, fresh] = residences_.try_emplace(r->storage);
+      if (fresh) {
+        const Storage& s = storage(r->storage);
+        it->second.at = dense(s.extent, s.rank, s.element_bytes(), r->address, Box{.rank = s.rank});
+        it->second.allocation = hazards_.allocate(kScratchpadMemory, r->address, r->address + r->bytes);
+      }
+      if (l == kNone) continue;
+      is_resident_[l] = true;
+      resident_[l] = it->second;
+    }
+    for (const Buffer& buffer : plan.buffers) {
+      const int l = model_group_.local_of(buffer.storage);
+      if (l == kNone) internal_error("a planned buffer belongs to no operator of its group");
+      Live& live = live_[l];
+      live.buffer = &buffer;
+      for (int k = 0; k < buffer.slots; ++k) {
+        const Bytes begin = buffer.address + k * buffer.slot_bytes;
+        live.slots.push_back(hazards_.allocate(kScratchpadMemory, begin, begin + buffer.slot_bytes));
+      }
+      if (buffer.accumulates) {
+        const Storage& s = storage(buffer.storage);
+        live.now = {dense(s.extent, s.rank, s.element_bytes(), buffer.address, Box{.rank = s.rank}), live.slots[0]};
+      }
+    }
+    kernels_.clear();
+    accumulated_.clear();
+  }
+
+  int level(int stage) const {
+    return plan_.groups[group_].pipelining == Pipelining::kSoftware ? stage : 0;
+  }
+
+  /// Moves a buffer's window to hold `have` (coordinates of its storage).
+  void advance(int l, const Box& have) {
+    Live& live = live_[l];
+    if (live.buffer == nullptr) internal_error("a window without a buffer");
+    const int slot = static_cast<int>(live.windows % live.buffer->slots);
+    ++live.windows;
+    live.before = live.now;
+    const Storage& s = storage(live.buffer->storage);
+    live.now.at = dense(live.buffer->extent, s.rank, s.element_bytes(),
+                        live.buffer->address + slot * live.buffer->slot_bytes, have);
+    live.now.allocation = live.slots[slot];
+  }
+
+  /// Where a local is now, for compute.
+  const Spot& spot(int l) const { return is_resident_[l] ? resident_[l] : live_[l].now; }
+
+  void lower_step(const Step& step, std::int64_t index, bool last, std::vector<Event>& events) {
+    const Pipelining pipelining = plan_.groups[group_].pipelining;
+    for (std::size_t l = 0; l < step.loads.size(); ++l) {
+      const Window& w = step.loads[l];
+      if (!w.used || is_resident_[l] || !w.advance) continue;
+      const Local& local = model_group_.locals[l];
+      advance(static_cast<int>(l), w.have);
+      Event event;
+      event.time = pipelining == Pipelining::kNone ? index : index + level(local.first_reader) - 1;
+      if (!w.overlap.empty()) event.drafts.push_back(copy_within(static_cast<int>(l), w.overlap));
+      if (!w.fresh.empty()) event.drafts.push_back(load(static_cast<int>(l), w.fresh));
+      events.push_back(std::move(event));
+    }
+    for (std::size_t s = 0; s < step.stages.size(); ++s) {
+      const Window& w = step.stages[s];
+      if (!w.used || !w.advance) continue;
+      lower_stage(static_cast<int>(s), w, index, last, events);
+    }
+  }
+
+  void lower_stage(int s, const Window& w, std::int64_t index, bool last, std::vector<Event>& events) {
+    const StageModel& stage = model_group_.stages[s];
+    const bool early = prefetched(model_group_, stage, plan_.groups[group_].pipelining);
+    const std::int64_t time = index + level(s) - (early ? 1 : 0);
+    Event copies{.time = time, .phase = 1};
+    for (const StageNode& node : stage.nodes) {
+      if (node.output == kNone || node.statistics || is_resident_[node.output]) continue;
+      const Storage& out = model_group_.storage(node.output);
+      advance(node.output, map_box(w.have, node.to_output, out.rank));
+      if (!w.overlap.empty() && model_group_.locals[node.output].last_reader != kNone) {
+        copies.drafts.push_back(copy_within(node.output, map_box(w.overlap, node.to_output, out.rank)));
+      }
+    }
+    if (!copies.drafts.empty()) events.push_back(std::move(copies));
+    if (w.fresh.empty()) return;
+
+    Event compute{.time = time, .phase = 2, .lane = s};
+    switch (stage.kind) {
+      case StageKind::kConcat: concat(s, w.fresh, compute.drafts); break;
+      case StageKind::kGather: gather(s, w.fresh, compute.drafts); break;
+      case StageKind::kMatrix:
+      case StageKind::kVector:
+        for (const Box& block : blocks_of(model_group_, stage, w.fresh)) compute_block(s, block, compute.drafts);
+        break;
+    }
+    events.push_back(std::move(compute));
+
+    Event stores{.time = time, .phase = 3};
+    for (const StageNode& node : stage.nodes) {
+      if (node.output == kNone) continue;
+      const Local& local = model_group_.locals[node.output];
+      const Storage& out = model_group_.storage(node.output);
+      if (!local.stored || (is_resident_[node.output] && !out.is_output)) continue;
+      if (node.statistics && !last) continue;
+      const Box box = node.statistics ? out.whole() : map_box(w.fresh, node.to_output, out.rank);
+      stores.drafts.push_back(store(node.output, box));
+    }
+    if (!stores.drafts.empty()) events.push_back(std::move(stores));
+  }
+
+  // --- commands ---
+
+  Draft draft(CommandKind kind, int queue) const {
+    Draft d;
+    d.command.kind = kind;
+    d.command.queue = static_cast<std::int16_t>(queue);
+    d.command.group = group_;
+    return d;
+  }
+
+  /// Loads take turns over all channels but the last, which stores; a single channel does both.
+  int load_queue() {
+    const int channels = std::max(1, queues_.dma - 1);
+    return static_cast<int>(loads_++ % channels);
+  }
+  int store_queue() const { return queues_.dma - 1; }
+
+  Access access(bool write, AllocationId allocation, Operand operand) const { return {allocation, write, operand}; }
+  Access in_scratchpad(bool write, int l, const Box& box) const { return in_scratchpad(write, l, spot(l), box); }
+  Access in_scratchpad(bool write, int l, const Spot& at, const Box& box) const {
+    return access(write, at.allocation, operand(model_group_.locals[l].storage, Space::kScratchpad, at.at, box));
+  }
+  Access in_dram(bool write, StorageId s, const Box& box) const {
+    return access(write, dram_[s].allocation, operand(s, Space::kDram, dram_[s].at, box));
+  }
+
+  Draft load(int l, const Box& box) {
+    Draft d = draft(CommandKind::kLoad, load_queue());
+    d.accesses = {in_dram(false, model_group_.locals[l].storage, box), in_scratchpad(true, l, box)};
+    return d;
+  }
+
+  Draft store(int l, const Box& box) {
+    Draft d = draft(CommandKind::kStore, store_queue());
+    d.accesses = {in_scratchpad(false, l, box), in_dram(true, model_group_.locals[l].storage, box)};
+    return d;
+  }
+
+  /// The part of the old window that the new one keeps.
+  Draft copy_within(int l, const Box& box) {
+    Draft d = draft(CommandKind::kCopy, load_queue());
+    d.accesses = {in_scratchpad(false, l, live_[l].before, box), in_scratchpad(true, l, box)};
+    return d;
+  }
+
+  void concat(int s, const Box& fresh, std::vector<Draft>& out) {
+    const StageModel& stage = model_group_.stages[s];
+    const StageNode& node = stage.nodes[0];
+    const Node& n = model_.graph.nodes[node.node];
+    const Box whole_box = logical_box(model_group_, stage, node, fresh);
+    const int rank = whole_box.rank;
+    const auto axis = static_cast<int>((n.integer("axis", 0) + rank) % rank);
+    std::int32_t offset = 0;
+    for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
+      const auto extent = static_cast<std::int32_t>(model_.graph.input(n, i).shape[axis]);
+      Box piece = model_.op(node.node).region(model_.graph, n, i, whole_box);
+      const std::int32_t begin = offset;
+      offset += extent;
+      if (piece.empty()) continue;
+      const int l = node.inputs[i];
+      const Box source = model_.layout.to_storage(n.inputs[i], piece);
+      Box target = piece;
+      target.begin[axis] += begin;
+      const Box destination = model_.layout.to_storage(n.outputs[0], target);
+      const bool outside = model_group_.locals[l].producer == kNone && !is_resident_[l];
+      Draft d = draft(outside ? CommandKind::kLoad : CommandKind::kCopy, load_queue());
+      d.accesses = {outside ? in_dram(false, model_group_.locals[l].storage, source) : in_scratchpad(false, l, source),
+                    in_scratchpad(true, node.output, destination)};
+      d.command.kernel = kernel({s, i, 0}, [&] {
+        Kernel k;
+        KernelStep step{.node = node.node, .inputs = std::vector<KernelInput>(n.inputs.size())};
+        step.inputs[i] = {KernelInput::From::kOperand, 0, n.inputs[i]};
+        k.steps = {step};
+        k.outputs = {{0, 1}};
+        return k;
+      });
+      d.boxes = {target};
+      out.push_back(std::move(d));
+    }
+  }
+
+  void gather(int s, const Box& fresh, std::vector<Draft>& out) {
+    const StageModel& stage = model_group_.stages[s];
+    const StageNode& node = stage.nodes[0];
+    const Node& n = model_.graph.nodes[node.node];
+    for (const Box& block : blocks_of(model_group_, stage, fresh)) {
+      Draft d = draft(CommandKind::kGather, load_queue());
+      const StorageId table = model_.storage_of(n.inputs[0]);
+      d.accesses = {in_scratchpad(false, node.inputs[1], input_box(model_group_, stage, node, 1, block)),
+                    in_dram(false, table, input_box(model_group_, stage, node, 0, block)),
+                    in_scratchpad(true, node.output, map_box(block, node.to_output, model_group_.storage(node.output).rank))};
+      d.command.kernel = kernel({s, kChain, 0}, [&] {
+        Kernel k;
+        k.steps = {KernelStep{.node = node.node,
+                              .inputs = {{KernelInput::From::kOperand, 1, n.inputs[0]}, {KernelInput::From::kOperand, 0, n.inputs[1]}}}};
+        k.outputs = {{0, 2}};
+        return k;
+      });
+      d.boxes = {logical_box(model_group_, stage, node, block)};
+      out.push_back(std::move(d));
+    }
+  }
+
+  void compute_block(int s, const Box& block, std::vector<Draft>& out) {
+    const StageModel& stage = model_group_.stages[s];
+    std::optional<Access> sums;
+    int engine = 0;
+    if (stage.kind == StageKind::kMatrix) {
+      engine = static_cast<int>(matrix_turn_++ % queues_.matrix);
+      sums = matrix_block(s, block, engine, out);
+    }
+    out.push_back(vector_block(s, block, sums));
+  }
+
+  /// The product, into the next half of the engine's accumulators; returns where the sums lie.
+  Access matrix_block(int s, const Box& block, int engine, std::vector<Draft>& out) {
+    const StageModel& stage = model_group_.stages[s];
+    const StageNode& head = stage.nodes[0];
+    const Node& n = model_.graph.nodes[head.node];
+    Draft d = draft(CommandKind::kMatrix, queues_.first_matrix() + engine);
+    for (int i = 0; i < 2; ++i) {
+      d.accesses.push_back(in_scratchpad(false, head.inputs[i], input_box(model_group_, stage, head, i, block)));
+    }
+    const int half = next_half_[engine];
+    next_half_[engine] = 1 - half;
+    Operand sums;
+    sums.storage = stage.domain;
+    sums.space = Space::kAccumulator;
+    sums.engine = static_cast<std::int8_t>(engine);
+    sums.format = npu_.precision.accumulator;
+    sums.box = block;
+    sums.at = dense(block.extent, block.rank, sums.element_bytes(), half * (npu_.matrix.accumulator_bytes / 2), block);
+    d.accesses.push_back(access(true, halves_[engine * 2 + half], sums));
+    d.command.matrix = matrix_of(model_group_, stage, block);
+    d.command.kernel = kernel({s, kProduct, 0}, [&] {
+      Kernel k;
+      KernelStep step{.node = head.node, .inputs = std::vector<KernelInput>(n.inputs.size())};
+      for (int i = 0; i < 2; ++i) step.inputs[i] = {KernelInput::From::kOperand, i, n.inputs[i]};
+      k.steps = {step};
+      k.outputs = {{0, 2}};
+      return k;
+    });
+    d.boxes = {logical_box(model_group_, stage, head, block)};
+    out.push_back(d);
+    Access read = d.accesses.back();
+    read.write = false;
+    return read;
+  }
+
+  /// The vector chain of one block: drains the sums of a matrix stage, or runs on its own.
+  Draft vector_block(int s, const Box& block, const std::optional<Access>& sums) {
+    const StageModel& stage = model_group_.stages[s];
+    Draft d = draft(CommandKind::kVector, queues_.first_vector() + static_cast<int>(vector_turn_++ % queues_.vector));
+    Kernel k;
+    k.drain = sums.has_value();
+    std::uint64_t omitted = 0;
+    if (sums) d.accesses.push_back(*sums);
+    for (std::size_t p = 0; p < stage.nodes.size(); ++p) {
+      const StageNode& node = stage.nodes[p];
+      const Node& n = model_.graph.nodes[node.node];
+      KernelStep step{.node = node.node, .inputs = {}};
+      if (sums && p == 0) {
+        step.inputs.push_back({KernelInput::From::kOperand, 0, n.outputs[0]});
+        step.inputs.push_back({});
+        if (n.inputs.size() > 2 && n.inputs[2] != kNone) {
+          step.inputs[1] = {KernelInput::From::kOperand, static_cast<int>(d.accesses.size()), n.inputs[2]};
+          d.accesses.push_back(in_scratchpad(false, node.inputs[2], input_box(model_group_, stage, node, 2, block)));
+        }
+      } else {
+        for (int i = 0; i < static_cast<int>(n.inputs.size()); ++i) {
+          KernelInput input;
+          if (node.chained[i] != kNone) {
+            input = {KernelInput::From::kStep, node.chained[i], n.inputs[i]};
+          } else if (node.inputs[i] != kNone) {
+            const Box box = input_box(model_group_, stage, node, i, block);
+            if (box.empty()) {
+              omitted |= std::uint64_t{1} << (i % 64);
+            } else {
+              input = {KernelInput::From::kOperand, static_cast<int>(d.accesses.size()), n.inputs[i]};
+              d.accesses.push_back(in_scratchpad(false, node.inputs[i], box));
+            }
+          }
+          step.inputs.push_back(input);
+        }
+      }
+      k.steps.push_back(std::move(step));
+      d.boxes.push_back(logical_box(model_group_, stage, node, block));
+    }
+    for (std::size_t p = 0; p < stage.nodes.size(); ++p) {
+      const StageNode& node = stage.nodes[p];
+      if (node.output == kNone) continue;
+      k.outputs.push_back({static_cast<int>(p), static_cast<int>(d.accesses.size())});
+      if (node.statistics) {
+        d.accesses.push_back(statistics_output(node, d.boxes[p], &d.command.prior));
+      } else {
+        const Box box = map_box(block, node.to_output, model_group_.storage(node.output).rank);
+        d.accesses.push_back(in_scratchpad(true, node.output, box));
+      }
+    }
+    d.command.vector = vector_of(model_group_, stage, block);
+    d.command.kernel = kernel({s, kChain, omitted}, [&] { return k; });
+    return d;
+  }
+
+  /// [n, c, (mean, M2)] of the channels of an input region, and how many elements of each came before.
+  Access statistics_output(const StageNode& node, const Box& region, std::int64_t* prior) {
+    const Node& n = model_.graph.nodes[node.node];
+    const workloads::Shape& shape = model_.graph.input(n, 0).shape;
+    std::int64_t here = 1;
+    for (int d = 2; d < region.rank; ++d) here *= region.extent[d];
+    auto& counts = accumulated_[node.node];
+    counts.resize(static_cast<std::size_t>(shape[0] * shape[1]), 0);
+    bool first = true;
+    for (std::int32_t b = region.begin[0]; b < region.end(0); ++b) {
+      for (std::int32_t c = region.begin[1]; c < region.end(1); ++c) {
+        std::int64_t& count = counts[static_cast<std::size_t>(b * shape[1] + c)];
+        if (!first && count != *prior) internal_error("channels of one block have seen different numbers of elements");
+        *prior = count;
+        first = false;
+        count += here;
+      }
+    }
+    Box out;
+    out.rank = 3;
+    out.set(0, region.begin[0], region.extent[0]);
+    out.set(1, region.begin[1], region.extent[1]);
+    out.set(2, 0, 2);
+    return in_scratchpad(true, node.output, model_.layout.to_storage(n.outputs[0], out));
+  }
+
+  /// Kernels are the same for all commands of a stage and role.
+  template <typename Make>
+  std::int32_t kernel(const Role& role, Make make) {
+    const auto [it, fresh] = kernels_.try_emplace(role, static_cast<std::int32_t>(program_.kernels.size()));
+    if (fresh) program_.kernels.push_back(make());
+    return it->second;
+  }
+
+  void emit(Draft& d) {
+    Command& c = d.command;
+    c.first_operand = static_cast<std::uint32_t>(program_.operand_pool.size());
+    c.operands = static_cast<std::uint16_t>(d.accesses.size());
+    for (const Access& a : d.accesses) program_.operand_pool.push_back(a.operand);
+    const auto waits = hazards_.issue(c.queue, d.accesses);
+    c.first_wait = static_cast<std::uint32_t>(program_.wait_pool.size());
+    c.waits = static_cast<std::uint16_t>(waits.size());
+    program_.wait_pool.insert(program_.wait_pool.end(), waits.begin(), waits.end());
+    c.first_box = static_cast<std::uint32_t>(program_.box_pool.size());
+    c.boxes = static_cast<std::uint16_t>(d.boxes.size());
+    program_.box_pool.insert(program_.box_pool.end(), d.boxes.begin(), d.boxes.end());
+    program_.commands.push_back(c);
+  }
+
+  const configs::NpuConfig& npu_;
+  const Plan& plan_;
+  Model model_;
+  Queues queues_;
+  Hazards hazards_;
+  Program program_;
+  std::vector<Spot> dram_;                              // by storage
+  std::vector<std::vector<const Residency*>> resident_at_;
+  std::map<StorageId, Spot> residences_;
+  std::vector<AllocationId> halves_;
+  std::vector<int> next_half_;
+  // of the group being lowered
+  int group_ = 0;
+  GroupModel model_group_;
+  std::vector<Live> live_;
+  std::vector<Spot> resident_;
+  std::vector<bool> is_resident_;
+  std::map<Role, std::int32_t> kernels_;
+  std::map<NodeId, std::vector<std::int64_t>> accumulated_;
+  std::int64_t loads_ = 0, matrix_turn_ = 0, vector_turn_ = 0;
+};
+
+}  // namespace
+
+Program lower(const Graph& graph, const configs::NpuConfig& npu, const Plan& plan) { return Lowering(graph, npu, plan).lower(); }
+
+}  // namespace spillway::partitioner

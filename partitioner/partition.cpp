@@ -1,0 +1,343 @@
+// partition(): groups, tiles, residency, addresses.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+#include "configs/error.h"
+#include "partitioner/allocate.h"
+#include "partitioner/fuse.h"
+#include "partitioner/partitioner.h"
+
+namespace spillway::partitioner {
+
+namespace {
+
+constexpr Bytes kAlignment = 64;
+
+class Planner {
+ public:
+  Planner(const Graph& graph, const configs::NpuConfig& npu, const Options& options)
+      : graph_(graph),
+        npu_(npu),
+        options_(options),
+        layout_(make_layout(graph, npu.precision)),
+        model_(graph, npu, layout_),
+        search_(model_, options.objective, options.strategy == Strategy::kLayerByLayer) {}
+
+  std::variant<Plan, Infeasible> plan() {
+    if (auto refusal = refuse()) return *refusal;
+    const Bytes budget = npu_.scratchpad.size;
+    nodes_ = options_.strategy == Strategy::kFused ? fuse(model_, search_, budget) : primitives(model_);
+    for (Nodes& nodes : nodes_) {
+      nodes = with_virtual(model_, nodes);
+      groups_.push_back(make_group(model_, nodes));
+      if (!groups_.back().ok()) internal_error("a planned group does not stand: " + groups_.back().why_not);
+    }
+    residents_.assign(groups_.size(), Residents(layout_.storages.size(), 0));
+    resident_bytes_.assign(groups_.size(), 0);
+    find_lifetimes();
+    chosen_.resize(groups_.size());
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const Candidate* c = best(static_cast<int>(g), budget);
+      if (c == nullptr) internal_error("a group that fits has no tile: " + name_of(groups_[g]));
+      chosen_[g] = *c;
+    }
+    choose_residents();
+    return finish();
+  }
+
+  Bytes smallest_budget() {
+    Bytes most = 0;
+    for (const Nodes& nodes : primitives(model_)) {
+      most = std::max(most, search_.smallest(make_group(model_, with_virtual(model_, nodes))));
+    }
+    return most;
+  }
+
+ private:
+  std::string name_of(const GroupModel& group) const {
+    // The heaviest operator speaks for the group.
+    NodeId best = group.nodes.front();
+    double most = -1;
+    for (const StageModel& stage : group.stages) {
+      for (const StageNode& node : stage.nodes) {
+        const auto& op = model_.op(node.node);
+        const Node& n = graph_.nodes[node.node];
+        double weight = static_cast<double>(graph_.output(n).elements());
+        if (op.matrix_shape != nullptr) {
+          weight += 1e6 + static_cast<double>(op.matrix_shape(graph_, n, workloads::whole(graph_.output(n).shape)).macs());
+        }
+        if (weight > most) most = weight, best = node.node;
+      }
+    }
+    return graph_.nodes[best].name;
+  }
+
+  std::optional<Infeasible> refuse() {
+    Infeasible worst;
+    Bytes most = 0;
+    GroupModel worst_group;
+    for (const Nodes& nodes : primitives(model_)) {
+      GroupModel group = make_group(model_, with_virtual(model_, nodes));
+      const Bytes need = search_.smallest(group);
+      if (need > most) most = need, worst_group = std::move(group);
+    }
+    if (most <= npu_.scratchpad.size) return std::nullopt;
+    worst.group = name_of(worst_group);
+    worst.demand = worst.smallest_budget = most;
+    worst.budget = npu_.scratchpad.size;
+    for (std::size_t l = 0; l < worst_group.locals.size(); ++l) {
+      const Storage& s = worst_group.storage(static_cast<int>(l));
+      if (worst_group.locals[l].direct_only) continue;
+      worst.terms.push_back({s.name, s.bytes(),
+                             fmt::format("{} of {} bytes in all; the smallest tile keeps a window of it",
+                                         partitioner::name_of(s.storage_class), s.bytes())});
+    }
+    std::stable_sort(worst.terms.begin(), worst.terms.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+    worst.levers = {fmt::format("--sram {}", most), "a narrower precision", "fewer channels or a shorter row in the operator named"};
+    return worst;
+  }
+
+  void find_lifetimes() {
+    first_.assign(layout_.storages.size(), kNone);
+    last_.assign(layout_.storages.size(), kNone);
+    readers_.assign(layout_.storages.size(), 0);
+    for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
+      for (const Local& local : groups_[g].locals) {
+        if (local.producer != kNone) {
+          if (!local.stored) continue;
+          first_[local.storage] = g;
+          last_[local.storage] = std::max(last_[local.storage], g);
+        } else {
+          last_[local.storage] = std::max(last_[local.storage], g);
+          ++readers_[local.storage];
+        }
+      }
+    }
+  }
+
+  const Candidate* best(int g, Bytes available) {
+    if (available <= 0) return nullptr;
+    // Curves are searched at a few budgets only; between them the next smaller one serves.
+    const Bytes budget = npu_.scratchpad.size;
+    constexpr int kSteps = 16;
+    const Bytes coarse = available / std::max<Bytes>(1, budget / kSteps) * std::max<Bytes>(1, budget / kSteps);
+    for (const Bytes limit : {coarse, available}) {
+      if (limit <= 0) continue;
+      const auto curve = search_.curve(groups_[g], residents_[g], limit);
+      if (!curve->empty()) {
+        held_.push_back(curve);
+        return &curve->back();
+      }
+    }
+    return nullptr;
+  }
+
+  Bytes resident_size(StorageId s) const {
+    return (layout_.storages[s].bytes() + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  bool hold(StorageId s, bool always) {
+    const Bytes bytes = resident_size(s);
+    const int first = first_[s];
+    const int last = last_[s];
+    std::vector<Candidate> old(chosen_.begin() + first, chosen_.begin() + last + 1);
+    double before = 0;
+    double after = 0;
+    bool fits = true;
+    for (int g = first; g <= last; ++g) {
+      resident_bytes_[g] += bytes;
+      const bool touches = groups_[g].local_of(s) != kNone;
+      if (touches) residents_[g][s] = 1;
+    }
+    for (int g = first; g <= last && fits; ++g) {
+      before += chosen_[g].score;
+      const Bytes available = npu_.scratchpad.size - resident_bytes_[g];
+      const bool touches = groups_[g].local_of(s) != kNone;
+      if (!touches && chosen_[g].scratchpad <= available) {
+        after += chosen_[g].score;
+        continue;
+      }
+      const Candidate* c = best(g, available);
+      if (c == nullptr) {
+        fits = false;
+      } else {
+        chosen_[g] = *c;
+        after += c->score;
+      }
+    }
+    if (fits && (always || after < before)) {
+      Residency r;
+      r.storage = s;
+      r.first_group = first;
+      r.last_group = last;
+      r.bytes = bytes;
+      residencies_.push_back(r);
+      return true;
+    }
+    release(s, bytes, first, last);
+    std::copy(old.begin(), old.end(), chosen_.begin() + first);
+    return false;
+  }
+
+  void release(StorageId s, Bytes bytes, int first, int last) {
+    for (int g = first; g <= last; ++g) {
+      resident_bytes_[g] -= bytes;
+      residents_[g][s] = 0;
+    }
+  }
+
+  void choose_residents() {
+    std::vector<StorageId> candidates;
+    for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
+      if (first_[s] == kNone || last_[s] <= first_[s] || readers_[s] == 0) continue;
+      if (resident_size(s) < npu_.scratchpad.size) candidates.push_back(s);
+    }
+    if (options_.strategy == Strategy::kLayerByLayer) {
+      // DESIGN: a tensor stays only if it, its consumers' outputs and the buffers fit. In order of execution.
+      std::stable_sort(candidates.begin(), candidates.end(), [&](StorageId a, StorageId b) { return first_[a] < first_[b]; });
+      for (const StorageId s : candidates) {
+        if (stays(s)) hold(s, true);
+      }
+      return;
+    }
+    const auto density = [&](StorageId s) {
+      return static_cast<double>(1 + readers_[s]) / static_cast<double>(last_[s] - first_[s] + 1);
+    };
+    std::stable_sort(candidates.begin(), candidates.end(), [&](StorageId a, StorageId b) {
+      const bool tiny_a = resident_size(a) <= kTiny;
+      const bool tiny_b = resident_size(b) <= kTiny;
+      return tiny_a != tiny_b ? tiny_a : density(a) > density(b);
+    });
+    for (const StorageId s : candidates) hold(s, false);
+  }
+
+  bool stays(StorageId s) {
+    for (int g = first_[s]; g <= last_[s]; ++g) {
+      Bytes need = resident_size(s) + resident_bytes_[g];
+      for (const Local& local : groups_[g].locals) {
+        const bool output = local.producer != kNone && local.stored && local.storage != s;
+        if (g > first_[s] && output && !residents_[g][local.storage]) need += resident_size(local.storage);
+      }
+      if (need + search_.smallest(groups_[g]) > npu_.scratchpad.size) return false;
+    }
+    return true;
+  }
+
+  Plan finish() {
+    Plan plan;
+    plan.graph = graph_.name;
+    plan.strategy = options_.strategy;
+    plan.objective = options_.objective;
+    plan.budget = npu_.scratchpad.size;
+    while (true) {
+      plan.groups.clear();
+      for (std::size_t g = 0; g < groups_.size(); ++g) plan.groups.push_back(group_record(static_cast<int>(g)));
+      const auto failure = allocate(residencies_, plan.groups, plan.budget);
+      if (!failure) break;
+      evict(failure->group);
+    }
+    for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+      plan.moves += plan.groups[g].moves;
+      plan.cycles += plan.groups[g].cycles;
+      plan.peak_scratchpad = std::max(plan.peak_scratchpad, plan.groups[g].scratchpad_bytes + resident_bytes_[g]);
+    }
+    plan.residencies = residencies_;
+    plan.compulsory_bytes = compulsory();
+    plan.layout = layout_;
+    return plan;
+  }
+
+  /// Fragmentation: the resident with the largest size around the group that found no gap goes back to DRAM.
+  void evict(int g) {
+    std::size_t worst = residencies_.size();
+    for (std::size_t i = 0; i < residencies_.size(); ++i) {
+      const Residency& r = residencies_[i];
+      if (r.first_group > g || g > r.last_group) continue;
+      if (worst == residencies_.size() || r.bytes > residencies_[worst].bytes) worst = i;
+    }
+    if (worst == residencies_.size()) internal_error("buffers that fit the scratchpad find no place in it");
+    const Residency r = residencies_[worst];
+    residencies_.erase(residencies_.begin() + static_cast<std::ptrdiff_t>(worst));
+    release(r.storage, r.bytes, r.first_group, r.last_group);
+    for (int k = r.first_group; k <= r.last_group; ++k) {
+      if (groups_[k].local_of(r.storage) == kNone) continue;
+      const Candidate* c = best(k, npu_.scratchpad.size - resident_bytes_[k]);
+      if (c == nullptr) internal_error("a group that fitted no longer fits");
+      chosen_[k] = *c;
+    }
+  }
+
+  Group group_record(int g) {
+    const GroupModel& model = groups_[g];
+    const Candidate& c = chosen_[g];
+    Group group;
+    group.name = name_of(model);
+    for (const StageModel& stage : model.stages) {
+      Stage s;
+      s.matrix = stage.kind == StageKind::kMatrix;
+      for (const StageNode& node : stage.nodes) s.nodes.push_back(node.node);
+      group.stages.push_back(std::move(s));
+    }
+    group.root = model.root();
+    group.tile = c.tile;
+    group.loop_order = c.order;
+    group.pipelining = c.pipelining;
+    group.buffers = buffers_of(model, c, residents_[g]);
+    group.scratchpad_bytes = c.scratchpad;
+    group.steps = c.steps;
+    group.moves = c.moves;
+    group.cycles = c.cycles;
+    return group;
+  }
+
+  Bytes compulsory() const {
+    Bytes bytes = 0;
+    for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
+      const Storage& storage = layout_.storages[s];
+      if (storage.is_output && model_.producer[s] != kNone) bytes += storage.bytes();
+      if (!storage.is_input || model_.readers[s].empty()) continue;
+      Bytes read = 0;
+      for (const NodeId reader : model_.readers[s]) {
+        // A gathered table is read by as many rows as there are indices.
+        const Node& n = graph_.nodes[reader];
+        const bool gathered = n.op == "Gather" && graph_.input(n, 0).is_constant() && model_.storage_of(n.inputs[0]) == s;
+        read = std::max(read, gathered ? std::min(storage.bytes(), graph_.output(n).elements() * storage.element_bytes())
+                                       : storage.bytes());
+      }
+      bytes += read;
+    }
+    return bytes;
+  }
+
+  static constexpr Bytes kTiny = 16 << 10;
+
+  const Graph& graph_;
+  const configs::NpuConfig& npu_;
+  Options options_;
+  Layout layout_;
+  Model model_;
+  Search search_;
+  std::vector<Nodes> nodes_;
+  std::vector<GroupModel> groups_;
+  std::vector<Residents> residents_;   // by group, by storage: only storages the group touches are marked
+  std::vector<Bytes> resident_bytes_;  // by group: all residents alive
+  std::vector<int> first_, last_, readers_;
+  std::vector<Candidate> chosen_;
+  std::vector<Residency> residencies_;
+  std::vector<std::shared_ptr<const Curve>> held_;
+};
+
+}  // namespace
+
+std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
+  return Planner(graph, npu, options).plan();
+}
+
+Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) { return Planner(graph, npu, {}).smallest_budget(); }
+
+}  // namespace spillway::partitioner

@@ -1,0 +1,129 @@
+#include "partitioner/walk.h"
+
+namespace spillway::partitioner {
+
+Walker::Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order)
+    : group_(group),
+      domain_(group.model->layout.storages[group.root()].whole()),
+      tile_(tile),
+      order_(order),
+      stage_cache_(group.stages.size()),
+      load_cache_(group.locals.size()),
+      keeps_(group.stages.size(), false) {
+  for (int f = 0; f < domain_.rank; ++f) steps_ *= (domain_.extent[f] + tile_[f] - 1) / tile_[f];
+  for (const Local& local : group.locals) {
+    if (local.producer != kNone && local.last_reader != kNone) keeps_[local.producer] = true;
+  }
+}
+
+Window Walker::move_window(Cache& cache, const Box& need) {
+  Window w;
+  w.used = true;
+  w.have = need;
+  w.fresh = need;
+  w.overlap = need;
+  for (int f = 0; f < need.rank; ++f) w.overlap.extent[f] = 0;
+  if (cache.valid && cache.have.contains(need)) {
+    w.have = cache.have;
+    for (int f = 0; f < need.rank; ++f) w.fresh.extent[f] = 0;
+    return w;
+  }
+  w.advance = true;
+  if (cache.valid) {
+    // Worth keeping if the old window reaches into the new one from one end of one dimension.
+    int differs = 0;
+    int dim = kNone;
+    for (int f = 0; f < need.rank; ++f) {
+      if (cache.have.begin[f] > need.begin[f] || cache.have.end(f) < need.end(f)) ++differs, dim = f;
+    }
+    if (differs == 1) {
+      const std::int32_t lo = std::max(cache.have.begin[dim], need.begin[dim]);
+      const std::int32_t hi = std::min(cache.have.end(dim), need.end(dim));
+      if (hi > lo && lo == need.begin[dim]) {
+        w.overlap = w.fresh = need;
+        w.overlap.set(dim, lo, hi - lo);
+        w.fresh.set(dim, hi, need.end(dim) - hi);
+      } else if (hi > lo && hi == need.end(dim)) {
+        w.overlap = w.fresh = need;
+        w.overlap.set(dim, lo, hi - lo);
+        w.fresh.set(dim, need.begin[dim], lo - need.begin[dim]);
+      }
+    }
+  }
+  cache.valid = true;
+  cache.have = need;
+  return w;
+}
+
+void Walker::jump_to_middle() {
+  for (int f = 0; f < domain_.rank; ++f) {
+    const std::int32_t trips = (domain_.extent[f] + tile_[f] - 1) / tile_[f];
+    at_[f] = trips / 2 * tile_[f];
+  }
+  for (Cache& cache : stage_cache_) cache.valid = false;
+  for (Cache& cache : load_cache_) cache.valid = false;
+}
+
+bool Walker::next(Step& step) {
+  if (done_) return false;
+  step.stages.assign(group_.stages.size(), {});
+  step.loads.assign(group_.locals.size(), {});
+  std::vector<Box> need(group_.locals.size());
+  std::vector<bool> needed(group_.locals.size(), false);
+  Box tile;
+  tile.rank = domain_.rank;
+  for (int f = 0; f < domain_.rank; ++f) tile.set(f, at_[f], std::min(tile_[f], domain_.extent[f] - at_[f]));
+
+  for (int s = group_.root_stage; s >= 0; --s) {
+    const StageModel& stage = group_.stages[s];
+    const Storage& domain = group_.model->layout.storages[stage.domain];
+    Box region;
+    bool used = s == group_.root_stage;
+    if (used) {
+      region = tile;
+    } else {
+      for (const StageNode& node : stage.nodes) {
+        if (node.output == kNone || node.statistics || !needed[node.output]) continue;
+        const Box box = unmap_box(need[node.output], node.to_output, domain);
+        region = used ? bounding(region, box) : box;
+        used = true;
+      }
+    }
+    if (!used) continue;
+    for (int f = 0; f < domain.rank; ++f) {
+      if (stage.whole[f]) region.set(f, 0, domain.extent[f]);
+    }
+    Window& w = step.stages[s];
+    if (keeps_[s]) {
+      w = move_window(stage_cache_[s], region);
+    } else {
+      w.used = w.advance = true;
+      w.have = w.fresh = region;
+      w.overlap = region;
+      for (int f = 0; f < region.rank; ++f) w.overlap.extent[f] = 0;
+    }
+    if (w.fresh.empty()) continue;
+    for (const StageNode& node : stage.nodes) {
+      for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
+        const int l = node.inputs[i];
+        if (l == kNone || group_.locals[l].direct_only) continue;
+        if (stage.kind == StageKind::kConcat && group_.locals[l].producer == kNone) continue;
+        if (stage.kind == StageKind::kGather && i == 0) continue;
+        const Box box = input_box(group_, stage, node, i, w.fresh);
+        if (box.empty()) continue;
+        need[l] = needed[l] ? bounding(need[l], box) : box;
+        needed[l] = true;
+      }
+    }
+  }
+  for (std::size_t l = 0; l < group_.locals.size(); ++l) {
+    if (needed[l] && group_.locals[l].producer == kNone) step.loads[l] = move_window(load_cache_[l], need[l]);
+  }
+  // The innermost loop is the last of order_.
+  int i = static_cast<int>(order_.size()) - 1;
+  while (i >= 0 && (at_[order_[i]] += tile_[order_[i]]) >= domain_.extent[order_[i]]) at_[order_[i--]] = 0;
+  done_ = i < 0;
+  return true;
+}
+
+}  // namespace spillway::partitioner
