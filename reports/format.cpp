@@ -1,0 +1,164 @@
+#include "reports/format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <ostream>
+
+#include "configs/error.h"
+
+namespace spillway::reports {
+
+namespace {
+
+struct Prefix {
+  double factor;
+  const char* letter;
+};
+constexpr std::array<Prefix, 9> kPrefixes{
+    {{1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}, {1e-3, "m"}, {1e-6, "u"}, {1e-9, "n"}}};
+
+/// The largest prefix that leaves at least 1 before the point; 0.99995 and up count as 1, as they print so.
+Prefix prefix_of(double value) {
+  const double magnitude = std::abs(value);
+  for (const Prefix& prefix : kPrefixes) {
+    if (magnitude >= prefix.factor * 0.99995) return prefix;
+  }
+  return {1e-12, "p"};
+}
+
+/// Decimals that give four significant digits to a value of at least 1.
+int decimals_of(double scaled) {
+  const double magnitude = std::abs(scaled);
+  if (magnitude >= 999.95) return 0;
+  if (magnitude >= 99.995) return 1;
+  return magnitude >= 9.9995 ? 2 : 3;
+}
+
+/// Splits `units` in proportion to `parts` by largest remainder.
+std::vector<std::int64_t> apportion(const std::vector<double>& parts, std::int64_t units) {
+  const double sum = std::accumulate(parts.begin(), parts.end(), 0.0);
+  std::vector<std::int64_t> result(parts.size(), 0);
+  if (sum <= 0) return result;
+  std::vector<double> remainder(parts.size());
+  std::int64_t left = units;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const double exact = parts[i] / sum * static_cast<double>(units);
+    result[i] = static_cast<std::int64_t>(std::floor(exact));
+    remainder[i] = exact - std::floor(exact);
+    left -= result[i];
+  }
+  std::vector<std::size_t> order(parts.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return remainder[a] > remainder[b]; });
+  for (std::size_t i = 0; left > 0 && i < order.size(); ++i, --left) ++result[order[i]];
+  return result;
+}
+
+std::string prefixed(const std::string& number, const Prefix& prefix, const std::string& unit) {
+  const std::string full = prefix.letter + unit;
+  return full.empty() ? number : number + " " + full;
+}
+
+}  // namespace
+
+std::string grouped(std::int64_t n) {
+  std::string digits = std::to_string(n);
+  const std::size_t first = n < 0 ? 1 : 0;
+  for (std::size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, " ");
+  return digits;
+}
+
+std::string si(double value, const std::string& unit) {
+  if (value == 0) return prefixed("0", {1, ""}, unit);
+  const Prefix prefix = prefix_of(value);
+  const double scaled = value / prefix.factor;
+  // Whole numbers below a thousand are counts, not measurements.
+  if (prefix.factor == 1 && scaled == std::floor(scaled)) return prefixed(fmt::format("{:.0f}", scaled), prefix, unit);
+  return prefixed(fmt::format("{:.{}f}", scaled, decimals_of(scaled)), prefix, unit);
+}
+
+std::string binary_bytes(std::int64_t bytes) {
+  constexpr std::int64_t kKi = 1024;
+  struct Unit {
+    std::int64_t size;
+    const char* name;
+  };
+  constexpr std::array<Unit, 4> kUnits{
+      {{kKi * kKi * kKi * kKi, "TiB"}, {kKi * kKi * kKi, "GiB"}, {kKi * kKi, "MiB"}, {kKi, "KiB"}}};
+  if (bytes == 0) return "0 B";
+  for (const Unit& unit : kUnits) {
+    if (bytes % unit.size == 0) return grouped(bytes / unit.size) + " " + unit.name;
+  }
+  if (std::abs(bytes) < 64 * kKi) return grouped(bytes) + " B";
+  return fmt::format("{} KiB", grouped(std::llround(static_cast<double>(bytes) / kKi)));
+}
+
+std::string milliseconds(double seconds) {
+  const double ms = seconds * 1e3;
+  const int decimals = ms >= 1000 ? 1 : ms >= 0.1 ? 3 : 6;
+  const std::string text = fmt::format("{:.{}f}", ms, decimals);
+  const std::size_t point = text.find('.');
+  return grouped(std::stoll(text.substr(0, point))) + text.substr(point) + " ms";
+}
+
+std::string percent(double share) { return fmt::format("{:.1f} %", share * 100); }
+
+std::vector<int> permille(const std::vector<double>& parts) {
+  const auto units = apportion(parts, 1000);
+  return {units.begin(), units.end()};
+}
+
+std::string percent_of_permille(int permille) { return fmt::format("{}.{} %", permille / 10, permille % 10); }
+
+Parts rounded_parts(const std::vector<double>& parts, const std::string& unit) {
+  const double total = std::accumulate(parts.begin(), parts.end(), 0.0);
+  if (total <= 0) return {unit, "0", std::vector<std::string>(parts.size(), "0")};
+  const Prefix prefix = prefix_of(total);
+  const int decimals = decimals_of(total / prefix.factor);
+  const double step = std::pow(10.0, decimals);
+  const auto units = static_cast<std::int64_t>(std::llround(total / prefix.factor * step));
+  const auto text = [&](std::int64_t n) { return fmt::format("{:.{}f}", static_cast<double>(n) / step, decimals); };
+  Parts result{prefix.letter + unit, text(units), {}};
+  for (const std::int64_t n : apportion(parts, units)) result.parts.push_back(text(n));
+  return result;
+}
+
+std::string shortened(const std::string& name, std::size_t width) {
+  if (name.size() <= width) return name;
+  // The end of an exporter's node name says more than its beginning.
+  const std::size_t head = (width - 2) / 3;
+  const std::size_t tail = width - 2 - head;
+  return name.substr(0, head) + ".." + name.substr(name.size() - tail);
+}
+
+void Table::add(std::vector<std::string> cells) {
+  if (cells.size() != columns_.size()) internal_error("a table row has as many cells as the table has columns");
+  rows_.push_back(std::move(cells));
+}
+
+void Table::print(std::ostream& out, int indent) const {
+  std::vector<std::size_t> width;
+  for (const Column& column : columns_) width.push_back(column.heading.size());
+  for (const auto& row : rows_) {
+    for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
+  }
+  const auto line = [&](const auto& cell_of) {
+    std::string text(static_cast<std::size_t>(indent), ' ');
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      if (c > 0) text += "  ";
+      const std::string& cell = cell_of(c);
+      const std::string pad(width[c] - cell.size(), ' ');
+      text += columns_[c].align == Align::kLeft ? cell + pad : pad + cell;
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out << text << '\n';
+  };
+  line([&](std::size_t c) -> const std::string& { return columns_[c].heading; });
+  for (const auto& row : rows_) line([&](std::size_t c) -> const std::string& { return row[c]; });
+}
+
+}  // namespace spillway::reports
