@@ -88,7 +88,8 @@ std::string read_file(const std::string& path, const Place& asked_at) {
   const fs::file_status status = fs::status(path, error);
   const Place place = asked_at.file.empty() ? Place{.file = path} : asked_at;
   const std::string prefix = asked_at.file.empty() ? "" : shown(path) + ": ";
-  if (!fs::exists(status)) fail(place, prefix + "no such file", "presets are given by name; see their list with no '/'");
+  if (!fs::exists(status))
+    fail(place, prefix + "no such file", "presets are given by name; see their list with no '/'");
   if (fs::is_directory(status)) fail(place, prefix + "is a folder when a YAML file is expected");
   if (!fs::is_regular_file(status)) fail(place, prefix + "is not a regular file");
   std::ifstream stream(path, std::ios::binary);
@@ -119,8 +120,8 @@ Source find_preset(const std::string& name, const Place& asked_at) {
   const std::string near = nearest_name(name, names);
   std::string help = "presets: " + fmt::format("{}", fmt::join(names, ", "));
   help += fs::exists(name) ? fmt::format("; for the file of that name write ./{}", name) : "; or a path to a YAML file";
-  fail(asked_at, fmt::format("unknown NPU {}{}", shown(name),
-                             near.empty() ? "" : fmt::format("; did you mean '{}'?", near)),
+  fail(asked_at,
+       fmt::format("unknown NPU {}{}", shown(name), near.empty() ? "" : fmt::format("; did you mean '{}'?", near)),
        help);
 }
 

@@ -34,11 +34,12 @@ struct MatrixConfig {
   int rows = 64;  ///< contraction (K) side
   int cols = 64;  ///< output-channel (N) side
   Dataflow dataflow = Dataflow::kWeightStationary;
-  bool shadow_weights = true;          ///< the next fold's weights preload while this one streams
-  Bytes accumulator_bytes = 512 << 10; ///< per engine, used as two halves (one fills while one drains)
+  bool shadow_weights = true;           ///< the next fold's weights preload while this one streams
+  Bytes accumulator_bytes = 512 << 10;  ///< per engine, used as two halves (one fills while one drains)
   /// MACs per cell and cycle by operand format; 0 = the format is not supported by the array.
   std::array<double, kFormatCount> rate{};
   Cycles issue_cycles = 16;  ///< decode and set-up of one command
+  bool operator==(const MatrixConfig&) const = default;
 };
 
 struct VectorConfig {
@@ -46,17 +47,20 @@ struct VectorConfig {
   int lanes = 256;
   std::array<double, kVectorOpCount> rate{};  ///< operations per lane and cycle
   Cycles issue_cycles = 16;
+  bool operator==(const VectorConfig&) const = default;
 };
 
 struct ScratchpadConfig {
   Bytes size = 8 << 20;
   int banks = 16;
   Bytes bank_port_bytes = 32;  ///< bytes per bank and cycle, one access at a time
+  bool operator==(const ScratchpadConfig&) const = default;
 };
 
 struct InterconnectConfig {
   Bytes bytes_per_cycle = 64;  ///< between DMA, DRAM controller and scratchpad
   Cycles latency_cycles = 20;
+  bool operator==(const InterconnectConfig&) const = default;
 };
 
 struct DmaConfig {
@@ -64,20 +68,23 @@ struct DmaConfig {
   Cycles descriptor_cycles = 32;  ///< fetch and decode of one descriptor
   Bytes max_burst = 4096;         ///< largest single request
   int outstanding = 8;            ///< requests in flight per channel
+  bool operator==(const DmaConfig&) const = default;
 };
 
 /// Timings in nanoseconds, named as JEDEC names them.
 struct DramConfig {
-  std::string standard;      ///< for example "LPDDR5-6400"
-  int channels = 4;          ///< independent channels, interleaved at burst granularity
+  std::string standard;  ///< for example "LPDDR5-6400"
+  int channels = 4;      ///< independent channels, interleaved at burst granularity
   int channel_bits = 16;
   double data_rate_mtps = 6400;
   int burst_length = 16;
-  int banks = 16;            ///< per channel
-  Bytes row_bytes = 2048;    ///< per channel
-  double trcd_ns = 18, trp_ns = 18, tcl_ns = 17, tras_ns = 42, twtr_ns = 10, trtw_ns = 10, trfc_ns = 210, trefi_ns = 3904;
+  int banks = 16;          ///< per channel
+  Bytes row_bytes = 2048;  ///< per channel
+  double trcd_ns = 18, trp_ns = 18, tcl_ns = 17, tras_ns = 42, twtr_ns = 10, trtw_ns = 10, trfc_ns = 210,
+         trefi_ns = 3904;
   Bytes size = Bytes{8} << 30;
   [[nodiscard]] double peak_bytes_per_second() const { return channels * (channel_bits / 8.0) * data_rate_mtps * 1e6; }
+  bool operator==(const DramConfig&) const = default;
 };
 
 /// Energy in picojoules, power in milliwatts. Provisional until energy is modelled in detail.
@@ -90,6 +97,7 @@ struct EnergyConfig {
   double dram_pj_per_byte = 40.0;
   std::array<double, kVectorOpCount> vector_op_pj{};
   double static_mw = 100.0;
+  bool operator==(const EnergyConfig&) const = default;
 };
 
 struct NpuConfig {
@@ -110,6 +118,7 @@ struct NpuConfig {
   [[nodiscard]] double dram_bytes_per_cycle() const { return dram.peak_bytes_per_second() / clock_hz; }
   /// MAC cells over all engines.
   [[nodiscard]] std::int64_t mac_cells() const { return std::int64_t{matrix.count} * matrix.rows * matrix.cols; }
+  bool operator==(const NpuConfig&) const = default;
 };
 
 /// Preset names shipped with the tool, sorted.

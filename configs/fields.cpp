@@ -51,7 +51,8 @@ class Table {
 };
 
 // A member of NpuConfig as a function of the config.
-#define AT(path) [](NpuConfig & c) -> auto& { return c.path; }
+#define AT(path) \
+  [](NpuConfig & c) -> auto& { return c.path; }
 
 void add_compute(Table& t) {
   using enum Quantity;
@@ -59,14 +60,16 @@ void add_compute(Table& t) {
   t.number("matrix.rows", AT(matrix.rows), kCount, 1, 65536, "rows of the array: the contraction (K) side");
   t.number("matrix.cols", AT(matrix.cols), kCount, 1, 65536, "columns of the array: the output-channel (N) side");
   t.choice("matrix.dataflow", AT(matrix.dataflow), "what stays in the cells");
-  t.choice("matrix.shadow_weights", AT(matrix.shadow_weights), "the next fold's weights preload while this one streams");
+  t.choice("matrix.shadow_weights", AT(matrix.shadow_weights),
+           "the next fold's weights preload while this one streams");
   t.number("matrix.accumulator_size", AT(matrix.accumulator_bytes), kBytes, 1, kTi,
            "partial sums of one engine, used as two halves");
   t.number("matrix.issue_cycles", AT(matrix.issue_cycles), kCycles, 0, 1e6, "decode and set-up of one command");
   for (int i = 0; i < kFormatCount; ++i) {
-    Field& field = t.number(fmt::format("matrix.rate.{}", name_of(static_cast<Format>(i))),
-                            [i](NpuConfig& c) -> auto& { return c.matrix.rate[i]; }, kRatio, 1e-4, 1024,
-                            "multiply-accumulates per cell and cycle; 0: the array does not take this format");
+    Field& field = t.number(
+        fmt::format("matrix.rate.{}", name_of(static_cast<Format>(i))),
+        [i](NpuConfig & c) -> auto& { return c.matrix.rate[i]; }, kRatio, 1e-4, 1024,
+        "multiply-accumulates per cell and cycle; 0: the array does not take this format");
     field.zero_means_absent = true;
     field.required = false;
   }
@@ -74,9 +77,9 @@ void add_compute(Table& t) {
   t.number("vector.lanes", AT(vector.lanes), kCount, 1, 1 << 20, "lanes of one engine");
   t.number("vector.issue_cycles", AT(vector.issue_cycles), kCycles, 0, 1e6, "decode and set-up of one command");
   for (int i = 0; i < kVectorOpCount; ++i) {
-    t.number(fmt::format("vector.rate.{}", name_of(static_cast<VectorOp>(i))),
-             [i](NpuConfig& c) -> auto& { return c.vector.rate[i]; }, kRatio, 1e-4, 1024,
-             "operations per lane and cycle");
+    t.number(
+        fmt::format("vector.rate.{}", name_of(static_cast<VectorOp>(i))),
+        [i](NpuConfig & c) -> auto& { return c.vector.rate[i]; }, kRatio, 1e-4, 1024, "operations per lane and cycle");
   }
 }
 
@@ -95,7 +98,8 @@ void add_memory(Table& t) {
   t.text("dram.standard", AT(dram.standard), "for people; the numbers below are what is simulated");
   t.number("dram.channels", AT(dram.channels), kCount, 1, 1024, "independent channels, interleaved by bursts");
   t.number("dram.channel_bits", AT(dram.channel_bits), kBits, 8, 4096, "width of a channel, a multiple of 8");
-  t.number("dram.data_rate", AT(dram.data_rate_mtps), kTransferRate, 1, 1e6, "transfers on each data pin");
+  t.number("dram.data_rate", AT(dram.data_rate_mtps), kTransferRate, 1, 1e6,
+           "transfers on each data pin; dram.bandwidth (as 51.2GB/s) may be given instead");
   t.number("dram.burst_length", AT(dram.burst_length), kCount, 1, 256, "transfers of one burst");
   t.number("dram.banks", AT(dram.banks), kCount, 1, 4096, "banks per channel");
   t.number("dram.row_size", AT(dram.row_bytes), kBytes, 1, kMi, "row (page) of one channel");
@@ -115,16 +119,18 @@ void add_energy(Table& t) {
   t.text("energy.source", AT(energy.source), "paper or datasheet the energies come from");
   t.number("energy.technology", AT(energy.technology_nm), kLength, 1, 1000, "technology node of the figures");
   for (int i = 0; i < kFormatCount; ++i) {
-    t.number(fmt::format("energy.mac.{}", name_of(static_cast<Format>(i))),
-             [i](NpuConfig& c) -> auto& { return c.energy.mac_pj[i]; }, kEnergy, 0, 1e6, "one multiply-accumulate")
+    t.number(
+         fmt::format("energy.mac.{}", name_of(static_cast<Format>(i))),
+         [i](NpuConfig & c) -> auto& { return c.energy.mac_pj[i]; }, kEnergy, 0, 1e6, "one multiply-accumulate")
         .required = false;
   }
   t.number("energy.scratchpad", AT(energy.scratchpad_pj_per_byte), kEnergyPerByte, 0, 1e6, "read or write");
   t.number("energy.accumulator", AT(energy.accumulator_pj_per_byte), kEnergyPerByte, 0, 1e6, "read or write");
   t.number("energy.dram", AT(energy.dram_pj_per_byte), kEnergyPerByte, 0, 1e6, "read or write, device and interface");
   for (int i = 0; i < kVectorOpCount; ++i) {
-    t.number(fmt::format("energy.vector_op.{}", name_of(static_cast<VectorOp>(i))),
-             [i](NpuConfig& c) -> auto& { return c.energy.vector_op_pj[i]; }, kEnergy, 0, 1e6, "one operation of a lane");
+    t.number(
+        fmt::format("energy.vector_op.{}", name_of(static_cast<VectorOp>(i))),
+        [i](NpuConfig & c) -> auto& { return c.energy.vector_op_pj[i]; }, kEnergy, 0, 1e6, "one operation of a lane");
   }
   t.number("energy.static_power", AT(energy.static_mw), kPower, 0, 1e7, "leakage and clocks, always on");
 }
@@ -134,7 +140,8 @@ std::vector<Field> make_fields() {
   t.text("name", AT(name), "letters, digits, '.', '_' and '-'; a file without one is called after itself");
   t.text("description", AT(description), "one sentence");
   t.text("source", AT(source), "datasheet or paper the figures come from");
-  t.number("clock", AT(clock_hz), Quantity::kFrequency, 1e4, 1e11, "of every engine, the scratchpad and the interconnect");
+  t.number("clock", AT(clock_hz), Quantity::kFrequency, 1e4, 1e11,
+           "of every engine, the scratchpad and the interconnect");
   add_compute(t);
   add_memory(t);
   t.choice("precision.weight", AT(precision.weight), "matrix weights and embedding tables");
@@ -158,7 +165,11 @@ constexpr std::string_view kWeightStationaryName = "weight-stationary";
 bool printable_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const int extra = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : (lead & 0xF0) == 0xE0 ? 2 : lead < 0xF5 ? 3 : -1;
+    const int extra = lead < 0x80                   ? 0
+                      : lead >= 0xC2 && lead < 0xE0 ? 1
+                      : (lead & 0xF0) == 0xE0       ? 2
+                      : lead < 0xF5                 ? 3
+                                                    : -1;
     if (lead < 0x20 || lead == 0x7F || (lead >= 0x80 && lead < 0xC2) || extra < 0) return false;
     std::uint32_t code = extra == 0 ? lead : lead & (0x3Fu >> extra);
     for (int k = 1; k <= extra; ++k) {
@@ -189,12 +200,12 @@ std::string text_value(const Field& field, std::string_view text) {
       value += ' ';
     }
   }
-  if (value.size() > kLongest) fail(fmt::format("text of {} bytes when at most {} are allowed", value.size(), kLongest));
+  if (value.size() > kLongest)
+    fail(fmt::format("text of {} bytes when at most {} are allowed", value.size(), kLongest));
   if (!printable_utf8(value)) fail("text is not printable UTF-8");
   if (field.key == "name") {
-    const bool plain = std::ranges::all_of(value, [](unsigned char c) {
-      return c < 0x80 && (std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-');
-    });
+    const bool plain = std::ranges::all_of(
+        value, [](unsigned char c) { return c < 0x80 && (std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'); });
     if (value.empty() || !plain || value.size() > 100) {
       fail(fmt::format("{} is not a name", shown(value)), "letters, digits, '.', '_' and '-', at most 100");
     }

@@ -17,11 +17,11 @@ inline constexpr int kFormatCount = 8;
 
 /// The format of each tensor class. Part of the config and of every Program made under it.
 struct Precision {
-  Format weight = Format::kInt8;       ///< matrix weights and embedding tables
-  Format activation = Format::kInt8;   ///< everything an operator produces
-  Format accumulator = Format::kInt32; ///< partial sums
-  Format parameter = Format::kFp32;    ///< biases, scales, per-channel constants, normalisation statistics
-  Format vector = Format::kFp16;       ///< arithmetic inside the vector engine
+  Format weight = Format::kInt8;        ///< matrix weights and embedding tables
+  Format activation = Format::kInt8;    ///< everything an operator produces
+  Format accumulator = Format::kInt32;  ///< partial sums
+  Format parameter = Format::kFp32;     ///< biases, scales, per-channel constants, normalisation statistics
+  Format vector = Format::kFp16;        ///< arithmetic inside the vector engine
   bool operator==(const Precision&) const = default;
 };
 

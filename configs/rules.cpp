@@ -9,13 +9,11 @@
 namespace spillway::configs {
 namespace {
 
-bool is_float(Format format) {
-  return format != Format::kInt8 && format != Format::kInt16 && format != Format::kInt32;
-}
+bool is_float(Format format) { return format != Format::kInt8 && format != Format::kInt16 && format != Format::kInt32; }
 
 std::optional<Violation> matrix_violation(const NpuConfig& c) {
-  for (const auto& [key, format] : {std::pair{"precision.weight", c.precision.weight},
-                                    std::pair{"precision.activation", c.precision.activation}}) {
+  for (const auto& [key, format] :
+       {std::pair{"precision.weight", c.precision.weight}, std::pair{"precision.activation", c.precision.activation}}) {
     const auto index = static_cast<std::size_t>(format);
     const std::string rate_key = fmt::format("matrix.rate.{}", name_of(format));
     if (c.matrix.rate[index] == 0) {
@@ -30,10 +28,10 @@ std::optional<Violation> matrix_violation(const NpuConfig& c) {
                        fmt::format("give {}", energy_key)};
     }
     if (is_float(format) && !is_float(c.precision.accumulator)) {
-      return Violation{{"precision.accumulator", key},
-                       fmt::format("partial sums of {} operands cannot be {}", name_of(format),
-                                   name_of(c.precision.accumulator)),
-                       "use fp32 accumulators"};
+      return Violation{
+          {"precision.accumulator", key},
+          fmt::format("partial sums of {} operands cannot be {}", name_of(format), name_of(c.precision.accumulator)),
+          "use fp32 accumulators"};
     }
     if (bytes_of(c.precision.accumulator) < bytes_of(format)) {
       return Violation{{"precision.accumulator", key},
@@ -53,8 +51,8 @@ std::optional<Violation> matrix_violation(const NpuConfig& c) {
   const Bytes row = c.matrix.cols * bytes_of(c.precision.accumulator);
   if (half < row) {
     return Violation{{"matrix.accumulator_size", "matrix.cols", "precision.accumulator"},
-                     fmt::format("half of the accumulators is {} bytes when one row of {} {} partial sums takes {}", half,
-                                 c.matrix.cols, name_of(c.precision.accumulator), row),
+                     fmt::format("half of the accumulators is {} bytes when one row of {} {} partial sums takes {}",
+                                 half, c.matrix.cols, name_of(c.precision.accumulator), row),
                      fmt::format("give at least {}", format_quantity(Quantity::kBytes, static_cast<double>(2 * row)))};
   }
   return std::nullopt;
@@ -62,12 +60,12 @@ std::optional<Violation> matrix_violation(const NpuConfig& c) {
 
 std::optional<Violation> memory_violation(const NpuConfig& c) {
   if (c.dram.channel_bits % 8 != 0) {
-    return Violation{{"dram.channel_bits"},
-                     fmt::format("is {} when it should be a multiple of 8", c.dram.channel_bits), {}};
+    return Violation{
+        {"dram.channel_bits"}, fmt::format("is {} when it should be a multiple of 8", c.dram.channel_bits), {}};
   }
   const Bytes burst = Bytes{c.dram.channel_bits} / 8 * c.dram.burst_length;
-  const std::string burst_text = fmt::format("a burst of {} transfers of {} bits ({} bytes)", c.dram.burst_length,
-                                             c.dram.channel_bits, burst);
+  const std::string burst_text =
+      fmt::format("a burst of {} transfers of {} bits ({} bytes)", c.dram.burst_length, c.dram.channel_bits, burst);
   if (c.dram.row_bytes % burst != 0) {
     return Violation{{"dram.row_size", "dram.burst_length", "dram.channel_bits"},
                      fmt::format("a row of {} bytes is not a whole number of bursts: {}", c.dram.row_bytes, burst_text),
@@ -75,7 +73,8 @@ std::optional<Violation> memory_violation(const NpuConfig& c) {
   }
   if (c.dma.max_burst < burst) {
     return Violation{{"dma.max_burst", "dram.burst_length", "dram.channel_bits"},
-                     fmt::format("the largest request is {} bytes, smaller than {}", c.dma.max_burst, burst_text), {}};
+                     fmt::format("the largest request is {} bytes, smaller than {}", c.dma.max_burst, burst_text),
+                     {}};
   }
   if (c.dram.tras_ns < c.dram.trcd_ns) {
     return Violation{{"dram.tras", "dram.trcd"},
@@ -83,10 +82,10 @@ std::optional<Violation> memory_violation(const NpuConfig& c) {
                      "tras is at least trcd"};
   }
   if (c.dram.trfc_ns >= c.dram.trefi_ns) {
-    return Violation{{"dram.trfc", "dram.trefi"},
-                     fmt::format("a refresh of {} ns every {} ns leaves no time for data", c.dram.trfc_ns,
-                                 c.dram.trefi_ns),
-                     {}};
+    return Violation{
+        {"dram.trfc", "dram.trefi"},
+        fmt::format("a refresh of {} ns every {} ns leaves no time for data", c.dram.trfc_ns, c.dram.trefi_ns),
+        {}};
   }
   const Bytes port = c.scratchpad.banks * c.scratchpad.bank_port_bytes;
   if (c.scratchpad.size < port) {
@@ -111,10 +110,11 @@ std::string section_of(const std::string& key) {
 
 /// Nearest by what people get wrong: a letter in the last part, then anywhere, then the section left out or mistaken.
 std::string nearest_key(const std::string& key) {
-  std::vector<std::string> all, siblings;
-  for (const Field& field : fields()) {
-    all.push_back(field.key);
-    if (section_of(field.key) == section_of(key)) siblings.push_back(last_part(field.key));
+  std::vector<std::string> all{"extends", "precision", "dram.bandwidth"};  // keys without a field of their own
+  for (const Field& field : fields()) all.push_back(field.key);
+  std::vector<std::string> siblings;
+  for (const std::string& known : all) {
+    if (section_of(known) == section_of(key)) siblings.push_back(last_part(known));
   }
   if (const std::string near = nearest_name(last_part(key), siblings); !near.empty()) {
     return section_of(key).empty() ? near : section_of(key) + "." + near;

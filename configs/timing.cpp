@@ -50,8 +50,8 @@ MatrixCycles matrix_cycles(const MatrixConfig& matrix, const MatrixShape& shape,
 
   const Cycles preload = rows;
   const Cycles drain = rows + cols - 2;
-  const Cycles total = matrix.shadow_weights ? preload + folds * std::max(stream, preload) + drain
-                                             : folds * (preload + stream + drain);
+  const Cycles total =
+      matrix.shadow_weights ? preload + folds * std::max(stream, preload) + drain : folds * (preload + stream + drain);
 
   cycles.ideal = cycles_at_rate(Wide{shape.m} * shape.n * shape.k * shape.batch, Wide{rows} * cols, rate);
   cycles.padding = streamed - cycles.ideal;

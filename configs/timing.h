@@ -39,7 +39,7 @@ using VectorWork = std::array<std::int64_t, kVectorOpCount>;
 /// (read + written bytes) / (banks * bank_port_bytes).
 struct VectorCycles {
   Cycles compute = 0;
-  Cycles port = 0;   ///< scratchpad-port cycles beyond compute
+  Cycles port = 0;  ///< scratchpad-port cycles beyond compute
   Cycles issue = 0;
   [[nodiscard]] Cycles total() const { return compute + port + issue; }
 };

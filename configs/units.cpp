@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -22,16 +23,22 @@ struct Unit {
 
 constexpr double kKi = 1024;
 constexpr std::array kCyclesUnits{Unit{"cycles"}, Unit{"cycle"}};
-constexpr std::array kBytesUnits{Unit{"B"},        Unit{"kB", 1e3},        Unit{"KB", 1e3},
-                                 Unit{"MB", 1e6},  Unit{"GB", 1e9},        Unit{"TB", 1e12},
-                                 Unit{"KiB", kKi}, Unit{"MiB", kKi * kKi}, Unit{"GiB", kKi* kKi* kKi},
+constexpr std::array kBytesUnits{Unit{"B"},
+                                 Unit{"kB", 1e3},
+                                 Unit{"KB", 1e3},
+                                 Unit{"MB", 1e6},
+                                 Unit{"GB", 1e9},
+                                 Unit{"TB", 1e12},
+                                 Unit{"KiB", kKi},
+                                 Unit{"MiB", kKi* kKi},
+                                 Unit{"GiB", kKi* kKi* kKi},
                                  Unit{"TiB", kKi* kKi* kKi* kKi}};
 constexpr std::array kBitsUnits{Unit{"bit"}, Unit{"bits"}};
 constexpr std::array kBytesPerCycleUnits{Unit{"B/cycle"}};
 constexpr std::array kFrequencyUnits{Unit{"Hz"}, Unit{"kHz", 1e3}, Unit{"MHz", 1e6}, Unit{"GHz", 1e9}};
-constexpr std::array kBandwidthUnits{Unit{"B/s"},        Unit{"kB/s", 1e3},        Unit{"MB/s", 1e6},
-                                     Unit{"GB/s", 1e9},  Unit{"TB/s", 1e12},       Unit{"MiB/s", kKi * kKi},
-                                     Unit{"GiB/s", kKi * kKi * kKi}};
+constexpr std::array kBandwidthUnits{
+    Unit{"B/s"},        Unit{"kB/s", 1e3},       Unit{"MB/s", 1e6},           Unit{"GB/s", 1e9},
+    Unit{"TB/s", 1e12}, Unit{"MiB/s", kKi* kKi}, Unit{"GiB/s", kKi* kKi* kKi}};
 constexpr std::array kTransferUnits{Unit{"MT/s"}, Unit{"GT/s", 1e3}};
 constexpr std::array kTimeUnits{Unit{"ns"}, Unit{"ps", 1, 1e3}, Unit{"us", 1e3}, Unit{"ms", 1e6}};
 constexpr std::array kLengthUnits{Unit{"nm"}};
@@ -49,20 +56,34 @@ struct Row {
 
 Row row_of(Quantity quantity) {
   switch (quantity) {
-    case Quantity::kCount: return {"a count", {}, false, true};
-    case Quantity::kCycles: return {"cycles", kCyclesUnits, false, true};
-    case Quantity::kBytes: return {"a size", kBytesUnits, false, true};
-    case Quantity::kBits: return {"bits", kBitsUnits, false, true};
-    case Quantity::kBytesPerCycle: return {"bytes per cycle", kBytesPerCycleUnits, true, true};
-    case Quantity::kRatio: return {"a ratio", {}, false, false};
-    case Quantity::kFrequency: return {"a frequency", kFrequencyUnits, true, false};
-    case Quantity::kBandwidth: return {"a bandwidth", kBandwidthUnits, true, false};
-    case Quantity::kTransferRate: return {"a transfer rate", kTransferUnits, true, false};
-    case Quantity::kTime: return {"a time", kTimeUnits, true, false};
-    case Quantity::kLength: return {"a length", kLengthUnits, true, true};
-    case Quantity::kEnergy: return {"an energy", kEnergyUnits, true, false};
-    case Quantity::kEnergyPerByte: return {"an energy per byte", kEnergyPerByteUnits, true, false};
-    case Quantity::kPower: return {"a power", kPowerUnits, true, false};
+    case Quantity::kCount:
+      return {"a count", {}, false, true};
+    case Quantity::kCycles:
+      return {"cycles", kCyclesUnits, false, true};
+    case Quantity::kBytes:
+      return {"a size", kBytesUnits, false, true};
+    case Quantity::kBits:
+      return {"bits", kBitsUnits, false, true};
+    case Quantity::kBytesPerCycle:
+      return {"bytes per cycle", kBytesPerCycleUnits, true, true};
+    case Quantity::kRatio:
+      return {"a ratio", {}, false, false};
+    case Quantity::kFrequency:
+      return {"a frequency", kFrequencyUnits, true, false};
+    case Quantity::kBandwidth:
+      return {"a bandwidth", kBandwidthUnits, true, false};
+    case Quantity::kTransferRate:
+      return {"a transfer rate", kTransferUnits, true, false};
+    case Quantity::kTime:
+      return {"a time", kTimeUnits, true, false};
+    case Quantity::kLength:
+      return {"a length", kLengthUnits, true, true};
+    case Quantity::kEnergy:
+      return {"an energy", kEnergyUnits, true, false};
+    case Quantity::kEnergyPerByte:
+      return {"an energy per byte", kEnergyPerByteUnits, true, false};
+    case Quantity::kPower:
+      return {"a power", kPowerUnits, true, false};
   }
   internal_error("quantity out of range");
 }
@@ -78,6 +99,8 @@ const Unit* find_unit(std::span<const Unit> units, std::string_view name) {
   return nullptr;
 }
 
+char lower_case(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 [[noreturn]] void fail_unit(Quantity quantity, std::string_view text, std::string_view unit) {
   const Row row = row_of(quantity);
   if (row.units.empty()) fail(fmt::format("{} has a unit when it should be a plain number", shown(text)));
@@ -85,8 +108,11 @@ const Unit* find_unit(std::span<const Unit> units, std::string_view name) {
   std::vector<std::string> names;
   for (const Unit& known : row.units) names.emplace_back(known.name);
   if (quantity == Quantity::kBytesPerCycle) names.emplace_back("GB/s");
-  const std::string near = nearest_name(unit, names);
-  fail(fmt::format("{}: unit {} is not one of {}{}", shown(text), shown(unit), row.what,
+  std::string near = nearest_name(unit, names);
+  for (const std::string& name : names) {
+    if (std::ranges::equal(name, unit, {}, lower_case, lower_case)) near = name;
+  }
+  fail(fmt::format("{}: unit {} does not measure {}{}", shown(text), shown(unit), row.what,
                    near.empty() ? "" : fmt::format("; did you mean '{}'?", near)),
        units_of(quantity));
 }
@@ -152,9 +178,11 @@ double parse_quantity(Quantity quantity, std::string_view text, double clock_hz)
   }
   if (!std::isfinite(value)) fail(fmt::format("{} is too large a number", shown(text)));
   constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
-  if (row.whole && (std::trunc(value) != value || std::abs(value) > kExactIntegers)) {
-    fail(fmt::format("{} is {} when it should be a whole number", shown(text),
-                     unit_name.empty() ? fmt::format("{}", value) : fmt::format("{} ({})", value, row.what)));
+  if (row.whole && std::abs(value) > kExactIntegers) fail(fmt::format("{} is too large a number", shown(text)));
+  if (row.whole && std::trunc(value) != value) {
+    const std::string_view base = row.units.empty() ? "" : row.units.front().name;
+    fail(fmt::format("{} is {}{}{} when it should be a whole number", shown(text), value, base.empty() ? "" : " ",
+                     base));
   }
   return value;
 }
@@ -166,15 +194,18 @@ std::string format_quantity(Quantity quantity, double value) {
     if (text.ends_with(".0")) text.resize(text.size() - 2);
     return text;
   };
-  std::string best = number(value);
-  if (row.unit_needed) best += row.units.front().name;
-  // A unit is only taken if the text reads back as the very same double.
-  if (quantity == Quantity::kCycles || quantity == Quantity::kBits) return best;
+  if (row.units.empty() || quantity == Quantity::kCycles || quantity == Quantity::kBits) return number(value);
+  // The unit that needs the fewest digits, of those that read back as the very same double; ties to the earliest.
+  std::string digits = number(value);
+  std::string_view unit_name = row.units.front().name;
   for (const Unit& unit : row.units) {
-    std::string text = number(value * unit.per / unit.times) + std::string(unit.name);
-    if (text.size() < best.size() && parse_quantity(quantity, text) == value) best = std::move(text);
+    std::string fewer = number(value * unit.per / unit.times);
+    if (fewer.size() < digits.size() && parse_quantity(quantity, fewer + std::string(unit.name)) == value) {
+      digits = std::move(fewer);
+      unit_name = unit.name;
+    }
   }
-  return best;
+  return digits + std::string(unit_name);
 }
 
 }  // namespace spillway::configs

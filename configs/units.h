@@ -34,7 +34,7 @@ enum class Quantity : std::uint8_t {
 /// finite, a wrong or missing unit, or a fraction where a whole number is meant. `clock_hz` is used by kBytesPerCycle.
 [[nodiscard]] double parse_quantity(Quantity quantity, std::string_view text, double clock_hz = 0);
 
-/// The shortest text that parse_quantity reads back as exactly `value`.
+/// A short text, unit included, that parse_quantity reads back as exactly `value`.
 [[nodiscard]] std::string format_quantity(Quantity quantity, double value);
 
 /// Text from a file or a command line made safe to print: control bytes escaped, at most 60 characters, in quotes.

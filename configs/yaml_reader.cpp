@@ -52,8 +52,7 @@ class Collector : public YAML::EventHandler {
     add(path(), value, map.line);
     map.has_key = false;
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                       YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
     fail(mark, "a list stands where one value is expected");
   }
   void OnSequenceEnd() override {}
@@ -100,7 +99,8 @@ class Collector : public YAML::EventHandler {
     if (anchor != 0) fail(mark, "YAML anchors are not used in configs");
   }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
-    if (!tag.empty() && tag != "?" && tag != "!") fail(mark, fmt::format("YAML tag {} is not used in configs", shown(tag)));
+    if (!tag.empty() && tag != "?" && tag != "!")
+      fail(mark, fmt::format("YAML tag {} is not used in configs", shown(tag)));
   }
   void add(const std::string& key, const std::string& value, int line) {
     const auto [known, is_new] = lines_.emplace(key, line);
