@@ -15,10 +15,16 @@ namespace spillway::workloads {
 [[nodiscard]] std::span<const OpDef> move_operators();           ///< move.cpp
 [[nodiscard]] std::span<const OpDef> rearrange_operators();      ///< rearrange.cpp: Pad, DepthToSpace, SpaceToDepth
 [[nodiscard]] std::span<const OpDef> gather_operators();         ///< gather.cpp
-[[nodiscard]] std::span<const OpDef> reduce_operators();         ///< Reduce*, ArgMax, Softmax
-[[nodiscard]] std::span<const OpDef> matrix_operators();         ///< MatMul, Gemm, Conv, ConvTranspose
-[[nodiscard]] std::span<const OpDef> normalisation_operators();  ///< NormStatistics, NormApply, LayerNormalization, ...
-[[nodiscard]] std::span<const OpDef> window_operators();         ///< pooling, Resize
+[[nodiscard]] std::span<const OpDef> reduce_operators();         ///< reduce.cpp: Reduce*
+[[nodiscard]] std::span<const OpDef> scan_operators();           ///< scan.cpp: ArgMax, ArgMin, CumSum, TopK
+[[nodiscard]] std::span<const OpDef> softmax_operators();        ///< softmax.cpp: Softmax, LogSoftmax
+[[nodiscard]] std::span<const OpDef> matrix_operators();         ///< matmul.cpp: MatMul, Gemm
+[[nodiscard]] std::span<const OpDef> convolution_operators();    ///< convolution.cpp
+[[nodiscard]] std::span<const OpDef> transposed_convolution_operators();  ///< transposed_convolution.cpp
+[[nodiscard]] std::span<const OpDef> channel_norm_operators();   ///< channel_norm.cpp: NormStatistics, NormApply, ...
+[[nodiscard]] std::span<const OpDef> normalisation_operators();  ///< normalisation.cpp: LayerNormalization, ...
+[[nodiscard]] std::span<const OpDef> window_operators();         ///< pooling.cpp
+[[nodiscard]] std::span<const OpDef> resize_operators();         ///< resize.cpp: Resize, Upsample
 [[nodiscard]] std::span<const OpDef> random_operators();         ///< random.cpp
 
 }  // namespace spillway::workloads

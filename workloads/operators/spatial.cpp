@@ -39,6 +39,9 @@ Window window_of(const Node& node, const Shape& x, const std::vector<std::int64_
     if (k < 1 || k >= kLargest) bad_node(node, "window extent " + std::to_string(k) + " is not positive");
   }
   const std::size_t dims = kernel.size();
+  for (std::size_t d = 0; d < dims; ++d) {
+    if (x[d + 2] >= kLargest) bad_node(node, "spatial extent " + std::to_string(x[d + 2]) + " is not below 2^31");
+  }
   Window window;
   window.kernel = kernel;
   window.stride = list_of(node, "strides", dims, 1, 1);

@@ -1,0 +1,279 @@
+// Resize (opset 10 on) and Upsample: nearest and linear, one table of source positions per axis.
+#include <algorithm>
+#include <cmath>
+
+#include "workloads/operators/families.h"
+#include "workloads/operators/support.h"
+
+namespace spillway::workloads {
+
+namespace {
+
+using configs::VectorOp;
+using configs::VectorWork;
+
+/// What a Resize is told by attribute (canonical graphs) or constant input; empty means absent.
+struct Parameters {
+  std::vector<float> scales;
+  std::vector<std::int64_t> sizes;
+};
+
+int scales_input(const Graph& graph, const Node& node) { return node.op == "Upsample" || graph.opset < 11 ? 1 : 2; }
+
+Parameters parameters_of(const Graph& graph, const Node& node, const InferContext* context) {
+  Parameters p;
+  p.scales = node.reals("scales");
+  if (node.attributes.contains("sizes")) p.sizes = node.integers("sizes");
+  const auto given = [&](int i) -> std::optional<HostTensor> {
+    if (!graph.has_input(node, i) || graph.input(node, i).elements() == 0) return std::nullopt;
+    const HostTensor* value = context != nullptr ? context->value(i) : nullptr;
+    if (context != nullptr && value == nullptr) {
+      bad_node(node, "its scales or sizes are not known before the graph runs",
+               "bind every dynamic dimension so that the shape arithmetic can be folded");
+    }
+    return value != nullptr ? *value : materialise(graph.input(node, i));
+  };
+  const int scales = scales_input(graph, node);
+  if (p.scales.empty()) {
+    if (const auto value = given(scales); value && value->holds_float()) p.scales = value->floats();
+  }
+  if (p.sizes.empty() && scales == 2) {
+    if (const auto value = given(3); value && !value->holds_float()) p.sizes = value->ints();
+  }
+  return p;
+}
+
+void check_mode(const Graph& graph, const Node& node) {
+  const std::string mode = node.text("mode", "nearest");
+  if (mode != "nearest" && mode != "linear" && mode != "bilinear") {
+    bad_node(node, "mode '" + mode + "' is not supported", "nearest and linear are");
+  }
+  if (node.op == "Upsample" || graph.opset < 11) return;
+  const std::string transformation = node.text("coordinate_transformation_mode", "half_pixel");
+  for (const char* known : {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
+                            "half_pixel_symmetric"}) {
+    if (transformation == known) {
+      if (node.integer("antialias", 0) != 0) bad_node(node, "antialias is not supported");
+      if (node.text("keep_aspect_ratio_policy", "stretch") != "stretch") {
+        bad_node(node, "keep_aspect_ratio_policy is not supported");
+      }
+      return;
+    }
+  }
+  bad_node(node, "coordinate_transformation_mode '" + transformation + "' is not supported");
+}
+
+/// The axes that scales or sizes speak of: all, unless the attribute `axes` (opset 18) names some.
+std::vector<int> named_axes(const Node& node, int rank, std::size_t count) {
+  std::vector<int> axes;
+  for (const std::int64_t axis : node.integers("axes")) axes.push_back(normalise_axis(node, axis, rank));
+  if (axes.empty()) {
+    for (int d = 0; d < rank; ++d) axes.push_back(d);
+  }
+  if (axes.size() != count) {
+    bad_node(node, "has " + std::to_string(count) + " scales or sizes for " + std::to_string(axes.size()) + " axes");
+  }
+  return axes;
+}
+
+void infer(InferContext& context) {
+  check_arity(context, 1, 4);
+  const Graph& graph = context.graph;
+  const Node& node = context.node;
+  check_mode(graph, node);
+  const Tensor& x = graph.input(node, 0);
+  const auto rank = static_cast<int>(x.shape.size());
+  const Parameters p = parameters_of(graph, node, &context);
+  if (p.scales.empty() == p.sizes.empty()) bad_node(node, "needs either scales or sizes");
+  Shape out = x.shape;
+  const auto axes = named_axes(node, rank, std::max(p.scales.size(), p.sizes.size()));
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (!p.sizes.empty()) {
+      out[axes[i]] = p.sizes[i];
+    } else {
+      const double extent = std::floor(static_cast<double>(x.shape[axes[i]]) * p.scales[i]);
+      if (!(p.scales[i] > 0.0F) || !(extent < 2147483648.0)) {
+        bad_node(node, "scale of " + std::to_string(p.scales[i]) + " does not go with an extent of " +
+                           std::to_string(x.shape[axes[i]]));
+      }
+      out[axes[i]] = static_cast<std::int64_t>(extent);
+    }
+    if (out[axes[i]] < 0 || (x.shape[axes[i]] == 0) != (out[axes[i]] == 0)) {
+      bad_node(node, "cannot resize an extent of " + std::to_string(x.shape[axes[i]]) + " to " +
+                         std::to_string(out[axes[i]]));
+    }
+  }
+  set_output(context, 0, x.type, std::move(out));
+}
+
+/// From where an output position takes its value: between `low` and `high`, `weight` of the latter.
+struct Source {
+  std::int32_t low = 0, high = 0;
+  float weight = 0.0F;
+};
+
+/// The resampling of one axis.
+class Axis {
+ public:
+  Axis(const Graph& graph, const Node& node, std::int64_t in, std::int64_t out, double scale)
+      : in_(in), out_(out), scale_(scale), linear_(node.text("mode", "nearest") != "nearest") {
+    const bool old = node.op == "Upsample" || graph.opset < 11;
+    transformation_ = old ? "asymmetric" : node.text("coordinate_transformation_mode", "half_pixel");
+    rounding_ = old ? "floor" : node.text("nearest_mode", "round_prefer_floor");
+    identity_ = in == out && scale == 1.0;
+  }
+
+  [[nodiscard]] bool identity() const { return identity_; }
+
+  [[nodiscard]] Source source(std::int64_t position) const {
+    Source s;
+    if (identity_) {
+      s.low = s.high = static_cast<std::int32_t>(position);
+      return s;
+    }
+    const auto last = static_cast<double>(in_ - 1);
+    const double at = origin(static_cast<double>(position));
+    if (!linear_) {
+      s.low = s.high = static_cast<std::int32_t>(std::clamp(rounded(at), 0.0, last));
+      return s;
+    }
+    const double inside = std::clamp(at, 0.0, last);
+    s.low = static_cast<std::int32_t>(inside);
+    s.high = std::min(s.low + 1, static_cast<std::int32_t>(last));
+    s.weight = static_cast<float>(inside - s.low);
+    return s;
+  }
+
+ private:
+  /// Position in the input, by the formulas of the ONNX operator specification.
+  [[nodiscard]] double origin(double x) const {
+    if (transformation_ == "asymmetric") return x / scale_;
+    if (transformation_ == "align_corners") {
+      return out_ == 1 ? 0.0 : x * static_cast<double>(in_ - 1) / static_cast<double>(out_ - 1);
+    }
+    if (transformation_ == "pytorch_half_pixel") return out_ > 1 ? (x + 0.5) / scale_ - 0.5 : 0.0;
+    if (transformation_ == "tf_half_pixel_for_nn") return (x + 0.5) / scale_;
+    if (transformation_ == "half_pixel_symmetric") {
+      const double adjustment = static_cast<double>(out_) / (scale_ * static_cast<double>(in_));
+      return static_cast<double>(in_) / 2.0 * (1.0 - adjustment) + (x + 0.5) / scale_ - 0.5;
+    }
+    return (x + 0.5) / scale_ - 0.5;
+  }
+  [[nodiscard]] double rounded(double at) const {
+    if (rounding_ == "floor") return std::floor(at);
+    if (rounding_ == "ceil") return std::ceil(at);
+    if (rounding_ == "round_prefer_ceil") return std::floor(at + 0.5);
+    return std::ceil(at - 0.5);
+  }
+
+  std::int64_t in_, out_;
+  double scale_;
+  bool linear_, identity_ = false;
+  std::string transformation_, rounding_;
+};
+
+std::vector<Axis> axes_of(const Graph& graph, const Node& node) {
+  const Shape& in = graph.input(node, 0).shape;
+  const Shape& out = graph.output(node).shape;
+  const Parameters p = parameters_of(graph, node, nullptr);
+  std::vector<double> scales;
+  for (std::size_t d = 0; d < in.size(); ++d) {
+    scales.push_back(in[d] == 0 ? 1.0 : static_cast<double>(out[d]) / static_cast<double>(in[d]));
+  }
+  if (!p.scales.empty()) {
+    const auto named = named_axes(node, static_cast<int>(in.size()), p.scales.size());
+    for (std::size_t i = 0; i < named.size(); ++i) scales[named[i]] = p.scales[i];
+  }
+  std::vector<Axis> axes;
+  for (std::size_t d = 0; d < in.size(); ++d) axes.emplace_back(graph, node, in[d], out[d], scales[d]);
+  return axes;
+}
+
+Box region(const Graph& graph, const Node& node, int i, const Box& out) {
+  if (i > 0) return whole_input(graph, node, i);
+  if (out.empty()) return no_region(graph, node, i);
+  Box box = out;
+  const auto axes = axes_of(graph, node);
+  for (int d = 0; d < out.rank; ++d) {  // sources do not decrease with the position
+    const std::int32_t low = axes[d].source(out.begin[d]).low;
+    const std::int32_t high = axes[d].source(out.end(d) - 1).high;
+    box.set(d, low, high - low + 1);
+  }
+  return box;
+}
+
+/// Resamples axis d of a dense array: [outer, extents[d], inner] -> [outer, sources.size(), inner].
+std::vector<float> resample(const std::vector<float>& from, std::int64_t outer, std::int64_t extent, std::int64_t inner,
+                            const std::vector<Source>& sources, std::int32_t begin) {
+  std::vector<float> to(static_cast<std::size_t>(outer * inner) * sources.size());
+  float* y = to.data();
+  for (std::int64_t o = 0; o < outer; ++o) {
+    for (const Source& s : sources) {
+      const float* low = from.data() + (o * extent + s.low - begin) * inner;
+      const float* high = from.data() + (o * extent + s.high - begin) * inner;
+      if (s.weight == 0.0F) {
+        y = std::copy_n(low, inner, y);
+      } else {
+        for (std::int64_t i = 0; i < inner; ++i) *y++ = low[i] + s.weight * (high[i] - low[i]);
+      }
+    }
+  }
+  return to;
+}
+
+void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+  if (out.box.empty()) return;
+  const auto axes = axes_of(graph, node);
+  const Box needed = region(graph, node, 0, out.box);
+  // The needed part, dense; then one axis after the other.
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(needed.elements()));
+  const Nest<1> nest(needed, {dense_walk(inputs[0].box, needed)});
+  nest.for_each_row([&](const std::array<std::int64_t, 1>& at) {
+    for (std::int64_t i = 0; i < nest.row_length(); ++i) {
+      values.push_back(inputs[0].data[at[0] + i * nest.row_stride(0)]);
+    }
+  });
+  Box current = needed;
+  for (int d = 0; d < out.box.rank; ++d) {
+    if (axes[d].identity()) continue;
+    std::vector<Source> sources;
+    for (std::int32_t p = out.box.begin[d]; p < out.box.end(d); ++p) sources.push_back(axes[d].source(p));
+    std::int64_t outer = 1;
+    std::int64_t inner = 1;
+    for (int e = 0; e < d; ++e) outer *= current.extent[e];
+    for (int e = d + 1; e < current.rank; ++e) inner *= current.extent[e];
+    values = resample(values, outer, current.extent[d], inner, sources, current.begin[d]);
+    current.set(d, out.box.begin[d], out.box.extent[d]);
+  }
+  std::copy(values.begin(), values.end(), out.data);
+}
+
+/// Nearest moves an element; linear takes two corners per interpolated axis: four products and sums in two axes.
+VectorWork work(const Graph& graph, const Node& node, const Box& out) {
+  if (node.text("mode", "nearest") == "nearest") return work_of(VectorOp::kMove, out.elements());
+  std::int64_t corners = 1;
+  for (const Axis& axis : axes_of(graph, node)) corners *= axis.identity() ? 1 : 2;
+  return work_of(VectorOp::kAddMul, corners * out.elements());
+}
+
+constexpr OpDef kOperators[] = {
+    {.name = "Resize",
+     .op_class = OpClass::kWindow,
+     .infer = infer,
+     .region = region,
+     .kernel = kernel,
+     .vector_work = work},
+    {.name = "Upsample",
+     .op_class = OpClass::kWindow,
+     .infer = infer,
+     .region = region,
+     .kernel = kernel,
+     .vector_work = work},
+};
+
+}  // namespace
+
+std::span<const OpDef> resize_operators() { return kOperators; }
+
+}  // namespace spillway::workloads
