@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "configs/error.h"
+#include "workloads/onnx/folding.h"
 #include "workloads/zoo/models.h"
 
 namespace spillway::workloads {
@@ -64,6 +65,26 @@ const TextConfig* text_config(const ModelConfig& model, const std::string& graph
   return found == model.text.end() ? nullptr : &*found;
 }
 
+// Gives the importer's absent weights their generators, and what it folded from absent values its values.
+void generate_weights(Graph& graph, const std::vector<Weight>& weights) {
+  std::unordered_map<std::string_view, const Generator*> generators;
+  for (const auto& weight : weights) generators.emplace(weight.name, &weight.generator);
+  for (auto& tensor : graph.tensors) {
+    if (!tensor.constant || !tensor.constant->missing()) continue;
+    const auto found = generators.find(tensor.name);
+    if (found != generators.end()) tensor.constant->source = *found->second;
+  }
+  Folder folder(graph);
+  for (auto& node : graph.nodes) {
+    const auto missing = [&](TensorId id) { return id != kNone && graph.tensors[id].constant->missing(); };
+    if (!node.folded || std::none_of(node.outputs.begin(), node.outputs.end(), missing)) continue;
+    folder.fold(node);
+    if (std::any_of(node.outputs.begin(), node.outputs.end(), missing)) {
+      internal_error("zoo: the importer folded a node that has no value: " + node.name);
+    }
+  }
+}
+
 }  // namespace
 
 const ModelConfig& find_model(const std::string& name) {
@@ -116,14 +137,7 @@ Graph zoo_graph(const std::string& model, const std::string& graph, const ZooOpt
   // No folder: the importer finds no weights file anywhere, whatever the working folder holds.
   Graph result = import_onnx_bytes(built.bytes, fmt::format("zoo:{}/{}", model, graph), "");
 
-  std::unordered_map<std::string_view, const Generator*> generators;
-  for (const auto& weight : built.weights) generators.emplace(weight.name, &weight.generator);
-  for (auto& tensor : result.tensors) {
-    if (!tensor.constant || !tensor.constant->missing()) continue;
-    const auto found = generators.find(tensor.name);
-    if (found == generators.end()) internal_error("zoo: the importer lost track of the weight " + tensor.name);
-    tensor.constant->source = *found->second;
-  }
+  zoo::generate_weights(result, built.weights);
   // The weights are there after all.
   std::erase_if(result.warnings, [](const std::string& w) { return w.find(zoo::kWeightsFile) != std::string::npos; });
   return result;
