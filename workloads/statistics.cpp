@@ -55,6 +55,11 @@ void add(std::int64_t& total, std::int64_t amount) {
   }
 }
 
+/// Operators whose output is another shape of the same elements in the same order: no activation of its own.
+bool is_alias(const std::string& op) {
+  return op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity";
+}
+
 struct Product {
   std::string kind;
   std::int64_t macs = 0;
@@ -105,7 +110,7 @@ Statistics statistics_of(const Graph& exported) {
       const auto& tensor = exported.tensors[id];
       const auto elements = tensor.elements();
       add(result.output_elements[node.op], elements);
-      result.largest.push_back({tensor.name, node.op, tensor.shape, elements});
+      if (!is_alias(node.op)) result.largest.push_back({tensor.name, node.op, tensor.shape, elements});
     }
     const auto work = product_of(exported, node, derived);
     if (work.kind.empty()) continue;

@@ -24,8 +24,8 @@ namespace spillway::workloads {
 
 /// Binds dynamic dimensions: by the dimension's name ("batch"), or a whole input shape ("sample:2x4x64x64").
 struct ShapeBindings {
-  std::map<std::string, std::int64_t> dims;
-  std::map<std::string, Shape> inputs;
+  std::map<std::string, std::int64_t> dims{};
+  std::map<std::string, Shape> inputs{};
 };
 
 /// ONNX file -> Graph. External data is memory-mapped. A missing external file is a warning and Constant::Missing.
@@ -60,12 +60,12 @@ struct Statistics {
   std::int64_t nodes_without_constant = 0;
   std::map<std::string, std::int64_t> ops;    ///< by type, Constant included
   std::int64_t parameters = 0;                ///< float initializer elements
-  std::int64_t parameters_weights_only = 0;   ///< of rank 2 or more (embedding, matrix and convolution weights)
+  std::int64_t parameters_weights_only = 0;   ///< two extents over 1 (embedding, matrix, convolution; not [C, 1, 1])
   std::map<std::string, std::int64_t> macs;   ///< "Conv_3x3", "Conv_1x1", "MatMul_weight", "MatMul_act_x_act", "Gemm"
   std::int64_t macs_total = 0;
   std::map<std::string, std::int64_t> output_elements;  ///< by operator type, Constant excluded
   struct Largest { std::string name, op; Shape shape; std::int64_t elements = 0; };
-  std::vector<Largest> largest;               ///< five largest activations
+  std::vector<Largest> largest;               ///< five largest activations; Reshape and the like are none
 };
 [[nodiscard]] Statistics statistics_of(const Graph& exported);
 

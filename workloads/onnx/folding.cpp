@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -37,6 +38,16 @@ bool copies_elements(std::string_view op) {
 std::vector<HostTensor> evaluate(const OpDef& def, const Graph& graph, const Node& node,
                                  std::span<const HostTensor* const> inputs) {
   return def.evaluate != nullptr ? def.evaluate(graph, node, inputs) : evaluate_by_kernel(def, graph, node, inputs);
+}
+
+/// Multiply-accumulates or vector operations of the whole node: two tensors of a million elements each can still make
+/// a convolution of 10^12.
+std::int64_t work_of(const OpDef& def, const Graph& graph, const Node& node) {
+  const auto out = whole(graph.output(node).shape);
+  if (def.matrix_shape != nullptr) return def.matrix_shape(graph, node, out).macs();
+  if (def.vector_work == nullptr) return 0;
+  const auto work = def.vector_work(graph, node, out);
+  return std::accumulate(work.begin(), work.end(), std::int64_t{0});
 }
 
 bool can_evaluate(const OpDef& def) { return def.evaluate != nullptr || def.kernel != nullptr; }
@@ -113,6 +124,7 @@ bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
     return true;
   }
   if (!std::all_of(node.inputs.begin(), node.inputs.end(), small)) return false;
+  if (work_of(def, graph_, node) > kMaxFoldedWork) return false;
   for (const auto id : node.inputs) {
     if (id == kNone || !graph_.tensors[id].constant->missing()) continue;
     for (const auto output : node.outputs) {

@@ -13,6 +13,8 @@ namespace spillway::workloads {
 
 /// Constants of at most this many elements are looked at and folded; larger ones (weights) are left where they are.
 inline constexpr std::int64_t kMaxFoldedElements = std::int64_t{1} << 20;
+/// Nodes of more operations than this run where everything else does.
+inline constexpr std::int64_t kMaxFoldedWork = std::int64_t{1} << 26;
 
 /// Evaluates nodes whose inputs are known. Used node by node, in topological order, after each node's shape inference.
 class Folder {
