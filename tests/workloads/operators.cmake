@@ -1,0 +1,5 @@
+# Operators and the reference executor: one line a file.
+spillway_test(workloads_operator_tests
+  SOURCES
+    elementwise_test.cpp
+  LIBS spillway::workloads)
