@@ -32,9 +32,9 @@ void check_inputs(const Graph& graph, const TensorMap& inputs) {
     const bool same_type =
         value.type == declared.type || (is_float(value.type) && is_float(declared.type) && value.holds_float());
     if (!same_type || value.shape != declared.shape) {
-      throw Error(ErrorKind::kBadInput, place,
-                  "is " + describe(value.type, value.shape) + " when it should be " +
-                      describe(declared.type, declared.shape));
+      throw Error(
+          ErrorKind::kBadInput, place,
+          "is " + describe(value.type, value.shape) + " when it should be " + describe(declared.type, declared.shape));
     }
     const std::size_t held = value.holds_float() ? value.floats().size() : value.ints().size();
     if (value.holds_float() != is_float(value.type) || static_cast<std::int64_t>(held) != declared.elements()) {
@@ -90,8 +90,8 @@ class Executor {
     const OpDef& def = operator_of(node);
     std::vector<const HostTensor*> inputs;
     for (const TensorId id : node.inputs) inputs.push_back(id == kNone ? nullptr : &value_of(id));
-    std::vector<HostTensor> results = def.evaluate != nullptr ? def.evaluate(graph_, node, inputs)
-                                                              : evaluate_by_kernel(def, graph_, node, inputs);
+    std::vector<HostTensor> results =
+        def.evaluate != nullptr ? def.evaluate(graph_, node, inputs) : evaluate_by_kernel(def, graph_, node, inputs);
     for (const TensorId id : node.inputs) {
       if (id != kNone && --uses_left_[id] == 0) values_[id].reset();
     }

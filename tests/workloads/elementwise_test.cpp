@@ -64,8 +64,8 @@ TEST_CASE("arithmetic broadcasts as NumPy does", "[operators][elementwise]") {
   // [2, 1, 3] + [4, 1] -> [2, 4, 3]
   const OneNode add("Add", {floats({2, 1, 3}, {0, 1, 2, 10, 11, 12}), floats({4, 1}, {0, 100, 200, 300})});
   REQUIRE(add.output().shape == Shape{2, 4, 3});
-  CHECK(add.evaluate()[0].floats() == Floats{0,   1,   2,   100, 101, 102, 200, 201, 202, 300, 301, 302,
-                                             10,  11,  12,  110, 111, 112, 210, 211, 212, 310, 311, 312});
+  CHECK(add.evaluate()[0].floats() == Floats{0,  1,  2,  100, 101, 102, 200, 201, 202, 300, 301, 302,
+                                             10, 11, 12, 110, 111, 112, 210, 211, 212, 310, 311, 312});
   // A scalar, a row and a column against a matrix.
   const HostTensor m = floats({2, 3}, {1, 2, 3, 4, 5, 6});
   CHECK(compute("Sub", {m, floats({}, {1})}) == Floats{0, 1, 2, 3, 4, 5});
@@ -183,17 +183,15 @@ TEST_CASE("unary functions against double precision", "[operators][elementwise]"
   check_unary("Silu", x, [&](double v) { return v * sigmoid(1.702 * v); }, {{"alpha", 1.702F}});
   check_unary("QuickGelu", x, [&](double v) { return v * sigmoid(1.702 * v); });
   check_unary("Gelu", x, [](double v) { return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0))); });
-  check_unary(
-      "Gelu", x,
-      [](double v) { return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))); },
-      {{"approximate", std::string("tanh")}});
+  check_unary("Gelu", x,
+              [](double v) { return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))); },
+              {{"approximate", std::string("tanh")}});
   check_unary("Relu", x, [](double v) { return std::max(v, 0.0); });
   check_unary("LeakyRelu", x, [](double v) { return v < 0 ? 0.2 * v : v; }, {{"alpha", 0.2F}});
   check_unary("Elu", x, [](double v) { return v < 0 ? 1.5 * std::expm1(v) : v; }, {{"alpha", 1.5F}});
   check_unary("Celu", x, [](double v) { return v < 0 ? 2 * std::expm1(v / 2) : v; }, {{"alpha", 2.0F}});
-  check_unary("Selu", x, [](double v) {
-    return 1.0507009873554805 * (v > 0 ? v : 1.6732632423543772 * std::expm1(v));
-  });
+  check_unary("Selu", x,
+              [](double v) { return 1.0507009873554805 * (v > 0 ? v : 1.6732632423543772 * std::expm1(v)); });
   check_unary("ThresholdedRelu", x, [](double v) { return v > 0.75 ? v : 0; }, {{"alpha", 0.75F}});
   check_unary("Softplus", x, softplus);
   check_unary("Softsign", x, [](double v) { return v / (1 + std::abs(v)); });

@@ -90,11 +90,10 @@ class OneNode {
     }
     graph_.nodes.push_back(std::move(node));
     connect(graph_);
-    InferContext context{graph_, graph_.nodes[0], [this](int i) -> const HostTensor* {
-                           return inputs_[static_cast<std::size_t>(i)].constant
-                                      ? &*inputs_[static_cast<std::size_t>(i)].value
-                                      : nullptr;
-                         }};
+    InferContext context{
+        graph_, graph_.nodes[0], [this](int i) -> const HostTensor* {
+          return inputs_[static_cast<std::size_t>(i)].constant ? &*inputs_[static_cast<std::size_t>(i)].value : nullptr;
+        }};
     operator_of(graph_.nodes[0]).infer(context);
   }
 
@@ -126,8 +125,7 @@ inline std::vector<std::int64_t> compute_ints(const std::string& op, std::vector
   return OneNode(op, std::move(inputs), std::move(attributes)).evaluate().at(0).ints();
 }
 /// The message of the Error that building or computing the node throws; empty if it throws none.
-inline std::string refusal(const std::string& op, std::vector<In> inputs, Attributes attributes = {},
-                           int outputs = 1) {
+inline std::string refusal(const std::string& op, std::vector<In> inputs, Attributes attributes = {}, int outputs = 1) {
   try {
     static_cast<void>(OneNode(op, std::move(inputs), std::move(attributes), outputs).evaluate());
   } catch (const Error& error) {

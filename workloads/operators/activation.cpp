@@ -8,10 +8,10 @@ namespace spillway::workloads {
 
 namespace {
 
-using elementwise::ops;
-using elementwise::Plain;
 using configs::VectorOp;
 using configs::VectorWork;
+using elementwise::ops;
+using elementwise::Plain;
 
 constexpr VectorOp kAddMul = VectorOp::kAddMul;
 constexpr VectorOp kCompare = VectorOp::kCompare;

@@ -196,9 +196,7 @@ struct IsInf {
   bool positive, negative;
   IsInf(const Graph&, const Node& n)
       : positive(n.integer("detect_positive", 1) != 0), negative(n.integer("detect_negative", 1) != 0) {}
-  float operator()(float a) const {
-    return std::isinf(a) && (a > 0.0F ? positive : negative) ? 1.0F : 0.0F;
-  }
+  float operator()(float a) const { return std::isinf(a) && (a > 0.0F ? positive : negative) ? 1.0F : 0.0F; }
   static VectorWork cost(const Graph&, const Node&) { return ops(VectorOp::kCompare, 1); }
 };
 void infer_float_test(InferContext& context) {

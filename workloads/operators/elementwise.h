@@ -104,14 +104,29 @@ void run(const F& f, const std::array<Source<T>, N>& sources, const Box& out, T*
 }
 
 template <typename Op, int N>
-concept OnFloats = (N == 1 && requires(const Op& op, float x) { { op(x) } -> std::same_as<float>; }) ||
-                   (N == 2 && requires(const Op& op, float x) { { op(x, x) } -> std::same_as<float>; }) ||
-                   (N == 3 && requires(const Op& op, float x) { { op(x, x, x) } -> std::same_as<float>; });
+concept OnFloats = (N == 1 &&
+                    requires(const Op& op, float x) {
+                      { op(x) } -> std::same_as<float>;
+                    }) ||
+                   (N == 2 &&
+                    requires(const Op& op, float x) {
+                      { op(x, x) } -> std::same_as<float>;
+                    }) ||
+                   (N == 3 && requires(const Op& op, float x) {
+                     { op(x, x, x) } -> std::same_as<float>;
+                   });
 template <typename Op, int N>
-concept OnIntegers =
-    (N == 1 && requires(const Op& op, std::int64_t x) { { op(x) } -> std::same_as<std::int64_t>; }) ||
-    (N == 2 && requires(const Op& op, std::int64_t x) { { op(x, x) } -> std::same_as<std::int64_t>; }) ||
-    (N == 3 && requires(const Op& op, std::int64_t x) { { op(x, x, x) } -> std::same_as<std::int64_t>; });
+concept OnIntegers = (N == 1 &&
+                      requires(const Op& op, std::int64_t x) {
+                        { op(x) } -> std::same_as<std::int64_t>;
+                      }) ||
+                     (N == 2 &&
+                      requires(const Op& op, std::int64_t x) {
+                        { op(x, x) } -> std::same_as<std::int64_t>;
+                      }) ||
+                     (N == 3 && requires(const Op& op, std::int64_t x) {
+                       { op(x, x, x) } -> std::same_as<std::int64_t>;
+                     });
 
 /// The integer semantics on integers that are held as floats.
 template <typename Op>

@@ -10,11 +10,11 @@ namespace spillway::workloads {
 
 namespace {
 
+using configs::VectorOp;
+using configs::VectorWork;
 using elementwise::ops;
 using elementwise::run;
 using elementwise::Source;
-using configs::VectorOp;
-using configs::VectorWork;
 
 struct Plus {
   static constexpr VectorOp kOp = VectorOp::kAddMul;
@@ -132,8 +132,8 @@ void infer_clip(InferContext& context) {
   const Tensor& x = context.graph.input(context.node, 0);
   for (int i = 1; i < 3; ++i) {
     if (context.graph.has_input(context.node, i) && context.graph.input(context.node, i).elements() != 1) {
-      bad_node(context.node, "bound of shape " + to_string(context.graph.input(context.node, i).shape) +
-                                 " should be a scalar");
+      bad_node(context.node,
+               "bound of shape " + to_string(context.graph.input(context.node, i).shape) + " should be a scalar");
     }
   }
   set_output(context, 0, x.type, x.shape);
@@ -156,8 +156,7 @@ float clip_bound(const Node& node, const std::string& attribute, const float* in
   return node.real(attribute, fallback);
 }
 
-void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
-                 const RegionView& out) {
+void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
   const auto data = [&](std::size_t i) { return i < inputs.size() ? inputs[i].data : nullptr; };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const Clamp<float> clamp{clip_bound(node, "min", data(1), -kInfinity), clip_bound(node, "max", data(2), kInfinity)};
@@ -165,8 +164,7 @@ void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstRegi
          out.data);
 }
 
-std::vector<HostTensor> clip_evaluate(const Graph& graph, const Node& node,
-                                      std::span<const HostTensor* const> inputs) {
+std::vector<HostTensor> clip_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   if (inputs[0]->holds_float()) {
     return evaluate_by_kernel(OpDef{.name = node.op, .kernel = clip_kernel}, graph, node, inputs);
   }
@@ -194,8 +192,7 @@ void infer_cast(InferContext& context) {
   set_output(context, 0, data_type_of(context.node, to), context.graph.input(context.node, 0).shape);
 }
 
-void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
-                 const RegionView& out) {
+void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
   const DataType to = graph.output(node).type;
   const std::array source{Source<float>{&graph.input(node, 0).shape, inputs[0].box, inputs[0].data}};
   if (is_float(to)) {
@@ -205,8 +202,7 @@ void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstRegi
   }
 }
 
-std::vector<HostTensor> cast_evaluate(const Graph& graph, const Node& node,
-                                      std::span<const HostTensor* const> inputs) {
+std::vector<HostTensor> cast_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   const HostTensor& x = *inputs[0];
   std::vector<HostTensor> results;
   results.push_back(make_tensor(graph.output(node).type, x.shape));
@@ -238,10 +234,20 @@ std::span<const OpDef> variadic_operators() {
       variadic<Plus, true>("Mean"),
       variadic<Larger>("Max"),
       variadic<Smaller>("Min"),
-      {.name = "Clip", .op_class = OpClass::kElementwise, .infer = infer_clip, .evaluate = clip_evaluate,
-       .region = broadcast_region, .kernel = clip_kernel, .vector_work = clip_work},
-      {.name = "Cast", .op_class = OpClass::kElementwise, .infer = infer_cast, .evaluate = cast_evaluate,
-       .region = broadcast_region, .kernel = cast_kernel, .vector_work = cast_work},
+      {.name = "Clip",
+       .op_class = OpClass::kElementwise,
+       .infer = infer_clip,
+       .evaluate = clip_evaluate,
+       .region = broadcast_region,
+       .kernel = clip_kernel,
+       .vector_work = clip_work},
+      {.name = "Cast",
+       .op_class = OpClass::kElementwise,
+       .infer = infer_cast,
+       .evaluate = cast_evaluate,
+       .region = broadcast_region,
+       .kernel = cast_kernel,
+       .vector_work = cast_work},
   };
   return table;
 }

@@ -7,19 +7,19 @@
 
 namespace spillway::workloads {
 
-[[nodiscard]] std::span<const OpDef> elementwise_operators();    ///< elementwise.cpp: arithmetic, comparison, selection
-[[nodiscard]] std::span<const OpDef> variadic_operators();       ///< elementwise_variadic.cpp: Sum, Max, Clip, Cast, ...
-[[nodiscard]] std::span<const OpDef> activation_operators();     ///< activation.cpp: unary mathematics, activations
-[[nodiscard]] std::span<const OpDef> shape_operators();          ///< shape.cpp: folded, never executed by the NPU
-[[nodiscard]] std::span<const OpDef> view_operators();           ///< view.cpp
-[[nodiscard]] std::span<const OpDef> move_operators();           ///< move.cpp
-[[nodiscard]] std::span<const OpDef> rearrange_operators();      ///< rearrange.cpp: Pad, DepthToSpace, SpaceToDepth
-[[nodiscard]] std::span<const OpDef> gather_operators();         ///< gather.cpp
-[[nodiscard]] std::span<const OpDef> reduce_operators();         ///< reduce.cpp: Reduce*
-[[nodiscard]] std::span<const OpDef> scan_operators();           ///< scan.cpp: ArgMax, ArgMin, CumSum, TopK
-[[nodiscard]] std::span<const OpDef> softmax_operators();        ///< softmax.cpp: Softmax, LogSoftmax
-[[nodiscard]] std::span<const OpDef> matrix_operators();         ///< matmul.cpp: MatMul, Gemm
-[[nodiscard]] std::span<const OpDef> convolution_operators();    ///< convolution.cpp
+[[nodiscard]] std::span<const OpDef> elementwise_operators();  ///< elementwise.cpp: arithmetic, comparison, selection
+[[nodiscard]] std::span<const OpDef> variadic_operators();     ///< elementwise_variadic.cpp: Sum, Max, Clip, Cast, ...
+[[nodiscard]] std::span<const OpDef> activation_operators();   ///< activation.cpp: unary mathematics, activations
+[[nodiscard]] std::span<const OpDef> shape_operators();        ///< shape.cpp: folded, never executed by the NPU
+[[nodiscard]] std::span<const OpDef> view_operators();         ///< view.cpp
+[[nodiscard]] std::span<const OpDef> move_operators();         ///< move.cpp
+[[nodiscard]] std::span<const OpDef> rearrange_operators();    ///< rearrange.cpp: Pad, DepthToSpace, SpaceToDepth
+[[nodiscard]] std::span<const OpDef> gather_operators();       ///< gather.cpp
+[[nodiscard]] std::span<const OpDef> reduce_operators();       ///< reduce.cpp: Reduce*
+[[nodiscard]] std::span<const OpDef> scan_operators();         ///< scan.cpp: ArgMax, ArgMin, CumSum, TopK
+[[nodiscard]] std::span<const OpDef> softmax_operators();      ///< softmax.cpp: Softmax, LogSoftmax
+[[nodiscard]] std::span<const OpDef> matrix_operators();       ///< matmul.cpp: MatMul, Gemm
+[[nodiscard]] std::span<const OpDef> convolution_operators();  ///< convolution.cpp
 [[nodiscard]] std::span<const OpDef> transposed_convolution_operators();  ///< transposed_convolution.cpp
 [[nodiscard]] std::span<const OpDef> channel_norm_operators();   ///< channel_norm.cpp: NormStatistics, NormApply, ...
 [[nodiscard]] std::span<const OpDef> normalisation_operators();  ///< normalisation.cpp: LayerNormalization, ...

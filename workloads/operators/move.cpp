@@ -1,9 +1,8 @@
 // Operators that move elements along boxes: Concat, Split, Slice, Expand, Tile, Pad, Trilu.
-#include "workloads/operators/moves.h"
-
 #include <limits>
 
 #include "workloads/operators/families.h"
+#include "workloads/operators/moves.h"
 
 namespace spillway::workloads {
 

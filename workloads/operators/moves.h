@@ -100,8 +100,7 @@ struct Part {
 /// template <typename T> void move(graph, node, std::span<const Part<T>> inputs, const Box& out, T* result)
 /// given as a type with a static member template of that name.
 template <typename Move>
-void move_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
-                 const RegionView& out) {
+void move_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
   std::vector<Part<float>> parts(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) parts[i] = {inputs[i].box, inputs[i].data};
   Move::template move<float>(graph, node, parts, out.box, out.data);
@@ -115,8 +114,7 @@ const T* elements(const HostTensor& tensor) {
 
 /// Inputs in the other representation (indices of a float table, parameters) have null data here.
 template <typename Move>
-std::vector<HostTensor> move_evaluate(const Graph& graph, const Node& node,
-                                      std::span<const HostTensor* const> inputs) {
+std::vector<HostTensor> move_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   const Tensor& declared = graph.output(node);
   std::vector<HostTensor> results;
   results.push_back(make_tensor(declared.type, declared.shape));

@@ -4,12 +4,13 @@
 //
 // On the NPU they run on the vector engine: the counter-based bits cost four integer operations (kAddMul), and a
 // normal value is Box and Muller's (1958) sqrt(-2 log u1) cos(2 pi u2): logarithm and cosine on the exponential unit.
+#include "workloads/random.h"
+
 #include <bit>
 #include <cmath>
 
 #include "workloads/operators/families.h"
 #include "workloads/operators/support.h"
-#include "workloads/random.h"
 
 namespace spillway::workloads {
 
@@ -38,7 +39,8 @@ struct Normal {
   }
   static VectorWork cost() {
     VectorWork work{};
-    work[static_cast<std::size_t>(VectorOp::kAddMul)] = 4 + 4 + 5;  // two streams; -2 log, 2 pi u2, product, mean, scale
+    work[static_cast<std::size_t>(VectorOp::kAddMul)] =
+        4 + 4 + 5;  // two streams; -2 log, 2 pi u2, product, mean, scale
     work[static_cast<std::size_t>(VectorOp::kExp)] = 2;
     work[static_cast<std::size_t>(VectorOp::kSqrt)] = 1;
     return work;
@@ -60,8 +62,7 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
   const Nest<2> nest(out.box, {dense_walk(out.box, out.box), dense_walk(whole(graph.output(node).shape), out.box)});
   nest.for_each_row([&](const std::array<std::int64_t, 2>& at) {
     for (std::int64_t k = 0; k < nest.row_length(); ++k) {
-      out.data[at[0] + k * nest.row_stride(0)] =
-          value(static_cast<std::uint64_t>(at[1] + k * nest.row_stride(1)));
+      out.data[at[0] + k * nest.row_stride(0)] = value(static_cast<std::uint64_t>(at[1] + k * nest.row_stride(1)));
     }
   });
 }
@@ -74,8 +75,7 @@ VectorWork work(const Graph&, const Node&, const Box& out) {
 }
 
 DataType output_type(const Node& node, DataType fallback) {
-  const DataType type =
-      node.attributes.contains("dtype") ? data_type_of(node, node.integer("dtype", 1)) : fallback;
+  const DataType type = node.attributes.contains("dtype") ? data_type_of(node, node.integer("dtype", 1)) : fallback;
   if (!is_float(type)) bad_node(node, "attribute dtype is " + std::string(name_of(type)) + ", not a float type");
   return type;
 }

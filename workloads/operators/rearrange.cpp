@@ -63,8 +63,8 @@ Pads pads_of(const Graph& graph, const Node& node) {
 void infer_pad(InferContext& context) {
   check_arity(context, 1, 4);
   const Tensor& x = context.graph.input(context.node, 0);
-  const Pads pads = pads_of(context.node, x.shape, integers_argument(context, "pads", 1),
-                            integers_argument(context, "axes", 3));
+  const Pads pads =
+      pads_of(context.node, x.shape, integers_argument(context, "pads", 1), integers_argument(context, "axes", 3));
   Shape shape = x.shape;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (__builtin_add_overflow(shape[d], pads.before[d], &shape[d]) ||
@@ -83,10 +83,14 @@ std::int64_t padded_source(PadMode mode, std::int64_t c, std::int64_t before, st
   const std::int64_t i = c - before;
   if (i >= 0 && i < extent) return i;
   switch (mode) {
-    case PadMode::kConstant: return -1;
-    case PadMode::kReflect: return i < 0 ? -i : 2 * (extent - 1) - i;
-    case PadMode::kEdge: return i < 0 ? 0 : extent - 1;
-    case PadMode::kWrap: return i < 0 ? i + extent : i - extent;
+    case PadMode::kConstant:
+      return -1;
+    case PadMode::kReflect:
+      return i < 0 ? -i : 2 * (extent - 1) - i;
+    case PadMode::kEdge:
+      return i < 0 ? 0 : extent - 1;
+    case PadMode::kWrap:
+      return i < 0 ? i + extent : i - extent;
   }
   return -1;
 }

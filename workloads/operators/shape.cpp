@@ -186,9 +186,8 @@ void infer_eye_like(InferContext& context) {
   check_arity(context, 1, 1);
   const Tensor& x = context.graph.input(context.node, 0);
   if (x.shape.size() != 2) bad_node(context.node, "input of shape " + to_string(x.shape) + " is not a matrix");
-  const auto type = context.node.attributes.contains("dtype")
-                        ? data_type_of(context.node, context.node.integer("dtype", 1))
-                        : x.type;
+  const auto type =
+      context.node.attributes.contains("dtype") ? data_type_of(context.node, context.node.integer("dtype", 1)) : x.type;
   set_output(context, 0, type, x.shape);
 }
 

@@ -40,8 +40,8 @@ void set_output(InferContext& context, int i, DataType type, Shape shape) {
 void check_integer_input(const InferContext& context, int i) {
   const DataType type = context.graph.input(context.node, i).type;
   if (is_float(type) || type == DataType::kBool) {
-    bad_node(context.node, "input " + std::to_string(i) + " is " + std::string(name_of(type)) +
-                               " when it should be an integer type");
+    bad_node(context.node,
+             "input " + std::to_string(i) + " is " + std::string(name_of(type)) + " when it should be an integer type");
   }
 }
 
@@ -87,8 +87,8 @@ Shape broadcast(const Node& node, const Shape& a, const Shape& b) {
 }
 
 std::int64_t elements_of(const Shape& shape, std::size_t from, std::size_t to) {
-  return elements_of(Shape(shape.begin() + static_cast<std::ptrdiff_t>(from),
-                           shape.begin() + static_cast<std::ptrdiff_t>(to)));
+  return elements_of(
+      Shape(shape.begin() + static_cast<std::ptrdiff_t>(from), shape.begin() + static_cast<std::ptrdiff_t>(to)));
 }
 
 namespace {
@@ -159,14 +159,22 @@ configs::VectorWork work_of(configs::VectorOp op, std::int64_t count) {
 
 std::int64_t narrowed(DataType type, std::int64_t value) {
   switch (type) {
-    case DataType::kInt8: return static_cast<std::int8_t>(value);
-    case DataType::kUint8: return static_cast<std::uint8_t>(value);
-    case DataType::kInt16: return static_cast<std::int16_t>(value);
-    case DataType::kUint16: return static_cast<std::uint16_t>(value);
-    case DataType::kInt32: return static_cast<std::int32_t>(value);
-    case DataType::kUint32: return static_cast<std::uint32_t>(value);
-    case DataType::kBool: return value != 0 ? 1 : 0;
-    default: return value;
+    case DataType::kInt8:
+      return static_cast<std::int8_t>(value);
+    case DataType::kUint8:
+      return static_cast<std::uint8_t>(value);
+    case DataType::kInt16:
+      return static_cast<std::int16_t>(value);
+    case DataType::kUint16:
+      return static_cast<std::uint16_t>(value);
+    case DataType::kInt32:
+      return static_cast<std::int32_t>(value);
+    case DataType::kUint32:
+      return static_cast<std::uint32_t>(value);
+    case DataType::kBool:
+      return value != 0 ? 1 : 0;
+    default:
+      return value;
   }
 }
 
@@ -182,20 +190,34 @@ std::int64_t to_integer(DataType type, float value) {
 DataType data_type_of(const Node& node, std::int64_t onnx_type) {
   // onnx.proto, enum TensorProto.DataType; strings, complex and 8-bit floats are not held.
   switch (onnx_type) {
-    case 1: return DataType::kFloat32;
-    case 2: return DataType::kUint8;
-    case 3: return DataType::kInt8;
-    case 4: return DataType::kUint16;
-    case 5: return DataType::kInt16;
-    case 6: return DataType::kInt32;
-    case 7: return DataType::kInt64;
-    case 9: return DataType::kBool;
-    case 10: return DataType::kFloat16;
-    case 11: return DataType::kFloat64;
-    case 12: return DataType::kUint32;
-    case 13: return DataType::kUint64;
-    case 16: return DataType::kBFloat16;
-    default: bad_node(node, "element type " + std::to_string(onnx_type) + " is not supported");
+    case 1:
+      return DataType::kFloat32;
+    case 2:
+      return DataType::kUint8;
+    case 3:
+      return DataType::kInt8;
+    case 4:
+      return DataType::kUint16;
+    case 5:
+      return DataType::kInt16;
+    case 6:
+      return DataType::kInt32;
+    case 7:
+      return DataType::kInt64;
+    case 9:
+      return DataType::kBool;
+    case 10:
+      return DataType::kFloat16;
+    case 11:
+      return DataType::kFloat64;
+    case 12:
+      return DataType::kUint32;
+    case 13:
+      return DataType::kUint64;
+    case 16:
+      return DataType::kBFloat16;
+    default:
+      bad_node(node, "element type " + std::to_string(onnx_type) + " is not supported");
   }
 }
 
@@ -238,8 +260,7 @@ std::vector<HostTensor> evaluate_by_kernel(const OpDef& def, const Graph& graph,
     result.data = std::move(values);
   } else {
     std::vector<std::int64_t> ints(values.size());
-    std::transform(values.begin(), values.end(), ints.begin(),
-                   [&](float v) { return to_integer(declared.type, v); });
+    std::transform(values.begin(), values.end(), ints.begin(), [&](float v) { return to_integer(declared.type, v); });
     result.data = std::move(ints);
   }
   std::vector<HostTensor> results;

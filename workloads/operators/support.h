@@ -63,7 +63,8 @@ void check_float_input(const InferContext& context, int i);
 /// Truncated toward zero, saturated to int64, NaN is 0; then narrowed.
 [[nodiscard]] std::int64_t to_integer(DataType type, float value);
 
-/// The DataType of an ONNX TensorProto.DataType number (attributes `to`, `dtype`); throws if we do not hold such tensors.
+/// The DataType of an ONNX TensorProto.DataType number (attributes `to`, `dtype`); throws if we do not hold such
+/// tensors.
 [[nodiscard]] DataType data_type_of(const Node& node, std::int64_t onnx_type);
 
 /// A zero-filled tensor in the representation that `type` has.

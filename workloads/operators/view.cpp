@@ -12,9 +12,9 @@ namespace {
 
 // --- the same elements in the same order ---
 
-/// Dimensions of both shapes are taken in the smallest groups of equal size ([2, 6, 5] to [3, 4, 5]: {2, 6}-{3, 4}, {5}-{5}).
-/// Within a group, the box that holds the row-major stretch from the first to the last element of `out`: exact where
-/// one dimension answers one, or where `out` is itself such a stretch.
+/// Dimensions of both shapes are taken in the smallest groups of equal size ([2, 6, 5] to [3, 4, 5]: {2, 6}-{3, 4},
+/// {5}-{5}). Within a group, the box that holds the row-major stretch from the first to the last element of `out`:
+/// exact where one dimension answers one, or where `out` is itself such a stretch.
 Box reshape_region(const Graph& graph, const Node& node, int input, const Box& out) {
   if (input > 0 || out.empty()) return no_region(graph, node, input);
   const Box to = whole(graph.output(node).shape);
@@ -181,7 +181,8 @@ void infer_dropout(InferContext& context) {
   const Tensor x = context.graph.input(context.node, 0);
   if (context.graph.has_input(context.node, 2)) {
     const HostTensor* training = context.value(2);
-    const bool off = training != nullptr && !training->holds_float() && training->ints() == std::vector<std::int64_t>{0};
+    const bool off =
+        training != nullptr && !training->holds_float() && training->ints() == std::vector<std::int64_t>{0};
     if (!off) bad_node(context.node, "is in training mode; only inference graphs are run");
   }
   set_output(context, 0, x.type, x.shape);
@@ -208,8 +209,8 @@ std::vector<int> permutation(const Graph& graph, const Node& node) {
   }
   const auto given = node.integers("perm");
   if (static_cast<int>(given.size()) != rank) {
-    bad_node(node, "perm has " + std::to_string(given.size()) + " elements for a tensor of rank " +
-                       std::to_string(rank));
+    bad_node(node,
+             "perm has " + std::to_string(given.size()) + " elements for a tensor of rank " + std::to_string(rank));
   }
   static_cast<void>(normalise_axes(node, given, rank));  // refuses repeats
   for (int d = 0; d < rank; ++d) perm[d] = normalise_axis(node, given[d], rank);
@@ -250,9 +251,9 @@ OpDef reorder(std::string_view name, void (*infer)(InferContext&)) {
 
 std::span<const OpDef> view_operators() {
   static const std::vector<OpDef> table = [] {
-    std::vector<OpDef> t = {reorder("Reshape", infer_reshape),     reorder("Flatten", infer_flatten),
-                            reorder("Squeeze", infer_squeeze),     reorder("Unsqueeze", infer_unsqueeze),
-                            reorder("Identity", infer_identity),   reorder("Dropout", infer_dropout)};
+    std::vector<OpDef> t = {reorder("Reshape", infer_reshape),   reorder("Flatten", infer_flatten),
+                            reorder("Squeeze", infer_squeeze),   reorder("Unsqueeze", infer_unsqueeze),
+                            reorder("Identity", infer_identity), reorder("Dropout", infer_dropout)};
     t.back().evaluate = dropout_evaluate;
     t.push_back(move_operator<Transpose>("Transpose", infer_transpose, transpose_region, OpClass::kView));
     return t;
