@@ -84,6 +84,23 @@ class NewFolders {
   bool keep_ = false;
 };
 
+void write_content(const std::string& path, const std::string& content) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) fail(path, "cannot create the file", errno);
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = ::write(file, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const int error = errno;
+      ::close(file);
+      fail(path, "cannot write the file", error);
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  if (::close(file) != 0) fail(path, "cannot write the file", errno);
+}
+
 /// Files that are removed at the end of the scope unless they have got their final name.
 class Temporaries {
  public:
@@ -94,29 +111,22 @@ class Temporaries {
   Temporaries(const Temporaries&) = delete;
   Temporaries& operator=(const Temporaries&) = delete;
 
-  void write(const fs::path& path, const std::string& content) {
+  /// `write` fills the temporary file that it is given the name of.
+  void add(const fs::path& path, const std::function<void(const std::string&)>& write) {
     const std::string temporary = path.string() + ".part" + std::to_string(::getpid());
-    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) fail(path.string(), "cannot create the file", errno);
     pending_.emplace_back(temporary, path.string());
-    std::size_t done = 0;
-    while (done < content.size()) {
-      const ssize_t n = ::write(file, content.data() + done, content.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) {
-        const int error = errno;
-        ::close(file);
-        fail(path.string(), "cannot write the file", error);
-      }
-      done += static_cast<std::size_t>(n);
+    try {
+      write(temporary);
+    } catch (const Error& error) {
+      // The user knows the file by its final name.
+      throw Error(error.kind(), Place{.file = path.string()}, error.problem(), error.help());
     }
     // Some file systems report a full disk only here.
-    if (::fsync(file) != 0 && errno != EINVAL && errno != EROFS) {
-      const int error = errno;
-      ::close(file);
-      fail(path.string(), "cannot write the file", error);
-    }
-    if (::close(file) != 0) fail(path.string(), "cannot write the file", errno);
+    const int file = ::open(temporary.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) fail(path.string(), "cannot read the file back", errno);
+    const int error = ::fsync(file) == 0 ? 0 : errno;
+    ::close(file);
+    if (error != 0 && error != EINVAL && error != EROFS) fail(path.string(), "cannot write the file", error);
   }
 
   void rename_all() {
@@ -139,7 +149,7 @@ class Temporaries {
 
 }  // namespace
 
-void write_atomically(const std::string& dir, const std::vector<NamedContent>& files) {
+void write_atomically(const std::string& dir, const std::vector<NamedWriter>& files) {
   const SignalsHeld held;
   // A write past a size limit shall be an error of write(), not the end of the process.
   struct sigaction ignore {
@@ -153,9 +163,29 @@ void write_atomically(const std::string& dir, const std::vector<NamedContent>& f
 
   NewFolders folders{fs::path(dir)};
   Temporaries temporaries;
-  for (const NamedContent& file : files) temporaries.write(fs::path(dir) / file.name, file.content);
+  for (const NamedWriter& file : files) temporaries.add(fs::path(dir) / file.name, file.write);
   temporaries.rename_all();
   folders.keep();
+}
+
+void write_atomically(const std::string& dir, const std::vector<NamedContent>& files) {
+  std::vector<NamedWriter> writers;
+  for (const NamedContent& file : files) {
+    writers.push_back({file.name, [&file](const std::string& path) { write_content(path, file.content); }});
+  }
+  write_atomically(dir, writers);
+}
+
+void check_writable(const std::string& dir) {
+  fs::path at = fs::absolute(fs::path(dir)).lexically_normal();
+  struct stat status {};
+  while (::stat(at.c_str(), &status) != 0) {
+    if (errno != ENOENT) fail(dir, "cannot write into it", errno);
+    if (at == at.parent_path()) fail(dir, "cannot write into it", ENOENT);
+    at = at.parent_path();
+  }
+  if (!S_ISDIR(status.st_mode)) fail(at.string(), "cannot write into it", ENOTDIR);
+  if (::access(at.c_str(), W_OK | X_OK) != 0) fail(at.string(), "cannot write into it", errno);
 }
 
 }  // namespace spillway::reports

@@ -1,0 +1,37 @@
+// What every verb is handed.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "cli/progress.h"
+
+namespace CLI {
+class App;
+}
+
+namespace spillway::cli {
+
+struct Context {
+  std::string command;  ///< as typed, for the report's context block
+  bool quiet = false;
+  bool verbose = false;
+  std::function<void()> action;  ///< of the verb that was parsed
+
+  [[nodiscard]] Progress progress() const { return {quiet, verbose}; }
+  /// "warning: ..." on stderr, unless quiet.
+  void warn(const std::string& message) const;
+  void warn(const std::string& place, const std::vector<std::string>& messages) const;
+};
+
+/// One function per verb: adds its subcommand, flags and example, and sets `context.action` when it is chosen.
+void add_profile(CLI::App& app, Context& context);
+void add_run(CLI::App& app, Context& context);
+void add_partition(CLI::App& app, Context& context);
+void add_inspect(CLI::App& app, Context& context);
+void add_zoo(CLI::App& app, Context& context);
+void add_config(CLI::App& app, Context& context);
+
+}  // namespace spillway::cli

@@ -1,0 +1,123 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+
+namespace spillway::cli {
+
+namespace {
+
+constexpr std::int64_t kLargestExtent = (std::int64_t{1} << 31) - 1;
+
+[[noreturn]] void bad_shape(const std::string& text, const std::string& why) {
+  throw Error(ErrorKind::kBadInput, Place{}, fmt::format("--shape '{}': {}", text, why),
+              "--shape input:1x3x224x224 binds a whole input, --shape batch=2 a named dimension");
+}
+
+std::int64_t parse_extent(const std::string& text, std::string_view number) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (error != std::errc{} || end != number.data() + number.size()) {
+    bad_shape(text, fmt::format("'{}' is not a whole number", number));
+  }
+  if (value < 1 || value > kLargestExtent) {
+    bad_shape(text, fmt::format("the extent {} is not in 1..{}", number, kLargestExtent));
+  }
+  return value;
+}
+
+}  // namespace
+
+void check_choice(const std::string& flag, const std::string& value, const std::vector<std::string>& choices) {
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) return;
+  const std::string nearest = nearest_name(value, choices);
+  throw Error(ErrorKind::kBadInput, Place{}, fmt::format("{} '{}': unknown", flag, value),
+              nearest.empty() ? fmt::format("one of: {}", fmt::join(choices, ", "))
+                              : fmt::format("did you mean '{}'? One of: {}", nearest, fmt::join(choices, ", ")));
+}
+
+void NpuFlags::add_to(CLI::App& verb) {
+  verb.add_option("--npu", npu, "preset name, or a YAML file")->capture_default_str();
+  verb.add_option("--sram", sram, "scratchpad size with unit, for example 8MiB (as --set scratchpad.size=8MiB)");
+  verb.add_option("--set", sets, "override one config field: key.path=value, units in the value; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_option("--precision", precision, "int8, fp16 or fp32 for all tensor classes (default: the preset's)");
+}
+
+configs::NpuConfig NpuFlags::load(const std::vector<std::string>& more) const {
+  std::vector<std::string> overrides = sets;
+  if (!sram.empty()) {
+    // Checked here so that the message names the flag that was typed.
+    const configs::Bytes size = configs::parse_bytes(sram, "--sram");
+    overrides.push_back(fmt::format("scratchpad.size={}B", size));
+  }
+  if (!precision.empty()) {
+    (void)configs::uniform_precision(precision);
+    overrides.push_back("precision=" + precision);
+  }
+  overrides.insert(overrides.end(), more.begin(), more.end());
+  return configs::load_config(npu, overrides);
+}
+
+void ModelFlags::add_to(CLI::App& verb) {
+  verb.add_option("TARGET", target,
+                  "zoo model (sd15), zoo graph (sd15/unet), ONNX file, or a folder with text_encoder/model.onnx, "
+                  "unet/model.onnx, vae_encoder/model.onnx, vae_decoder/model.onnx")
+      ->required();
+  verb.add_option("--shape", shapes,
+                  "bind an input (sample:2x4x64x64) or a named dimension (batch=2) of an ONNX file; unet/batch=2 for "
+                  "one graph of a folder; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_option("--batch", batch,
+                  "images at once for a pipeline (its U-Net gets two rows an image with guidance), batch of a single "
+                  "graph (0: default)");
+  verb.add_option("--image", image, "pixels per side (0: default)");
+  verb.add_option("--sequence", sequence, "tokens (0: default)");
+  verb.add_option("--seed", seed, "of generated weights and inputs")->capture_default_str();
+}
+
+void PlanFlags::add_to(CLI::App& verb) {
+  verb.add_option("--strategy", strategy, "fused or layer-by-layer")->capture_default_str();
+  verb.add_option("--objective", objective, "latency or moves")->capture_default_str();
+}
+
+partitioner::Options PlanFlags::options() const {
+  check_choice("--strategy", strategy, {"fused", "layer-by-layer"});
+  check_choice("--objective", objective, {"latency", "moves"});
+  return {.strategy = strategy == "fused" ? partitioner::Strategy::kFused : partitioner::Strategy::kLayerByLayer,
+          .objective = objective == "latency" ? partitioner::Objective::kLatency : partitioner::Objective::kMoves};
+}
+
+void FormatFlag::add_to(CLI::App& verb) { verb.add_option("--format", format, "table or json")->capture_default_str(); }
+
+ShapeFlag parse_shape(const std::string& text) {
+  ShapeFlag flag{.text = text};
+  // Input names may hold ':' and '/', extents hold neither: the last separator counts.
+  const std::size_t colon = text.find_last_of(':');
+  const std::size_t equals = text.find_last_of('=');
+  flag.whole = colon != std::string::npos && (equals == std::string::npos || colon > equals);
+  const std::size_t at = flag.whole ? colon : equals;
+  if (at == std::string::npos) bad_shape(text, "neither input:AxBxC nor dimension=N");
+  flag.name = text.substr(0, at);
+  for (const char* part : {"text_encoder/", "text_encoder_2/", "unet/", "vae_encoder/", "vae_decoder/"}) {
+    if (!flag.name.starts_with(part)) continue;
+    flag.part = std::string(part).substr(0, std::string(part).size() - 1);
+    flag.name = flag.name.substr(flag.part.size() + 1);
+    break;
+  }
+  if (flag.name.empty()) bad_shape(text, "the name is missing");
+  std::string_view rest = std::string_view(text).substr(at + 1);
+  while (true) {
+    const std::size_t x = flag.whole ? rest.find('x') : std::string_view::npos;
+    flag.shape.push_back(parse_extent(text, rest.substr(0, x)));
+    if (x == std::string_view::npos) break;
+    rest = rest.substr(x + 1);
+  }
+  return flag;
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,80 @@
+#include "cli/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace spillway::cli {
+
+namespace {
+
+using std::chrono::duration;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr auto kSilent = seconds(1);
+constexpr auto kTerminalEvery = milliseconds(200);
+constexpr auto kLineEvery = seconds(10);
+
+}  // namespace
+
+Progress::Progress(bool quiet, bool verbose)
+    : quiet_(quiet), verbose_(verbose), terminal_(::isatty(STDERR_FILENO) == 1), started_(Clock::now()), shown_{} {}
+
+Progress::~Progress() { finish(); }
+
+void Progress::stage(const std::string& what) {
+  finish();
+  const std::lock_guard lock(mutex_);
+  what_ = what;
+  started_ = Clock::now();
+  shown_ = started_;
+  if (verbose_ && !quiet_ && !terminal_) show(what_);
+}
+
+void Progress::update(std::int64_t done, std::int64_t total, const std::string& unit) {
+  if (quiet_) return;
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  if (now - started_ < kSilent) return;
+  // The first line comes after a second; then a terminal is renewed often, a log file seldom.
+  const bool first = shown_ == started_;
+  if (!first && now - shown_ < (terminal_ ? Clock::duration(kTerminalEvery) : Clock::duration(kLineEvery))) return;
+  shown_ = now;
+  const double elapsed = duration<double>(now - started_).count();
+  std::string text = what_;
+  if (total > 0) {
+    text += fmt::format(": {:.0f} %, {} of {} {}, {:.3g} {}/s",
+                        100.0 * static_cast<double>(done) / static_cast<double>(total), done, total, unit,
+                        static_cast<double>(done) / elapsed, unit);
+  }
+  show(text);
+}
+
+void Progress::finish() {
+  const std::lock_guard lock(mutex_);
+  if (on_screen_) clear();
+  if (verbose_ && !quiet_ && !what_.empty()) {
+    std::fprintf(stderr, "%s: %.2f s\n", what_.c_str(), duration<double>(Clock::now() - started_).count());
+  }
+  what_.clear();
+}
+
+void Progress::show(const std::string& text) {
+  if (terminal_) {
+    std::fprintf(stderr, "\r\033[K%s", text.c_str());
+    std::fflush(stderr);
+    on_screen_ = true;
+  } else {
+    std::fprintf(stderr, "%s\n", text.c_str());
+  }
+}
+
+void Progress::clear() {
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  on_screen_ = false;
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,68 @@
+#include "cli/session.h"
+
+#include <fmt/format.h>
+
+#include "cli/sensitivity.h"
+
+namespace spillway::cli {
+
+namespace {
+
+void stage(Progress* progress, const std::string& model, const char* what) {
+  if (progress != nullptr) progress->stage(fmt::format("{}: {}", model, what));
+}
+
+}  // namespace
+
+Planned plan_and_lower(const std::string& model, const workloads::Graph& graph, const configs::NpuConfig& npu,
+                       const partitioner::Options& options, Progress* progress) {
+  stage(progress, model, "planning");
+  auto outcome = partitioner::partition(graph, npu, options);
+  if (auto* refused = std::get_if<partitioner::Infeasible>(&outcome)) throw DoesNotFit(model, std::move(*refused));
+  Planned planned{std::move(std::get<partitioner::Plan>(outcome)), {}};
+  stage(progress, model, "lowering");
+  planned.program = partitioner::lower(graph, npu, planned.plan);
+  return planned;
+}
+
+reports::GraphProfile profile_graph(LoadedGraph loaded, const ProfileSettings& settings, Progress& progress) {
+  reports::GraphProfile profile;
+  profile.model = loaded.target.label;
+  profile.exported = std::move(loaded.graph);
+  profile.notes = std::move(loaded.notes);
+  progress.stage(profile.model + ": reading the operators");
+  profile.statistics = workloads::statistics_of(profile.exported);
+  try {
+    profile.executed = workloads::canonicalise(profile.exported);
+  } catch (const Error& error) {
+    throw error.within(Place{.file = profile.model});
+  }
+  {
+    Planned planned = plan_and_lower(profile.model, profile.executed, settings.npu, settings.options, &progress);
+    profile.plan = std::move(planned.plan);
+    progress.stage(profile.model + ": simulating");
+    profile.result = simulator::simulate(planned.program, settings.npu, [&](std::int64_t done, std::int64_t all) {
+      progress.update(done, all, "commands");
+    });
+    profile.operators = reports::operator_uses(planned.program, profile.plan, settings.npu, profile.result);
+    profile.storages = reports::storage_moves(planned.program);
+  }
+  // A large graph has many commands, and no report lists them one by one.
+  std::vector<simulator::CommandTimes>().swap(profile.result.commands);
+  if (settings.sensitivity) {
+    progress.stage(profile.model + ": sensitivity");
+    profile.sensitivity = sensitivity_of(profile.model, profile.executed, settings, progress);
+  }
+  progress.finish();
+  for (std::string& note : reports::published_notes(profile, settings.npu)) profile.notes.push_back(std::move(note));
+  return profile;
+}
+
+Cost cost_of(const std::string& model, const workloads::Graph& graph, const configs::NpuConfig& npu,
+             const partitioner::Options& options) {
+  const Planned planned = plan_and_lower(model, graph, npu, options, nullptr);
+  const simulator::Result result = simulator::simulate(planned.program, npu);
+  return {result.cycles, result.moves, result.energy.total_pj()};
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,233 @@
+// spillway partition: the plan, before it is simulated.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <sstream>
+
+#include "cli/context.h"
+#include "cli/session.h"
+#include "reports/atomic_files.h"
+#include "reports/derived.h"
+#include "reports/format.h"
+
+namespace spillway::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using partitioner::Group;
+using partitioner::Plan;
+using partitioner::Program;
+using reports::grouped;
+using reports::Table;
+using Align = Table::Align;
+
+struct PartitionFlags {
+  ModelFlags model;
+  NpuFlags npu;
+  PlanFlags plan;
+  FormatFlag format;
+  bool detail = false;
+  bool check = false;
+  std::string dump;
+};
+
+std::string operators_of(const Group& group, const workloads::Graph& graph) {
+  std::string text;
+  for (const auto& stage : group.stages) {
+    for (const auto id : stage.nodes) text += (text.empty() ? "" : " ") + graph.nodes[id].op;
+  }
+  return text;
+}
+
+std::string tile_of(const Group& group, const Plan& plan) {
+  if (group.root == workloads::kNone) return "-";
+  const auto& root = plan.layout.storages[group.root];
+  std::string text;
+  for (int f = 0; f < root.rank; ++f) {
+    text += fmt::format("{}{}", f == 0 ? "" : "x", group.tile[f]);
+    if (group.tile[f] != root.extent[f]) text += fmt::format("/{}", root.extent[f]);
+  }
+  return text;
+}
+
+void print_plan(const std::string& model, const workloads::Graph& graph, const Planned& planned,
+                const configs::NpuConfig& npu, bool detail) {
+  const Plan& plan = planned.plan;
+  std::cout << fmt::format("{} ({}, {}, for {}) on {}, {} scratchpad\n", model, reports::precision_name(npu.precision),
+                           partitioner::name_of(plan.strategy), partitioner::name_of(plan.objective), npu.name,
+                           reports::binary_bytes(plan.budget));
+  std::cout << fmt::format("  predicted    {}   {} cycles\n",
+                           reports::milliseconds(reports::seconds_of(plan.cycles, npu)), grouped(plan.cycles));
+  std::cout << fmt::format(
+      "  moves        {} B: weights {}, activations {}, parameters {}, statistics {}; compulsory {}\n",
+      grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
+      grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
+      grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
+      grouped(plan.moves.of(partitioner::StorageClass::kStatistics)), grouped(plan.compulsory_bytes));
+  std::cout << fmt::format("  scratchpad   peak {} of {} B\n", grouped(plan.peak_scratchpad), grouped(plan.budget));
+  std::cout << fmt::format("  plan         {} groups, {} storages held between groups, {} commands\n",
+                           grouped(static_cast<std::int64_t>(plan.groups.size())),
+                           grouped(static_cast<std::int64_t>(plan.residencies.size())),
+                           grouped(static_cast<std::int64_t>(planned.program.commands.size())));
+  std::vector<std::size_t> order(plan.groups.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  constexpr std::size_t kShown = 12;
+  if (!detail) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](auto a, auto b) { return plan.groups[a].cycles > plan.groups[b].cycles; });
+    order.resize(std::min(order.size(), kShown));
+  }
+  std::cout << (detail ? "  groups in execution order; tile: extent/whole\n"
+                       : "  groups with most predicted cycles (--detail: all); tile: extent/whole\n");
+  Table table({{"#"},
+               {"name", Align::kLeft},
+               {"operators", Align::kLeft},
+               {"tile", Align::kLeft},
+               {"steps"},
+               {"overlap", Align::kLeft},
+               {"scratchpad B"},
+               {"moves B"},
+               {"cycles"}});
+  for (const std::size_t g : order) {
+    const Group& group = plan.groups[g];
+    table.add({std::to_string(g), reports::shortened(group.name, 40),
+               reports::shortened(operators_of(group, graph), detail ? 120 : 32), tile_of(group, plan),
+               grouped(group.steps), std::string(partitioner::name_of(group.pipelining)),
+               grouped(group.scratchpad_bytes), grouped(group.moves.total()), grouped(group.cycles)});
+  }
+  table.print(std::cout, 4);
+  if (!detail || plan.residencies.empty()) return;
+  std::cout << "  held in the scratchpad between groups\n";
+  Table held({{"storage", Align::kLeft}, {"groups"}, {"bytes"}, {"address"}});
+  for (const auto& residency : plan.residencies) {
+    held.add({reports::shortened(plan.layout.storages[residency.storage].name, 60),
+              fmt::format("{}..{}", residency.first_group, residency.last_group), grouped(residency.bytes),
+              fmt::format("{:#x}", residency.address)});
+  }
+  held.print(std::cout, 4);
+}
+
+Json json_of(const std::string& model, const workloads::Graph& graph, const Planned& planned) {
+  const Plan& plan = planned.plan;
+  Json groups = Json::array();
+  for (const Group& group : plan.groups) {
+    Json buffers = Json::array();
+    for (const auto& buffer : group.buffers) {
+      buffers.push_back({{"storage", plan.layout.storages[buffer.storage].name},
+                         {"slots", buffer.slots},
+                         {"slot_bytes", buffer.slot_bytes},
+                         {"address", buffer.address}});
+    }
+    groups.push_back({{"name", group.name},
+                      {"operators", operators_of(group, graph)},
+                      {"tile", tile_of(group, plan)},
+                      {"steps", group.steps},
+                      {"pipelining", partitioner::name_of(group.pipelining)},
+                      {"scratchpad_bytes", group.scratchpad_bytes},
+                      {"moved_bytes", group.moves.total()},
+                      {"predicted_cycles", group.cycles},
+                      {"buffers", buffers}});
+  }
+  Json held = Json::array();
+  for (const auto& residency : plan.residencies) {
+    held.push_back({{"storage", plan.layout.storages[residency.storage].name},
+                    {"first_group", residency.first_group},
+                    {"last_group", residency.last_group},
+                    {"bytes", residency.bytes},
+                    {"address", residency.address}});
+  }
+  return {{"model", model},
+          {"strategy", partitioner::name_of(plan.strategy)},
+          {"objective", partitioner::name_of(plan.objective)},
+          {"budget_bytes", plan.budget},
+          {"predicted_cycles", plan.cycles},
+          {"moved_bytes", plan.moves.total()},
+          {"compulsory_bytes", plan.compulsory_bytes},
+          {"peak_scratchpad_bytes", plan.peak_scratchpad},
+          {"commands", planned.program.commands.size()},
+          {"groups", groups},
+          {"residencies", held}};
+}
+
+/// The checker's verdict as a line; throws when the Program is wrong, because then the tool is.
+std::string proof_of(const std::string& model, const Program& program) {
+  const auto violations = partitioner::check(program);
+  if (violations.empty()) {
+    return fmt::format("proven: {} commands", grouped(static_cast<std::int64_t>(program.commands.size())));
+  }
+  std::string text = fmt::format("{}: the checker refuses the Program:", model);
+  for (const auto& violation : violations) text += "\n    " + violation.what;
+  throw Error(ErrorKind::kInternal, Place{}, text, "please report this with the command");
+}
+
+void dump(const std::string& file, const std::string& text) {
+  const std::filesystem::path path(file);
+  const std::string folder = path.parent_path().string();
+  reports::write_atomically(folder.empty() ? "." : folder, {{path.filename().string(), text}});
+}
+
+void partition(const Context& context, const PartitionFlags& flags) {
+  check_choice("--format", flags.format.format, {"table", "json"});
+  const configs::NpuConfig npu = flags.npu.load();
+  const partitioner::Options options = flags.plan.options();
+  const Target target = resolve_target(flags.model.target);
+  Progress progress = context.progress();
+  Json all = Json::array();
+  std::string listing;
+  std::vector<LoadedGraph> graphs = load_graphs(target, flags.model, true);
+  for (const LoadedGraph& loaded : graphs) {
+    const std::string& model = loaded.target.label;
+    context.warn(model, loaded.graph.warnings);
+    const workloads::Graph executed = workloads::canonicalise(loaded.graph);
+    const Planned planned = plan_and_lower(model, executed, npu, options, &progress);
+    std::string proof;
+    if (flags.check) {
+      progress.stage(model + ": checking");
+      proof = proof_of(model, planned.program);
+    }
+    progress.finish();
+    if (!flags.dump.empty()) {
+      std::ostringstream text;
+      partitioner::disassemble(planned.program, text);
+      listing += text.str();
+    }
+    if (flags.format.json()) {
+      all.push_back(json_of(model, executed, planned));
+      if (flags.check) all.back()["checker"] = proof;
+    } else {
+      if (&loaded != &graphs.front()) std::cout << '\n';
+      print_plan(model, executed, planned, npu, flags.detail);
+      if (flags.check) std::cout << "  checker      " << proof << '\n';
+    }
+  }
+  if (!flags.dump.empty()) dump(flags.dump, listing);
+  if (flags.format.json()) {
+    const Json json = {{"schema_version", reports::kSchemaVersion}, {"graphs", all}};
+    std::cout << json.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
+  }
+}
+
+}  // namespace
+
+void add_partition(CLI::App& app, Context& context) {
+  CLI::App* verb = app.add_subcommand("partition", "the plan: groups, tiles, scratchpad, predicted moves");
+  const auto flags = std::make_shared<PartitionFlags>();
+  flags->model.add_to(*verb);
+  flags->npu.add_to(*verb);
+  flags->plan.add_to(*verb);
+  flags->format.add_to(*verb);
+  verb->add_flag("--detail", flags->detail, "every group, and what is held between groups");
+  verb->add_flag("--check", flags->check, "prove the Program with the checker");
+  verb->add_option("--dump-program", flags->dump, "write the command stream as text to this file");
+  verb->footer("Example:\n  spillway partition sd15/vae_decoder --sram 8MiB --check");
+  verb->callback([&context, flags] { context.action = [&context, flags] { partition(context, *flags); }; });
+}
+
+}  // namespace spillway::cli

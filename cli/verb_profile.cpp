@@ -1,0 +1,107 @@
+// spillway profile: how fast, what limits it, does it fit, which knob helps.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "cli/context.h"
+#include "cli/pipeline.h"
+#include "cli/session.h"
+#include "reports/atomic_files.h"
+
+namespace spillway::cli {
+
+namespace {
+
+struct ProfileFlags {
+  ModelFlags model;
+  NpuFlags npu;
+  PlanFlags plan;
+  FormatFlag format;
+  std::int64_t steps = 20;
+  bool no_guidance = false;
+  bool no_sensitivity = false;
+  bool detail = false;
+  std::int64_t jobs = 0;
+  std::string out;
+};
+
+bool colour_wanted() {
+  const char* no_colour = std::getenv("NO_COLOR");
+  return ::isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
+}
+
+int jobs_of(std::int64_t flag) {
+  if (flag > 0) return static_cast<int>(std::min<std::int64_t>(flag, 64));
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
+}
+
+void check(const ProfileFlags& flags) {
+  constexpr std::int64_t kMostSteps = 1000000;
+  check_choice("--format", flags.format.format, {"table", "json"});
+  if (flags.steps < 1 || flags.steps > kMostSteps) {
+    throw Error(ErrorKind::kBadInput, Place{},
+                fmt::format("--steps is {}, should be in 1..{}", flags.steps, kMostSteps));
+  }
+  if (flags.jobs < 0)
+    throw Error(ErrorKind::kBadInput, Place{}, fmt::format("--jobs is {}, should be at least 1", flags.jobs));
+}
+
+void profile(const Context& context, const ProfileFlags& flags) {
+  check(flags);
+  ProfileSettings settings{.npu_flags = flags.npu,
+                           .npu = flags.npu.load(),
+                           .options = flags.plan.options(),
+                           .sensitivity = !flags.no_sensitivity,
+                           .jobs = jobs_of(flags.jobs)};
+  const Target target = resolve_target(flags.model.target);
+  const std::string directory = flags.out.empty() ? "out/" + target.name : flags.out;
+  reports::check_writable(directory);
+  reports::Report report{.command = context.command, .npu = settings.npu, .graphs = {}, .pipeline = std::nullopt};
+  {
+    Progress progress = context.progress();
+    progress.stage(flags.model.target + ": loading");
+    std::vector<LoadedGraph> loaded = load_graphs(target, flags.model, !flags.no_guidance);
+    for (LoadedGraph& graph : loaded) {
+      context.warn(graph.target.label, graph.graph.warnings);
+      report.graphs.push_back(profile_graph(std::move(graph), settings, progress));
+    }
+    progress.stage("pipeline: sampler arithmetic");
+    report.pipeline = pipeline_total(
+        target, report.graphs, {.steps = static_cast<int>(flags.steps), .guidance = !flags.no_guidance}, settings);
+  }
+  reports::write_files(report, directory);
+  if (flags.format.json()) {
+    std::cout << reports::to_json(report);
+  } else {
+    reports::write_text(report, {.detail = flags.detail, .colour = colour_wanted(), .directory = directory}, std::cout);
+  }
+}
+
+}  // namespace
+
+void add_profile(CLI::App& app, Context& context) {
+  CLI::App* verb = app.add_subcommand("profile", "plan and simulate: latency, bottleneck, moves, which knob helps");
+  const auto flags = std::make_shared<ProfileFlags>();
+  flags->model.add_to(*verb);
+  flags->npu.add_to(*verb);
+  flags->plan.add_to(*verb);
+  verb->add_option("--steps", flags->steps, "denoising steps of the pipeline total")->capture_default_str();
+  verb->add_flag("--no-guidance", flags->no_guidance, "no classifier-free guidance: U-Net batch 1, one text encoding");
+  verb->add_flag("--no-sensitivity", flags->no_sensitivity, "skip the sensitivity table (8 more runs a graph)");
+  verb->add_option("--jobs", flags->jobs, "sensitivity runs at once (0: one a processor)");
+  verb->add_option("--out", flags->out, "folder for the reports (default: out/NAME)");
+  flags->format.add_to(*verb);
+  verb->add_flag("--detail", flags->detail, "all tables in full");
+  verb->footer(
+      "Examples:\n  spillway profile sd15 --sram 8MiB\n  spillway profile unet/model.onnx --npu edge-8mb-slow "
+      "--set dram.channels=2\n  spillway profile sd15/vae_decoder --strategy layer-by-layer --detail");
+  verb->callback([&context, flags] { context.action = [&context, flags] { profile(context, *flags); }; });
+}
+
+}  // namespace spillway::cli
