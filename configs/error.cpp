@@ -57,7 +57,7 @@ Error Error::within(const Place& outer) const {
   if (merged.node.empty()) merged.node = outer.node;
   if (merged.tensor.empty()) merged.tensor = outer.tensor;
   if (merged.key.empty()) merged.key = outer.key;
-  return Error(kind_, std::move(merged), problem_, help_);
+  return {kind_, std::move(merged), problem_, help_};
 }
 
 void internal_error(const std::string& sentence) {

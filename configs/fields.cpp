@@ -51,8 +51,7 @@ class Table {
 };
 
 // A member of NpuConfig as a function of the config.
-#define AT(path) \
-  [](NpuConfig & c) -> auto& { return c.path; }
+#define AT(path) ([](NpuConfig & c) -> auto& { return c.path; })
 
 void add_compute(Table& t) {
   using enum Quantity;

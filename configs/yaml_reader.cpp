@@ -7,6 +7,7 @@
 
 #include <map>
 #include <sstream>
+#include <utility>
 
 #include "configs/error.h"
 #include "configs/units.h"
@@ -20,7 +21,7 @@ constexpr std::size_t kLongestKey = 200;
 
 class Collector : public YAML::EventHandler {
  public:
-  explicit Collector(const std::string& file) : file_(file) {}
+  explicit Collector(std::string file) : file_(std::move(file)) {}
 
   std::vector<YamlEntry> take() { return std::move(entries_); }
 

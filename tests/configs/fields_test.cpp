@@ -11,7 +11,7 @@ namespace {
 
 /// Another legal value for `field` of edge-8mb, and what must change with it for the rules between fields to hold.
 std::vector<std::string> change_of(const Field& field, const NpuConfig& npu) {
-  static const std::map<std::string, std::vector<std::string>> kSpecial{
+  static const std::map<std::string, std::vector<std::string>> special{
       {"matrix.dataflow", {}},  // one choice so far
       {"precision.weight", {"precision.weight=fp16", "precision.accumulator=fp32"}},
       {"precision.activation", {"precision.activation=fp16", "precision.accumulator=fp32"}},
@@ -23,7 +23,7 @@ std::vector<std::string> change_of(const Field& field, const NpuConfig& npu) {
       {"matrix.rate.int32", {"matrix.rate.int32=0.0625"}},
       {"energy.mac.int32", {"energy.mac.int32=1.51pJ"}},
   };
-  if (const auto special = kSpecial.find(field.key); special != kSpecial.end()) return special->second;
+  if (const auto found = special.find(field.key); found != special.end()) return found->second;
   NpuConfig copy = npu;
   const Target target = field.target(copy);
   if (std::holds_alternative<std::string*>(target)) return {field.key + "=another"};

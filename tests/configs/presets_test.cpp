@@ -8,7 +8,10 @@
 namespace spillway::configs {
 namespace {
 
-constexpr auto at = [](const auto& table, auto key) { return table[static_cast<std::size_t>(key)]; };
+template <typename Table, typename Key>
+double at(const Table& table, Key key) {
+  return table[static_cast<std::size_t>(key)];
+}
 
 TEST_CASE("edge-8mb is the frozen reference", "[configs][presets]") {
   const NpuConfig npu = load_config("edge-8mb");
