@@ -34,6 +34,7 @@ Shape shape_of(const Graph& graph, const std::string& tensor) {
 
 std::vector<std::string> names_of(const Graph& graph, const std::vector<TensorId>& ids) {
   std::vector<std::string> names;
+  names.reserve(ids.size());
   for (const auto id : ids) names.push_back(graph.tensors[id].name);
   return names;
 }

@@ -50,7 +50,8 @@ Value self_attention(Builder& b, const TextConfig& config, const Value& x, const
   const std::int64_t tokens = x.shape.at(1);
   const LinearSpec projection{.width = config.width};
   const Value q_rows = linear(b, "q_proj", x, projection);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(config.width / config.heads));
+  const std::int64_t depth = config.width / config.heads;
+  const float scale = 1.0F / std::sqrt(static_cast<float>(depth));
   const Value q_scaled = b.node("Mul", {q_rows, b.number(scale)}, q_rows.shape);
   const Value k_rows = linear(b, "k_proj", x, projection);
   const Value v_rows = linear(b, "v_proj", x, projection);

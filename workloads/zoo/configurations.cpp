@@ -95,8 +95,8 @@ ModelConfig sd_tiny() {
 }  // namespace
 
 const std::vector<ModelConfig>& configurations() {
-  static const std::vector<ModelConfig> kModels{sd15(), sd21(), sdxl(), sd_tiny()};
-  return kModels;
+  static const std::vector<ModelConfig> models{sd15(), sd21(), sdxl(), sd_tiny()};
+  return models;
 }
 
 }  // namespace spillway::workloads::zoo

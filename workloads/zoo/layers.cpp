@@ -51,7 +51,7 @@ Value linear(Builder& b, const std::string& module, const Value& x, const Linear
   const std::int64_t in = x.shape.back();
   const Value weight = b.weight("weight", {in, spec.width}, fan_in_scaled(in, spec.gain));
   const Shape shape = with_last(x.shape, spec.width);
-  const Value product = b.node("MatMul", {x, weight}, shape);
+  Value product = b.node("MatMul", {x, weight}, shape);
   if (!spec.bias) return product;
   const Value bias = b.weight("bias", {spec.width}, uniform(kBiasDeviation));
   return b.node("Add", {bias, product}, shape);
@@ -148,6 +148,7 @@ Value extent(Builder& b, const Value& x, std::int64_t axis) {
 
 Value shape_of(Builder& b, const std::vector<Value>& extents) {
   std::vector<Value> parts;
+  parts.reserve(extents.size());
   for (const auto& value : extents) {
     parts.push_back(value.shape.empty() ? b.node("Unsqueeze", {value, b.ints({0})}, {1}) : value);
   }
@@ -202,7 +203,8 @@ Value attention(Builder& b, const Value& x, const Value& context, const Attentio
   const Value v = heads_to_batch(b, v_rows, spec.heads, spec.shapes);
 
   const Value product = scores(b, q, k);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(width / spec.heads));
+  const std::int64_t depth = width / spec.heads;
+  const float scale = 1.0F / std::sqrt(static_cast<float>(depth));
   Value logits = b.node("Mul", {product, b.number(scale)}, product.shape);
   if (spec.upcast_softmax) logits = b.cast(logits, DataType::kFloat32);
   const Value weights = b.cast(b.node("Softmax", {logits}, logits.shape, {{"axis", std::int64_t{-1}}}), b.float_type());

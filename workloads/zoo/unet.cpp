@@ -136,7 +136,7 @@ class Unet {
     return h;
   }
 
-  Value middle(Value h) {
+  Value middle(const Value& h) {
     const Builder::Scope scope(b_, "mid_block");
     const auto& level = config_.levels.back();
     return block(level, 1, attend(level, 0, block(level, 0, h)));
