@@ -100,8 +100,10 @@ void check_same_weights(const fs::path& dir, const ZooOptions& options) {
 TEST_CASE("an export that runs out of space leaves nothing behind", "[zoo][export]") {
   const TemporaryFolder folder;
   // sd-tiny's largest model.onnx is under 300 KB; the U-Net's weights are 800 KB.
-  const FileSizeLimit limit(500'000);
-  const auto error = error_of_export(folder.path(), {}, true);
+  const auto error = [&] {
+    const FileSizeLimit limit(500'000);
+    return error_of_export(folder.path(), {}, true);
+  }();
   CHECK(error.kind() == ErrorKind::kBadInput);
   CHECK_THAT(error.what(), Contains("unet/weights.bin") && Contains("File too large"));
   // The text encoder came before and is whole.
