@@ -6,4 +6,5 @@ spillway_test(workloads_operator_tests
     canonical_exports_test.cpp
     move_test.cpp
     shape_test.cpp
+    region_property_test.cpp
   LIBS spillway::workloads)

@@ -2,8 +2,6 @@
 // that statistics can be gathered where a tensor is produced and the normalisation applied where it is consumed.
 // Exporters write GroupNorm (Wu and He 2018) as an instance normalisation of the tensor reshaped to [N, groups, rest],
 // with unit scale and zero bias, followed by the learned scale and bias per channel.
-#include <algorithm>
-
 #include "workloads/canonical/patterns.h"
 
 namespace spillway::workloads {
@@ -50,12 +48,6 @@ std::optional<std::pair<NodeId, TensorId>> per_channel(Rewriter& rewriter, Tenso
   return std::pair{reader, rewriter.reshaped(constant, {rewriter.tensor(y).shape[1]})};
 }
 
-bool all_equal(const Rewriter& rewriter, TensorId id, float wanted) {
-  const auto value = rewriter.value(id);
-  return value && value->holds_float() &&
-         std::all_of(value->floats().begin(), value->floats().end(), [&](float v) { return v == wanted; });
-}
-
 /// x [N, C, ...] -> Reshape [N, groups, ...] -> InstanceNormalization -> Reshape to x's shape (-> Mul -> Add).
 bool match_group_norm(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
@@ -72,7 +64,7 @@ bool match_group_norm(Rewriter& rewriter, NodeId id) {
   if (full.size() < 2 || rewriter.tensor(norm.result).shape != full) return false;
   if (full[0] != grouped[0] || grouped[1] == 0 || full[1] % grouped[1] != 0) return false;
   norm.groups = grouped[1];
-  if (!all_equal(rewriter, node.inputs[1], 1.0F) || !all_equal(rewriter, node.inputs[2], 0.0F)) return false;
+  if (rewriter.uniform(node.inputs[1]) != 1.0 || rewriter.uniform(node.inputs[2]) != 0.0) return false;
 
   std::vector<NodeId> matched{entry, id, exit};
   if (!rewriter.exclusive(matched, norm.result)) return false;
@@ -100,8 +92,8 @@ void match_instance_norm(Rewriter& rewriter, NodeId id) {
   norm.result = node.outputs[0];
   norm.groups = rewriter.tensor(norm.x).shape[1];
   norm.epsilon = node.real("epsilon", 1e-5F);
-  if (!all_equal(rewriter, node.inputs[1], 1.0F)) norm.scale = node.inputs[1];
-  if (!all_equal(rewriter, node.inputs[2], 0.0F)) norm.bias = node.inputs[2];
+  if (rewriter.uniform(node.inputs[1]) != 1.0) norm.scale = node.inputs[1];
+  if (rewriter.uniform(node.inputs[2]) != 0.0) norm.bias = node.inputs[2];
   rewriter.replace(std::vector{id}, statistics_and_apply(rewriter, norm, {}));
 }
 

@@ -70,6 +70,20 @@ std::optional<double> Rewriter::scalar(TensorId id) const {
   return host->holds_float() ? static_cast<double>(host->floats()[0]) : static_cast<double>(host->ints()[0]);
 }
 
+std::optional<double> Rewriter::uniform(TensorId id) const {
+  if (id == kNone || !tensor(id).is_constant() || tensor(id).elements() == 0) return std::nullopt;
+  if (const auto* generator = std::get_if<Generator>(&tensor(id).constant->source)) {
+    if (generator->kind == Generator::Kind::kConstant) return generator->scale;
+  }
+  const auto host = value(id);
+  if (!host) return std::nullopt;
+  const auto first_if_all = [](const auto& values) -> std::optional<double> {
+    const bool same = std::all_of(values.begin(), values.end(), [&](auto v) { return v == values.front(); });
+    return same ? std::optional<double>(static_cast<double>(values.front())) : std::nullopt;
+  };
+  return host->holds_float() ? first_if_all(host->floats()) : first_if_all(host->ints());
+}
+
 bool Rewriter::exclusive(std::span<const NodeId> matched, TensorId result) const {
   for (const NodeId id : matched) {
     for (const TensorId out : node(id).outputs) {

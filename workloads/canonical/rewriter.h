@@ -36,6 +36,8 @@ class Rewriter {
   [[nodiscard]] TensorId other_input(NodeId node, TensorId id) const;
   /// The value of a one-element constant.
   [[nodiscard]] std::optional<double> scalar(TensorId id) const;
+  /// The value that every element of a constant has; nullopt if they differ or are not known.
+  [[nodiscard]] std::optional<double> uniform(TensorId id) const;
   /// No output of `matched`, but for `result`, is a graph output or read outside `matched`.
   [[nodiscard]] bool exclusive(std::span<const NodeId> matched, TensorId result) const;
 

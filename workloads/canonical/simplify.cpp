@@ -58,18 +58,18 @@ bool changes_nothing(const Rewriter& rewriter, NodeId id) {
   return false;
 }
 
-/// A product with one, or a quotient by one. Moves the other operand to input 0.
-bool multiplies_by_one(Rewriter& rewriter, NodeId id) {
+/// A product with ones, a quotient by ones, a sum with zeros, a difference to zeros: exports of batched attention add
+/// zeros to its scores. Moves the other operand to input 0.
+bool has_neutral_operand(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
-  if ((node.op != "Mul" && node.op != "Div") || node.inputs.size() != 2) return false;
-  const int last = node.op == "Mul" ? 0 : 1;
-  for (int i = 1; i >= last; --i) {
-    if (rewriter.scalar(node.inputs[i]) != 1.0) continue;
+  const bool commutes = node.op == "Mul" || node.op == "Add";
+  if ((!commutes && node.op != "Div" && node.op != "Sub") || node.inputs.size() != 2) return false;
+  const double neutral = node.op == "Mul" || node.op == "Div" ? 1.0 : 0.0;
+  for (int i = 1; i >= (commutes ? 0 : 1); --i) {
     const TensorId other = node.inputs[1 - i];
-    if (rewriter.tensor(other).is_constant() ||
-        rewriter.tensor(other).shape != rewriter.tensor(node.outputs[0]).shape) {
-      continue;
-    }
+    if (!rewriter.tensor(node.inputs[i]).is_constant() || rewriter.tensor(other).is_constant()) continue;
+    if (rewriter.tensor(other).shape != rewriter.tensor(node.outputs[0]).shape) continue;
+    if (rewriter.uniform(node.inputs[i]) != neutral) continue;
     rewriter.set_input(id, 0, other);
     return true;
   }
@@ -101,7 +101,7 @@ void divide_by_multiplying(Rewriter& rewriter, NodeId id) {
 void simplify(Rewriter& rewriter) {
   for (const NodeId id : rewriter.nodes()) {
     rewriter.inline_parameters(id);
-    if (changes_nothing(rewriter, id) || multiplies_by_one(rewriter, id)) {
+    if (changes_nothing(rewriter, id) || has_neutral_operand(rewriter, id)) {
       rewriter.bypass(id);
     } else {
       divide_by_multiplying(rewriter, id);
