@@ -140,6 +140,8 @@ void validate(const NpuConfig& config);
 
 /// Every key with its meaning, units and range.
 [[nodiscard]] std::string config_reference();
+/// The same as a JSON schema for editors: the text of configs/schema.json.
+[[nodiscard]] std::string config_schema();
 
 /// "8MiB", "512KiB", "8388608", "4 GiB", "1.5MB" -> bytes. Throws Error(kBadInput) naming `what`.
 [[nodiscard]] Bytes parse_bytes(std::string_view text, const std::string& what);

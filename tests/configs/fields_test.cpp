@@ -1,6 +1,8 @@
 // The table of fields: every key changes what it names and nothing is out of its reach.
 #include "configs/fields.h"
 
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -83,8 +85,17 @@ TEST_CASE("every field has a help text and appears in the reference", "[configs]
   for (const Field& field : fields()) {
     CHECK(keys.insert(field.key).second);
     CHECK_FALSE(field.help.empty());
-    CHECK(reference.find("\n" + field.key + "\n") + 1 + (reference.starts_with(field.key + "\n") ? 1 : 0) > 0);
+    CHECK(("\n" + reference).find("\n" + field.key + "\n") != std::string::npos);
   }
+}
+
+// After a change of the table: SPILLWAY_UPDATE=1 ctest -R schema
+TEST_CASE("configs/schema.json is the table's", "[configs][fields]") {
+  const std::string path = SPILLWAY_SOURCE_DIR "/configs/schema.json";
+  if (std::getenv("SPILLWAY_UPDATE") != nullptr) std::ofstream(path) << config_schema();
+  std::ifstream stream(path);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  CHECK((text == config_schema()));
 }
 
 TEST_CASE("rules between fields", "[configs][fields]") {
