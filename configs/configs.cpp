@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <system_error>
 
 #include "configs/fields.h"
 #include "configs/presets.h"
@@ -88,12 +90,14 @@ std::string read_file(const std::string& path, const Place& asked_at) {
   const fs::file_status status = fs::status(path, error);
   const Place place = asked_at.file.empty() ? Place{.file = path} : asked_at;
   const std::string prefix = asked_at.file.empty() ? "" : shown(path) + ": ";
-  if (!fs::exists(status))
-    fail(place, prefix + "no such file", "presets are given by name; see their list with no '/'");
+  if (status.type() == fs::file_type::not_found) {
+    fail(place, prefix + "no such file", "a preset is given by its name alone, without '/' and '.yaml'");
+  }
+  if (status.type() == fs::file_type::none) fail(place, prefix + "cannot be read: " + error.message());
   if (fs::is_directory(status)) fail(place, prefix + "is a folder when a YAML file is expected");
   if (!fs::is_regular_file(status)) fail(place, prefix + "is not a regular file");
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) fail(place, prefix + "cannot be read (permission?)");
+  if (!stream) fail(place, prefix + "cannot be read: " + std::generic_category().message(errno));
   constexpr std::size_t kMostBytes = 1 << 20;  // read_yaml has the real limit; this bounds the memory
   std::string text(kMostBytes, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));

@@ -2,12 +2,31 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "tests/configs/expect_error.h"
 #include "tests/configs/temp_folder.h"
 
 namespace spillway::configs {
 namespace {
+
+/// While it lives a test that runs as root has nobody's rights.
+class Nobody {
+ public:
+  Nobody() {
+    if (was_root_) REQUIRE(seteuid(65534) == 0);
+  }
+  ~Nobody() {
+    if (was_root_ && seteuid(0) != 0) std::abort();
+  }
+  Nobody(const Nobody&) = delete;
+  Nobody& operator=(const Nobody&) = delete;
+
+ private:
+  bool was_root_ = geteuid() == 0;
+};
 
 std::string refused(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
   return test::message_of([&] { (void)parse_config(yaml, "my.yaml", overrides); });
@@ -59,9 +78,19 @@ TEST_CASE("files that cannot be read", "[configs]") {
   CHECK(message("/dev/zero").find("is not a regular file") != std::string::npos);
   folder.write("big.yaml", std::string(2 << 20, '#'));
   CHECK(message(folder.path("big.yaml")).find("when a config has at most") != std::string::npos);
+  REQUIRE(chmod(folder.path("").c_str(), 0755) == 0);
   folder.write("secret.yaml", "extends: edge-8mb\n");
-  chmod(folder.path("secret.yaml").c_str(), 0);
-  if (geteuid() != 0) CHECK(message(folder.path("secret.yaml")).find("cannot be read") != std::string::npos);
+  REQUIRE(chmod(folder.path("secret.yaml").c_str(), 0) == 0);
+  {
+    const Nobody nobody;  // root reads everything
+    CHECK(message(folder.path("secret.yaml")).find("cannot be read: Permission denied") != std::string::npos);
+  }
+  REQUIRE(chmod(folder.path("").c_str(), 0) == 0);
+  {
+    const Nobody nobody;
+    CHECK(message(folder.path("secret.yaml")).find("cannot be read: Permission denied") != std::string::npos);
+  }
+  REQUIRE(chmod(folder.path("").c_str(), 0700) == 0);
 }
 
 TEST_CASE("extends resolves from the file's folder, and loops are found", "[configs]") {
