@@ -2,8 +2,6 @@
 // configs/schema.json is this text; a test compares them.
 #include <fmt/format.h>
 
-#include <map>
-
 #include "configs/configs.h"
 #include "configs/fields.h"
 
@@ -12,16 +10,17 @@ namespace {
 
 /// A section: its fields and its sub-sections, in the order of the table.
 struct Section {
+  std::string name;
   std::vector<std::pair<std::string, std::string>> properties;  ///< name, JSON
-  std::vector<std::pair<std::string, Section>> sections;
-
-  Section& open(const std::string& name) {
-    for (auto& [known, section] : sections) {
-      if (known == name) return section;
-    }
-    return sections.emplace_back(name, Section{}).second;
-  }
+  std::vector<Section> sections;
 };
+
+Section& open(Section& parent, const std::string& name) {
+  for (Section& section : parent.sections) {
+    if (section.name == name) return section;
+  }
+  return parent.sections.emplace_back(Section{.name = name, .properties = {}, .sections = {}});
+}
 
 std::string json_text(const std::string& text) {
   std::string out = "\"";
@@ -57,11 +56,11 @@ void write(const Section& section, int depth, std::string& out) {
     out += separator + indent + "    " + json_text(name) + ": " + json;
     separator = ",\n";
   }
-  for (const auto& [name, inner] : section.sections) {
-    out += separator + indent + "    " + json_text(name) + ": ";
-    if (name == "precision") out += R"({"anyOf": [{"type": "string", "description": "one format for all"}, )";
+  for (const Section& inner : section.sections) {
+    out += separator + indent + "    " + json_text(inner.name) + ": ";
+    if (inner.name == "precision") out += R"({"anyOf": [{"type": "string", "description": "one format for all"}, )";
     write(inner, depth + 2, out);
-    if (name == "precision") out += "]}";
+    if (inner.name == "precision") out += "]}";
     separator = ",\n";
   }
   out += "\n" + indent + "  }\n" + indent + "}";
@@ -76,7 +75,7 @@ std::string config_schema() {
     Section* section = &root;
     std::string name = field.key;
     for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.')) {
-      section = &section->open(name.substr(0, dot));
+      section = &open(*section, name.substr(0, dot));
       name = name.substr(dot + 1);
     }
     section->properties.emplace_back(name, property_of(field));
