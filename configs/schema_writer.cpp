@@ -49,15 +49,15 @@ std::string property_of(const Field& field) {
 
 void write(const Section& section, int depth, std::string& out) {
   const std::string indent(2 * depth, ' ');
-  out += "{\n" + indent + "  \"type\": \"object\",\n" + indent + "  \"additionalProperties\": false,\n" + indent +
-         "  \"properties\": {";
+  out += fmt::format("{{\n{0}  \"type\": \"object\",\n{0}  \"additionalProperties\": false,\n{0}  \"properties\": {{",
+                     indent);
   const char* separator = "\n";
   for (const auto& [name, json] : section.properties) {
-    out += separator + indent + "    " + json_text(name) + ": " + json;
+    out += fmt::format("{}{}    {}: {}", separator, indent, json_text(name), json);
     separator = ",\n";
   }
   for (const Section& inner : section.sections) {
-    out += separator + indent + "    " + json_text(inner.name) + ": ";
+    out += fmt::format("{}{}    {}: ", separator, indent, json_text(inner.name));
     if (inner.name == "precision") out += R"({"anyOf": [{"type": "string", "description": "one format for all"}, )";
     write(inner, depth + 2, out);
     if (inner.name == "precision") out += "]}";
