@@ -55,7 +55,8 @@ bool place_buffers(std::vector<Buffer>& buffers, std::vector<Interval> gaps, boo
 
 }  // namespace
 
-std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups, Bytes budget) {
+std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups,
+                                          Bytes budget) {
   std::vector<std::size_t> order(residencies.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),

@@ -11,7 +11,7 @@
 namespace spillway::partitioner {
 
 struct AllocationFailure {
-  int group = 0;   ///< whose buffers found no gap: the residents around it leave too little in one piece
+  int group = 0;  ///< whose buffers found no gap: the residents around it leave too little in one piece
 };
 
 /// Fills the addresses of `residencies` and of every group's buffers; nullopt when all fit.

@@ -131,7 +131,7 @@ bool Checker::well_formed(std::int32_t c) {
   }
   const bool computes = command.kind == CommandKind::kMatrix || command.kind == CommandKind::kVector ||
                         command.kind == CommandKind::kGather;
-  const bool may_compute = computes || command.kind == CommandKind::kCopy;
+  const bool may_compute = computes || command.kind == CommandKind::kLoad || command.kind == CommandKind::kCopy;
   if ((computes && command.kernel == kNone) || (!may_compute && command.kernel != kNone)) {
     report(c, computes ? "has no kernel" : "has a kernel");
     return false;
@@ -147,11 +147,21 @@ bool Checker::spaces_fit(std::int32_t c) {
   const auto operands = program_.operands(command);
   std::vector<Space> expected;
   switch (command.kind) {
-    case CommandKind::kLoad: expected = {kDram, kPad}; break;
-    case CommandKind::kStore: expected = {kPad, kDram}; break;
-    case CommandKind::kCopy: expected = {kPad, kPad}; break;
-    case CommandKind::kGather: expected = {kPad, kDram, kPad}; break;
-    case CommandKind::kMatrix: expected = {kPad, kPad, kAcc}; break;
+    case CommandKind::kLoad:
+      expected = {kDram, kPad};
+      break;
+    case CommandKind::kStore:
+      expected = {kPad, kDram};
+      break;
+    case CommandKind::kCopy:
+      expected = {kPad, kPad};
+      break;
+    case CommandKind::kGather:
+      expected = {kPad, kDram, kPad};
+      break;
+    case CommandKind::kMatrix:
+      expected = {kPad, kPad, kAcc};
+      break;
     case CommandKind::kVector:
       // Only the drain's partial sums come from accumulators; kernel_rules names the operand.
       for (const Operand& operand : operands) expected.push_back(operand.space == kAcc ? kAcc : kPad);
@@ -167,8 +177,8 @@ bool Checker::spaces_fit(std::int32_t c) {
       report(c, fmt::format("operand {} is in the wrong memory: {}", i, describe(program_, operand)));
       return false;
     }
-    const configs::Format format = operand.space == kAcc ? program_.precision.accumulator
-                                                         : program_.layout.storages[operand.storage].format;
+    const configs::Format format =
+        operand.space == kAcc ? program_.precision.accumulator : program_.layout.storages[operand.storage].format;
     if (operand.format != format) {
       report(c, fmt::format("operand {} should be {}: {}", i, configs::name_of(format), describe(program_, operand)));
       return false;
@@ -248,7 +258,7 @@ bool Checker::place(std::int32_t c) {
 void Checker::check_transfer(std::int32_t c) {
   const Command& command = program_.commands[c];
   const auto operands = program_.operands(command);
-  if (command.kind == CommandKind::kCopy && command.kernel != kNone) return;  // kernel_rules relates the boxes
+  if (command.kernel != kNone) return;  // a piece of a Concat: kernel_rules relates the boxes
   if (operands[0].storage != operands[1].storage || !(operands[0].box == operands[1].box)) {
     report(c, fmt::format("moves {} to {}", describe(program_, operands[0]), describe(program_, operands[1])));
   }
@@ -274,9 +284,15 @@ void Checker::check_overlap_within(std::int32_t c) {
 void Checker::read(std::int32_t c, const Operand& operand, const Access& access) {
   std::optional<Fault> fault;
   switch (operand.space) {
-    case Space::kDram: fault = dram_.read(c, operand.storage, access.where); break;
-    case Space::kScratchpad: fault = scratchpad_->read(c, operand.storage, access.where); break;
-    case Space::kAccumulator: fault = accumulators_[operand.engine].read(c, operand.storage, access.where); break;
+    case Space::kDram:
+      fault = dram_.read(c, operand.storage, access.where);
+      break;
+    case Space::kScratchpad:
+      fault = scratchpad_->read(c, operand.storage, access.where);
+      break;
+    case Space::kAccumulator:
+      fault = accumulators_[operand.engine].read(c, operand.storage, access.where);
+      break;
   }
   if (fault) report_fault(c, operand, false, *fault);
 }
@@ -284,9 +300,15 @@ void Checker::read(std::int32_t c, const Operand& operand, const Access& access)
 void Checker::write(std::int32_t c, const Operand& operand, const Access& access) {
   std::optional<Fault> fault;
   switch (operand.space) {
-    case Space::kDram: fault = dram_.write(c, operand.storage, access.where); break;
-    case Space::kScratchpad: fault = scratchpad_->write(c, operand.storage, access.where); break;
-    case Space::kAccumulator: fault = accumulators_[operand.engine].write(c, operand.storage, access.where); break;
+    case Space::kDram:
+      fault = dram_.write(c, operand.storage, access.where);
+      break;
+    case Space::kScratchpad:
+      fault = scratchpad_->write(c, operand.storage, access.where);
+      break;
+    case Space::kAccumulator:
+      fault = accumulators_[operand.engine].write(c, operand.storage, access.where);
+      break;
   }
   if (fault) report_fault(c, operand, true, *fault);
 }
@@ -302,8 +324,10 @@ void Checker::report_fault(std::int32_t c, const Operand& operand, bool writes, 
                                    describe_queue(program_.queues, other.queue), name_of(other.kind),
                                    fault.other_writes ? "writes" : "reads"));
     }
-    case Fault::Kind::kTwice: return report(c, what + ", a part of which has been stored before");
-    case Fault::Kind::kReadOnly: return report(c, what + ", which is a graph input or constant");
+    case Fault::Kind::kTwice:
+      return report(c, what + ", a part of which has been stored before");
+    case Fault::Kind::kReadOnly:
+      return report(c, what + ", which is a graph input or constant");
   }
 }
 

@@ -18,7 +18,7 @@ namespace spillway::partitioner {
 
 struct Violation {
   std::int32_t command = kNone;
-  std::string what;   ///< names command, address, storage and region
+  std::string what;  ///< names command, address, storage and region
 };
 
 /// Stops after `limit` violations. Empty: the Program is proven.

@@ -12,19 +12,26 @@ namespace {
 
 std::string_view short_name(StorageClass c) {
   switch (c) {
-    case StorageClass::kWeight: return "wgt";
-    case StorageClass::kActivation: return "act";
-    case StorageClass::kParameter: return "par";
-    case StorageClass::kStatistics: return "sta";
+    case StorageClass::kWeight:
+      return "wgt";
+    case StorageClass::kActivation:
+      return "act";
+    case StorageClass::kParameter:
+      return "par";
+    case StorageClass::kStatistics:
+      return "sta";
   }
   internal_error("unknown storage class");
 }
 
 std::string space_name(const Operand& operand) {
   switch (operand.space) {
-    case Space::kDram: return "dram";
-    case Space::kScratchpad: return "sp";
-    case Space::kAccumulator: return fmt::format("acc{}", operand.engine);
+    case Space::kDram:
+      return "dram";
+    case Space::kScratchpad:
+      return "sp";
+    case Space::kAccumulator:
+      return fmt::format("acc{}", operand.engine);
   }
   internal_error("unknown space");
 }

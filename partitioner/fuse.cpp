@@ -12,7 +12,8 @@ using workloads::OpClass;
 namespace {
 
 bool is_activation(const Model& model, NodeId node) {
-  static constexpr std::string_view kActivations[] = {"Silu", "Relu", "LeakyRelu", "Sigmoid", "Gelu", "Clip", "HardSwish"};
+  static constexpr std::string_view kActivations[] = {"Silu", "Relu", "LeakyRelu", "Sigmoid",
+                                                      "Gelu", "Clip", "HardSwish"};
   const std::string& op = model.graph.nodes[node].op;
   return std::find(std::begin(kActivations), std::end(kActivations), op) != std::end(kActivations);
 }
@@ -21,7 +22,11 @@ bool is_activation(const Model& model, NodeId node) {
 class Fuser {
  public:
   Fuser(const Model& model, Search& search, Bytes budget)
-      : model_(model), search_(search), budget_(budget), none_(model.layout.storages.size(), 0), groups_(primitives(model)) {
+      : model_(model),
+        search_(search),
+        budget_(budget),
+        none_(model.layout.storages.size(), 0),
+        groups_(primitives(model)) {
     member_.assign(model.graph.nodes.size(), kNone);
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       for (const NodeId n : groups_[g]) member_[n] = static_cast<int>(g);
@@ -63,8 +68,8 @@ class Fuser {
   double cost_of(const Nodes& nodes) {
     const GroupModel group = make_group(model_, with_virtual(model_, nodes));
     if (!group.ok()) return std::numeric_limits<double>::infinity();
-    const auto curve = search_.curve(group, none_, budget_);
-    return curve->empty() ? std::numeric_limits<double>::infinity() : curve->back().score;
+    const Candidate* best = search_.best(group, none_, budget_);
+    return best == nullptr ? std::numeric_limits<double>::infinity() : best->score;
   }
 
   /// A path from `a` to `b` through a third group would make the merged group wait for itself.
@@ -98,12 +103,12 @@ class Fuser {
       const GroupModel merged = make_group(model_, with_virtual(model_, both));
       if (!merged.ok() || merged.stages.size() > kMaxStages) continue;
       const double apart = cost(g) + cost(c);
-      const auto curve = search_.curve(merged, none_, budget_);
-      if (curve->empty() || curve->back().score > apart) continue;
+      const Candidate* best = search_.best(merged, none_, budget_);
+      if (best == nullptr || best->score > apart) continue;
       for (const NodeId n : groups_[c]) member_[n] = g;
       groups_[g] = std::move(both);
       groups_[c].clear();
-      cost_[g] = curve->back().score;
+      cost_[g] = best->score;
       return true;
     }
     return false;

@@ -128,13 +128,20 @@ void read_constant(ByteReader& in, Tensor& tensor) {
 void write_attribute(ByteWriter& out, const Attribute& attribute) {
   out.integer(static_cast<std::int64_t>(attribute.index()));
   switch (attribute.index()) {
-    case 0: return out.integer(std::get<0>(attribute));
-    case 1: return out.real(std::get<1>(attribute));
-    case 2: return out.text(std::get<2>(attribute));
-    case 3: return integers(out, std::get<3>(attribute));
-    case 4: return floats(out, std::get<4>(attribute));
-    case 5: return out.list(std::get<5>(attribute), 1, [&](const std::string& s) { out.text(s); });
-    default: return write_host_tensor(out, *std::get<6>(attribute));
+    case 0:
+      return out.integer(std::get<0>(attribute));
+    case 1:
+      return out.real(std::get<1>(attribute));
+    case 2:
+      return out.text(std::get<2>(attribute));
+    case 3:
+      return integers(out, std::get<3>(attribute));
+    case 4:
+      return floats(out, std::get<4>(attribute));
+    case 5:
+      return out.list(std::get<5>(attribute), 1, [&](const std::string& s) { out.text(s); });
+    default:
+      return write_host_tensor(out, *std::get<6>(attribute));
   }
 }
 
@@ -144,13 +151,27 @@ Attribute read_attribute(ByteReader& in) {
   in.number(index, 0, 6);
   Attribute attribute;
   switch (index) {
-    case 0: attribute = in.integer(); break;
-    case 1: in.real(attribute.emplace<1>()); break;
-    case 2: in.text(attribute.emplace<2>()); break;
-    case 3: integers(in, attribute.emplace<3>()); break;
-    case 4: floats(in, attribute.emplace<4>()); break;
-    case 5: in.list(attribute.emplace<5>(), 1, [&](std::string& s) { in.text(s); }); break;
-    default: attribute = read_host_tensor(in); break;
+    case 0:
+      attribute = in.integer();
+      break;
+    case 1:
+      in.real(attribute.emplace<1>());
+      break;
+    case 2:
+      in.text(attribute.emplace<2>());
+      break;
+    case 3:
+      integers(in, attribute.emplace<3>());
+      break;
+    case 4:
+      floats(in, attribute.emplace<4>());
+      break;
+    case 5:
+      in.list(attribute.emplace<5>(), 1, [&](std::string& s) { in.text(s); });
+      break;
+    default:
+      attribute = read_host_tensor(in);
+      break;
   }
   return attribute;
 }

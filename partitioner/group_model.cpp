@@ -54,9 +54,7 @@ bool Model::concat_by_dma(NodeId node) const {
   return true;
 }
 
-bool Model::is_virtual(NodeId node) const {
-  return concat_by_dma(node) && !layout.storages[output_of(node)].is_output;
-}
+bool Model::is_virtual(NodeId node) const { return concat_by_dma(node) && !layout.storages[output_of(node)].is_output; }
 
 bool prefetched(const GroupModel& group, const StageModel& stage, Pipelining pipelining) {
   if (pipelining != Pipelining::kDouble) return false;
@@ -355,11 +353,8 @@ Box logical_box(const GroupModel& group, const StageModel& stage, const StageNod
   const TensorId tensor = node.statistics ? n.inputs[0] : n.outputs[0];
   (void)stage;
   const Box box = map_box(domain, node.to_output, model.layout.storages[model.storage_of(tensor)].rank);
-  const auto pieces = model.layout.to_logical(tensor, box);
-  if (pieces.empty()) internal_error("a region has no logical box");
-  if (exact != nullptr) *exact = pieces.size() == 1;
-  Box hull = pieces[0];
-  for (const Box& piece : pieces) hull = bounding(hull, piece);
+  const Box hull = model.layout.logical_hull(tensor, box, exact);
+  if (hull.empty()) internal_error("a region has no logical box");
   return hull;
 }
 
@@ -398,7 +393,8 @@ std::array<std::int32_t, kMaxRank> matrix_block(const GroupModel& group, const S
   std::int64_t columns = 1;
   for (int f = 0; f < region.rank; ++f) (channel[f] ? columns : rows) *= region.extent[f];
   // As many rows as there are, but at least one array width of columns beside them.
-  const std::int64_t row_target = std::max<std::int64_t>(1, std::min(rows, half / std::min<std::int64_t>(columns, matrix.cols)));
+  const std::int64_t row_target =
+      std::max<std::int64_t>(1, std::min(rows, half / std::min<std::int64_t>(columns, matrix.cols)));
   std::int64_t column_target = std::max<std::int64_t>(1, half / row_target);
   if (column_target < columns && column_target > matrix.cols) column_target -= column_target % matrix.cols;
   std::array<std::int32_t, kMaxRank> block{};

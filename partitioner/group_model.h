@@ -18,9 +18,9 @@ struct Model {
   const Graph& graph;
   const configs::NpuConfig& npu;
   const Layout& layout;
-  std::vector<NodeId> executed;                      ///< in order, views left out
-  std::vector<std::vector<NodeId>> readers;          ///< by storage: executed nodes that read it, in order
-  std::vector<NodeId> producer;                      ///< by storage: executed node, or kNone
+  std::vector<NodeId> executed;              ///< in order, views left out
+  std::vector<std::vector<NodeId>> readers;  ///< by storage: executed nodes that read it, in order
+  std::vector<NodeId> producer;              ///< by storage: executed node, or kNone
 
   Model(const Graph& graph, const configs::NpuConfig& npu, const Layout& layout);
 
@@ -46,28 +46,28 @@ enum class StageKind : std::uint8_t {
 /// A local storage of a group.
 struct Local {
   StorageId storage = kNone;
-  int producer = kNone;              ///< stage; kNone if it comes from outside
-  bool stored = false;               ///< needed after the group: written to DRAM or its residence
-  bool accumulates = false;          ///< statistics
-  bool direct_only = false;          ///< outside storage that only Concat or Gather read, straight from DRAM
+  int producer = kNone;      ///< stage; kNone if it comes from outside
+  bool stored = false;       ///< needed after the group: written to DRAM or its residence
+  bool accumulates = false;  ///< statistics
+  bool direct_only = false;  ///< outside storage that only Concat or Gather read, straight from DRAM
   int first_reader = kNone, last_reader = kNone;  ///< stages of this group that read it through a buffer
 };
 
 struct StageNode {
   NodeId node = kNone;
-  FactorMap to_output{};             ///< domain factor -> factor of this node's output storage
-  int output = kNone;                ///< local index if the output needs memory (buffer, residence), else a register
-  bool statistics = false;           ///< accumulates the region instead of producing it
-  std::vector<int> inputs;           ///< by node input: local index; kNone if omitted or a register of this stage
-  std::vector<int> chained;          ///< by node input: index of the stage node whose register it is, else kNone
+  FactorMap to_output{};     ///< domain factor -> factor of this node's output storage
+  int output = kNone;        ///< local index if the output needs memory (buffer, residence), else a register
+  bool statistics = false;   ///< accumulates the region instead of producing it
+  std::vector<int> inputs;   ///< by node input: local index; kNone if omitted or a register of this stage
+  std::vector<int> chained;  ///< by node input: index of the stage node whose register it is, else kNone
 };
 
 struct StageModel {
   StageKind kind = StageKind::kVector;
-  TensorId domain_tensor = kNone;    ///< regions of the stage are boxes of its storage: the first node's output, or
-  StorageId domain = kNone;          ///< the input of statistics that stand alone
+  TensorId domain_tensor = kNone;  ///< regions of the stage are boxes of its storage: the first node's output, or
+  StorageId domain = kNone;        ///< the input of statistics that stand alone
   std::vector<StageNode> nodes;
-  std::vector<bool> whole;           ///< by domain factor: an axis that must not be cut (Softmax, LayerNormalization)
+  std::vector<bool> whole;  ///< by domain factor: an axis that must not be cut (Softmax, LayerNormalization)
 };
 
 struct GroupModel {
@@ -75,8 +75,8 @@ struct GroupModel {
   std::vector<NodeId> nodes;
   std::vector<StageModel> stages;
   std::vector<Local> locals;
-  int root_stage = kNone;            ///< the stage whose domain the tile loop cuts: the last
-  std::string why_not;               ///< not empty: the nodes cannot form a group
+  int root_stage = kNone;  ///< the stage whose domain the tile loop cuts: the last
+  std::string why_not;     ///< not empty: the nodes cannot form a group
 
   [[nodiscard]] bool ok() const { return why_not.empty(); }
   [[nodiscard]] int local_of(StorageId storage) const;
@@ -97,8 +97,8 @@ struct GroupModel {
 
 /// The logical box of output 0 (statistics: of input 0) that stage node `i` covers for a domain box; the hull if the
 /// box is several logical pieces (`exact` then becomes false).
-[[nodiscard]] Box logical_box(const GroupModel& group, const StageModel& stage, const StageNode& node, const Box& domain,
-                              bool* exact = nullptr);
+[[nodiscard]] Box logical_box(const GroupModel& group, const StageModel& stage, const StageNode& node,
+                              const Box& domain, bool* exact = nullptr);
 
 /// The region of the local input `i` of a stage node, in its storage's coordinates, for a domain box.
 [[nodiscard]] Box input_box(const GroupModel& group, const StageModel& stage, const StageNode& node, int i,

@@ -18,9 +18,8 @@ AllocationId Hazards::allocate(int memory, std::int64_t begin, std::int64_t end)
     if (o.begin < end && begin < o.end) fresh.before.push_back(other);
   }
   // What lies wholly under the new allocation is reached through it from now on.
-  std::erase_if(alive, [&](AllocationId other) {
-    return allocations_[other].begin >= begin && allocations_[other].end <= end;
-  });
+  std::erase_if(
+      alive, [&](AllocationId other) { return allocations_[other].begin >= begin && allocations_[other].end <= end; });
   alive.push_back(id);
   allocations_.push_back(std::move(fresh));
   return id;

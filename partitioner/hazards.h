@@ -35,7 +35,7 @@ class Hazards {
     int queue = 0;
     std::int32_t count = 0;  ///< completed commands of the queue that include it
     std::int64_t lo = 0, hi = 0;
-    bool dense = false;      ///< touches every byte of [lo, hi)
+    bool dense = false;  ///< touches every byte of [lo, hi)
     Box box;
     Placement at;
   };
@@ -43,9 +43,9 @@ class Hazards {
     int memory = 0;
     std::int64_t begin = 0, end = 0;
     std::vector<Record> reads, writes;
-    std::vector<AllocationId> before;   ///< earlier allocations of the same bytes, not yet covered by a write
-    std::vector<std::int32_t> latest;   ///< by queue: highest count among the records
-    std::int64_t visit = 0;             ///< last access that looked at it
+    std::vector<AllocationId> before;  ///< earlier allocations of the same bytes, not yet covered by a write
+    std::vector<std::int32_t> latest;  ///< by queue: highest count among the records
+    std::int64_t visit = 0;            ///< last access that looked at it
   };
 
   static Record record_of(const Operand& operand);
@@ -58,11 +58,11 @@ class Hazards {
   }
 
   int queues_;
-  std::vector<std::int32_t> issued_;                  ///< by queue
-  std::vector<std::vector<std::int32_t>> by_queue_;   ///< command of each count
-  std::vector<std::int32_t> clocks_;                  ///< commands x queues: known complete before it starts
+  std::vector<std::int32_t> issued_;                 ///< by queue
+  std::vector<std::vector<std::int32_t>> by_queue_;  ///< command of each count
+  std::vector<std::int32_t> clocks_;                 ///< commands x queues: known complete before it starts
   std::vector<Allocation> allocations_;
-  std::vector<std::vector<AllocationId>> alive_;      ///< by memory: allocations whose bytes are not wholly reused
+  std::vector<std::vector<AllocationId>> alive_;  ///< by memory: allocations whose bytes are not wholly reused
   std::vector<std::int32_t> need_;
   std::int64_t visit_ = 0;
 };

@@ -104,8 +104,8 @@ bool KernelRules::begin_step(Step& step) {
   }
   if (program_.layout.is_view_node[step.step->node]) return fail("is addressing only, not to be executed");
   const bool matrix = step.def->op_class == OpClass::kMatrix;
-  const bool in_place = step.command->kind == CommandKind::kMatrix ? matrix && !step.kernel->drain
-                                                                   : matrix == step.drains();
+  const bool in_place =
+      step.command->kind == CommandKind::kMatrix ? matrix && !step.kernel->drain : matrix == step.drains();
   if (!in_place) return fail(fmt::format("is not to be run by a {} command", name_of(step.command->kind)));
   const TensorId domain = domain_of(*step.node, *step.def);
   if (domain == kNone || program_.layout.views[domain].storage == kNone) return fail("its domain is nowhere");
@@ -126,7 +126,8 @@ void KernelRules::check(std::int32_t c) {
   const Step first = step;
   const bool single = step.command->kind != CommandKind::kVector;
   if (step.kernel->steps.empty() || (single && (step.kernel->steps.size() != 1 || step.kernel->drain))) {
-    return report_(c, fmt::format("a {} command with {} steps", name_of(step.command->kind), step.kernel->steps.size()));
+    return report_(c,
+                   fmt::format("a {} command with {} steps", name_of(step.command->kind), step.kernel->steps.size()));
   }
   for (; step.index < static_cast<int>(step.kernel->steps.size()); ++step.index) {
     if (!begin_step(step)) return;
@@ -148,7 +149,8 @@ void KernelRules::check(std::int32_t c) {
     last.index = 0;
     if (!begin_step(last)) return;
     check_result(last, program_.operands(*step.command).back());
-    if (step.command->kind == CommandKind::kCopy) check_copy(last);
+    const bool moves = step.command->kind == CommandKind::kLoad || step.command->kind == CommandKind::kCopy;
+    if (moves) check_move(last);
   }
   check_work(first);
 }
@@ -201,14 +203,14 @@ void KernelRules::check_input(const Step& step, int i, const KernelInput& given,
   const TensorId tensor = step.node->inputs[i];
   if (given.from == From::kOmitted) {
     const bool bias_comes_with_drain = step.command->kind == CommandKind::kMatrix && i >= 2;
-    const bool parameter = program_.graph.tensors[tensor].is_constant() &&
-                           !workloads::parameter_name(step.node->op, i).empty();
+    const bool parameter =
+        program_.graph.tensors[tensor].is_constant() && !workloads::parameter_name(step.node->op, i).empty();
     if (!bias_comes_with_drain && !parameter) report_(step.c, name(step, i) + " is missing");
     return;
   }
   if (given.tensor != tensor) {
-    return report_(step.c, fmt::format("{} is given tensor '{}'", name(step, i),
-                                       program_.graph.tensors[given.tensor].name));
+    return report_(step.c,
+                   fmt::format("{} is given tensor '{}'", name(step, i), program_.graph.tensors[given.tensor].name));
   }
   check_source(step, i, given, needed);
 }
@@ -233,8 +235,8 @@ void KernelRules::check_source(const Step& step, int i, const KernelInput& given
   const Box held = layout.to_storage(source.output(), source.box);
   // In the same tensor's coordinates the question is exact; through a view the earlier box must itself be exact.
   const bool same_tensor = source.output() == tensor;
-  const bool holds = same_tensor ? source.box.contains(needed)
-                                 : held.elements() == source.box.elements() && held.contains(wanted);
+  const bool holds =
+      same_tensor ? source.box.contains(needed) : held.elements() == source.box.elements() && held.contains(wanted);
   if (source.accumulates() || layout.views[source.output()].storage != storage || !holds) {
     report_(step.c, fmt::format("{} needs {} but step {} '{}' has {}", name(step, i), describe(needed), given.index,
                                 source.node->name, describe(source.box)));
@@ -251,8 +253,8 @@ void KernelRules::check_result(const Step& step, const Operand& operand) {
   }
 }
 
-// A DMA copy computes nothing: the node must be a pure shift of one input's box, walked in the same order.
-void KernelRules::check_copy(const Step& step) {
+// DMA computes nothing: the node must be a pure shift of one input's box, walked in the same order.
+void KernelRules::check_move(const Step& step) {
   const auto operands = program_.operands(*step.command);
   const auto fail = [&](const std::string& what) {
     report_(step.c, fmt::format("node '{}' ({}): {}", step.node->name, step.node->op, what));
@@ -261,11 +263,11 @@ void KernelRules::check_copy(const Step& step) {
   for (std::size_t i = 0; i < step.step->inputs.size(); ++i) {
     if (step.step->inputs[i].from == From::kOmitted) continue;
     if (source != kNone || step.step->inputs[i].from != From::kOperand || step.step->inputs[i].index != 0) {
-      return fail("a copy has one input, its first operand");
+      return fail("a transfer has one input, its first operand");
     }
     source = static_cast<int>(i);
   }
-  if (source == kNone) return fail("a copy has one input, its first operand");
+  if (source == kNone) return fail("a transfer has one input, its first operand");
   if (step.def->op_class != OpClass::kMove || step.def->region == nullptr) return fail("does more than move");
   const TensorId from = step.node->inputs[source];
   const Box needed = step.def->region(program_.graph, *step.node, source, step.box);
@@ -277,8 +279,7 @@ void KernelRules::check_copy(const Step& step) {
   }
   const Layout& layout = program_.layout;
   if (!(operands[0].box == layout.to_storage(from, needed)) ||
-      walk_order(layout.views[from], operands[0].box) !=
-          walk_order(layout.views[step.output()], operands[1].box)) {
+      walk_order(layout.views[from], operands[0].box) != walk_order(layout.views[step.output()], operands[1].box)) {
     fail(fmt::format("{} does not become {}", describe(program_, operands[0]), describe(program_, operands[1])));
   }
 }
@@ -293,9 +294,9 @@ void KernelRules::check_work(const Step& first) {
       const configs::MatrixShape shape = step.def->matrix_shape(program_.graph, *step.node, step.box);
       const configs::MatrixShape& charged = step.command->matrix;
       if (charged.m < shape.m || charged.n < shape.n || charged.k < shape.k || charged.batch < shape.batch) {
-        report_(step.c, fmt::format("node '{}' is {}x{}x{} by {} but is charged as {}x{}x{} by {}", step.node->name,
-                                    shape.m, shape.n, shape.k, shape.batch, charged.m, charged.n, charged.k,
-                                    charged.batch));
+        report_(step.c,
+                fmt::format("node '{}' is {}x{}x{} by {} but is charged as {}x{}x{} by {}", step.node->name, shape.m,
+                            shape.n, shape.k, shape.batch, charged.m, charged.n, charged.k, charged.batch));
       }
       return;
     }
@@ -309,9 +310,9 @@ void KernelRules::check_work(const Step& first) {
   for (std::size_t k = 0; k < least.size(); ++k) {
     total += step.command->vector[k];
     if (step.command->vector[k] >= least[k]) continue;
-    report_(step.c, fmt::format("{} operations of class '{}' are charged when the kernel needs {}",
-                                step.command->vector[k], configs::name_of(static_cast<configs::VectorOp>(k)),
-                                least[k]));
+    report_(step.c,
+            fmt::format("{} operations of class '{}' are charged when the kernel needs {}", step.command->vector[k],
+                        configs::name_of(static_cast<configs::VectorOp>(k)), least[k]));
   }
   if (total < least_total) {
     report_(step.c, fmt::format("{} operations are charged when the kernel needs {}", total, least_total));

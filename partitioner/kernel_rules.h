@@ -34,7 +34,7 @@ class KernelRules {
   void check_input(const Step& step, int i, const KernelInput& given, const Box& needed);
   void check_source(const Step& step, int i, const KernelInput& given, const Box& needed);
   void check_result(const Step& step, const Operand& operand);
-  void check_copy(const Step& step);
+  void check_move(const Step& step);
   void check_work(const Step& first);
   void account(const Step& step);
   void accumulate(const Step& step);

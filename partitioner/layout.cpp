@@ -13,10 +13,14 @@ namespace spillway::partitioner {
 
 std::string_view name_of(StorageClass c) {
   switch (c) {
-    case StorageClass::kWeight: return "weight";
-    case StorageClass::kActivation: return "activation";
-    case StorageClass::kParameter: return "parameter";
-    case StorageClass::kStatistics: return "statistics";
+    case StorageClass::kWeight:
+      return "weight";
+    case StorageClass::kActivation:
+      return "activation";
+    case StorageClass::kParameter:
+      return "parameter";
+    case StorageClass::kStatistics:
+      return "statistics";
   }
   internal_error("unknown storage class");
 }
@@ -94,6 +98,33 @@ std::vector<Box> Layout::to_logical(TensorId tensor, const Box& storage_box) con
     boxes = std::move(crossed);
   }
   return boxes;
+}
+
+Box Layout::logical_hull(TensorId tensor, const Box& storage_box, bool* exact) const {
+  const TensorView& view = views[tensor];
+  Box hull;
+  hull.rank = static_cast<int>(view.dims.size());
+  if (exact != nullptr) *exact = true;
+  for (int d = 0; d < hull.rank; ++d) {
+    // First and last index of the product of the factor ranges, in mixed radix.
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+    std::int64_t count = 1;
+    for (const FactorRef& ref : view.dims[d]) {
+      const std::int32_t lo = std::max(storage_box.begin[ref.factor], ref.offset) - ref.offset;
+      const std::int32_t hi = std::min(storage_box.end(ref.factor), ref.offset + ref.extent) - ref.offset;
+      if (hi <= lo) {
+        hull.set(d, 0, 0);
+        return hull;
+      }
+      first = first * ref.extent + lo;
+      last = last * ref.extent + hi - 1;
+      count *= hi - lo;
+    }
+    hull.set(d, static_cast<std::int32_t>(first), static_cast<std::int32_t>(last - first + 1));
+    if (exact != nullptr && count != last - first + 1) *exact = false;
+  }
+  return hull;
 }
 
 std::optional<FactorMap> Layout::factor_map(TensorId from, TensorId to, int except_dim) const {

@@ -311,10 +311,16 @@ void LayoutBuilder::classify() {
       continue;
     }
     switch (storage.storage_class) {
-      case StorageClass::kWeight: storage.format = precision_.weight; break;
-      case StorageClass::kActivation: storage.format = precision_.activation; break;
+      case StorageClass::kWeight:
+        storage.format = precision_.weight;
+        break;
+      case StorageClass::kActivation:
+        storage.format = precision_.activation;
+        break;
       case StorageClass::kParameter:
-      case StorageClass::kStatistics: storage.format = precision_.parameter; break;
+      case StorageClass::kStatistics:
+        storage.format = precision_.parameter;
+        break;
     }
   }
 }
@@ -350,8 +356,8 @@ Vote vote_of(const Graph& graph, const Node& node, TensorId tensor) {
   const bool image = node.op == "Conv" || node.op == "ConvTranspose" || op->op_class == OpClass::kWindow ||
                      node.op == "NormStatistics" || node.op == "NormApply" || node.op == "ChannelAffine";
   if (op->op_class == OpClass::kMatrix && is_weight) {
-    if (node.op == "Conv") return {4, channels_last(rank)};             // [O, I, k...] -> O, k..., I
-    if (node.op == "ConvTranspose") {                                  // [I, O, k...] -> O, k..., I
+    if (node.op == "Conv") return {4, channels_last(rank)};  // [O, I, k...] -> O, k..., I
+    if (node.op == "ConvTranspose") {                        // [I, O, k...] -> O, k..., I
       std::vector<int> order{1};
       for (int d = 2; d < rank; ++d) order.push_back(d);
       order.push_back(0);

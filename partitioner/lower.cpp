@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <optional>
 #include <tuple>
 
 #include "configs/error.h"
@@ -19,8 +18,8 @@ namespace {
 
 constexpr std::int64_t kDramAlignment = 4096;
 
-Placement dense(const std::array<std::int32_t, kMaxRank>& extent, int rank, std::int64_t element_bytes, std::int64_t base,
-                const Box& window) {
+Placement dense(const std::array<std::int32_t, kMaxRank>& extent, int rank, std::int64_t element_bytes,
+                std::int64_t base, const Box& window) {
   Placement at;
   std::int64_t stride = element_bytes;
   for (int f = rank - 1; f >= 0; --f) {
@@ -91,8 +90,8 @@ class Lowering {
 
   struct Event {
     std::int64_t time = 0;
-    int phase = 0;               // 0 loads, 1 halo copies, 2 stage commands, 3 stores
-    int lane = 0;                // phase 2: which stage, for interleaving
+    int phase = 0;  // 0 loads, 1 halo copies, 2 stage commands, 3 stores
+    int lane = 0;   // phase 2: which stage, for interleaving
     std::vector<Draft> drafts{};
   };
 
@@ -213,9 +212,7 @@ class Lowering {
     accumulated_.clear();
   }
 
-  int level(int stage) const {
-    return plan_.groups[group_].pipelining == Pipelining::kSoftware ? stage : 0;
-  }
+  int level(int stage) const { return plan_.groups[group_].pipelining == Pipelining::kSoftware ? stage : 0; }
 
   /// Moves a buffer's window to hold `have` (coordinates of its storage).
   void advance(int l, const Box& have) {
@@ -271,8 +268,12 @@ class Lowering {
 
     Event compute{.time = time, .phase = 2, .lane = s};
     switch (stage.kind) {
-      case StageKind::kConcat: concat(s, w.fresh, compute.drafts); break;
-      case StageKind::kGather: gather(s, w.fresh, compute.drafts); break;
+      case StageKind::kConcat:
+        concat(s, w.fresh, compute.drafts);
+        break;
+      case StageKind::kGather:
+        gather(s, w.fresh, compute.drafts);
+        break;
       case StageKind::kMatrix:
       case StageKind::kVector:
         for (const Box& block : blocks_of(model_group_, stage, w.fresh)) compute_block(s, block, compute.drafts);
@@ -381,13 +382,15 @@ class Lowering {
     for (const Box& block : blocks_of(model_group_, stage, fresh)) {
       Draft d = draft(CommandKind::kGather, load_queue());
       const StorageId table = model_.storage_of(n.inputs[0]);
-      d.accesses = {in_scratchpad(false, node.inputs[1], input_box(model_group_, stage, node, 1, block)),
-                    in_dram(false, table, input_box(model_group_, stage, node, 0, block)),
-                    in_scratchpad(true, node.output, map_box(block, node.to_output, model_group_.storage(node.output).rank))};
+      d.accesses = {
+          in_scratchpad(false, node.inputs[1], input_box(model_group_, stage, node, 1, block)),
+          in_dram(false, table, input_box(model_group_, stage, node, 0, block)),
+          in_scratchpad(true, node.output, map_box(block, node.to_output, model_group_.storage(node.output).rank))};
       d.command.kernel = kernel({s, kChain, 0}, [&] {
         Kernel k;
-        k.steps = {KernelStep{.node = node.node,
-                              .inputs = {{KernelInput::From::kOperand, 1, n.inputs[0]}, {KernelInput::From::kOperand, 0, n.inputs[1]}}}};
+        k.steps = {KernelStep{
+            .node = node.node,
+            .inputs = {{KernelInput::From::kOperand, 1, n.inputs[0]}, {KernelInput::From::kOperand, 0, n.inputs[1]}}}};
         k.outputs = {{0, 2}};
         return k;
       });
@@ -552,7 +555,7 @@ class Lowering {
   Queues queues_;
   Hazards hazards_;
   Program program_;
-  std::vector<Spot> dram_;                              // by storage
+  std::vector<Spot> dram_;  // by storage
   std::vector<std::vector<const Residency*>> resident_at_;
   std::map<StorageId, Spot> residences_;
   std::vector<AllocationId> halves_;
@@ -570,6 +573,8 @@ class Lowering {
 
 }  // namespace
 
-Program lower(const Graph& graph, const configs::NpuConfig& npu, const Plan& plan) { return Lowering(graph, npu, plan).lower(); }
+Program lower(const Graph& graph, const configs::NpuConfig& npu, const Plan& plan) {
+  return Lowering(graph, npu, plan).lower();
+}
 
 }  // namespace spillway::partitioner

@@ -62,9 +62,8 @@ std::optional<Fault> MemoryState::write(std::int32_t command, StorageId storage,
   Residence* home = nullptr;
   for (Residence& residence : residences_) {
     if (residence.hull.hull_meets(where)) {
-      residence.valid.reduce([&](const Box& box, std::vector<Box>& out) {
-        surviving(residence.hull.part(box), where, out);
-      });
+      residence.valid.reduce(
+          [&](const Box& box, std::vector<Box>& out) { surviving(residence.hull.part(box), where, out); });
     }
     if (residence.storage == storage && residence.hull.at == where.at &&
         residence.hull.element_bytes == where.element_bytes) {
@@ -171,9 +170,8 @@ std::optional<Fault> DramState::write(std::int32_t command, StorageId storage, c
   std::optional<Fault> fault;
   for (const StorageId other : cell.overlaps) {
     if (!fault) fault = cells_[other].accesses->race(command, where);
-    cells_[other].valid.reduce([&](const Box& box, std::vector<Box>& out) {
-      surviving(cells_[other].dense.part(box), where, out);
-    });
+    cells_[other].valid.reduce(
+        [&](const Box& box, std::vector<Box>& out) { surviving(cells_[other].dense.part(box), where, out); });
   }
   cell.written.add(where.box);
   cell.valid.add(where.box, command, *order_);

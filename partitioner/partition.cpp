@@ -69,7 +69,8 @@ class Planner {
         const Node& n = graph_.nodes[node.node];
         double weight = static_cast<double>(graph_.output(n).elements());
         if (op.matrix_shape != nullptr) {
-          weight += 1e6 + static_cast<double>(op.matrix_shape(graph_, n, workloads::whole(graph_.output(n).shape)).macs());
+          weight +=
+              1e6 + static_cast<double>(op.matrix_shape(graph_, n, workloads::whole(graph_.output(n).shape)).macs());
         }
         if (weight > most) most = weight, best = node.node;
       }
@@ -97,8 +98,10 @@ class Planner {
                              fmt::format("{} of {} bytes in all; the smallest tile keeps a window of it",
                                          partitioner::name_of(s.storage_class), s.bytes())});
     }
-    std::stable_sort(worst.terms.begin(), worst.terms.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
-    worst.levers = {fmt::format("--sram {}", most), "a narrower precision", "fewer channels or a shorter row in the operator named"};
+    std::stable_sort(worst.terms.begin(), worst.terms.end(),
+                     [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+    worst.levers = {fmt::format("--sram {}", most), "a narrower precision",
+                    "fewer channels or a shorter row in the operator named"};
     return worst;
   }
 
@@ -122,17 +125,13 @@ class Planner {
 
   const Candidate* best(int g, Bytes available) {
     if (available <= 0) return nullptr;
-    // Curves are searched at a few budgets only; between them the next smaller one serves.
+    // Tiles are searched for at a few budgets only; between them the next smaller one serves.
     const Bytes budget = npu_.scratchpad.size;
     constexpr int kSteps = 16;
     const Bytes coarse = available / std::max<Bytes>(1, budget / kSteps) * std::max<Bytes>(1, budget / kSteps);
     for (const Bytes limit : {coarse, available}) {
       if (limit <= 0) continue;
-      const auto curve = search_.curve(groups_[g], residents_[g], limit);
-      if (!curve->empty()) {
-        held_.push_back(curve);
-        return &curve->back();
-      }
+      if (const Candidate* found = search_.best(groups_[g], residents_[g], limit)) return found;
     }
     return nullptr;
   }
@@ -199,7 +198,8 @@ class Planner {
     }
     if (options_.strategy == Strategy::kLayerByLayer) {
       // DESIGN: a tensor stays only if it, its consumers' outputs and the buffers fit. In order of execution.
-      std::stable_sort(candidates.begin(), candidates.end(), [&](StorageId a, StorageId b) { return first_[a] < first_[b]; });
+      std::stable_sort(candidates.begin(), candidates.end(),
+                       [&](StorageId a, StorageId b) { return first_[a] < first_[b]; });
       for (const StorageId s : candidates) {
         if (stays(s)) hold(s, true);
       }
@@ -305,9 +305,11 @@ class Planner {
       for (const NodeId reader : model_.readers[s]) {
         // A gathered table is read by as many rows as there are indices.
         const Node& n = graph_.nodes[reader];
-        const bool gathered = n.op == "Gather" && graph_.input(n, 0).is_constant() && model_.storage_of(n.inputs[0]) == s;
-        read = std::max(read, gathered ? std::min(storage.bytes(), graph_.output(n).elements() * storage.element_bytes())
-                                       : storage.bytes());
+        const bool gathered =
+            n.op == "Gather" && graph_.input(n, 0).is_constant() && model_.storage_of(n.inputs[0]) == s;
+        read =
+            std::max(read, gathered ? std::min(storage.bytes(), graph_.output(n).elements() * storage.element_bytes())
+                                    : storage.bytes());
       }
       bytes += read;
     }
@@ -329,7 +331,6 @@ class Planner {
   std::vector<int> first_, last_, readers_;
   std::vector<Candidate> chosen_;
   std::vector<Residency> residencies_;
-  std::vector<std::shared_ptr<const Curve>> held_;
 };
 
 }  // namespace
@@ -338,6 +339,8 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
   return Planner(graph, npu, options).plan();
 }
 
-Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) { return Planner(graph, npu, {}).smallest_budget(); }
+Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) {
+  return Planner(graph, npu, {}).smallest_budget();
+}
 
 }  // namespace spillway::partitioner

@@ -6,23 +6,25 @@
 
 namespace spillway::partitioner {
 
-std::string_view name_of(Strategy strategy) {
-  return strategy == Strategy::kLayerByLayer ? "layer-by-layer" : "fused";
-}
+std::string_view name_of(Strategy strategy) { return strategy == Strategy::kLayerByLayer ? "layer-by-layer" : "fused"; }
 
 std::string_view name_of(Objective objective) { return objective == Objective::kLatency ? "latency" : "moves"; }
 
 std::string_view name_of(Pipelining pipelining) {
   switch (pipelining) {
-    case Pipelining::kNone: return "single-buffered";
-    case Pipelining::kDouble: return "double-buffered";
-    case Pipelining::kSoftware: return "software-pipelined";
+    case Pipelining::kNone:
+      return "single-buffered";
+    case Pipelining::kDouble:
+      return "double-buffered";
+    case Pipelining::kSoftware:
+      return "software-pipelined";
   }
   internal_error("unknown pipelining");
 }
 
 Bytes Moves::total() const {
-  return std::accumulate(read.begin(), read.end(), Bytes{0}) + std::accumulate(written.begin(), written.end(), Bytes{0});
+  return std::accumulate(read.begin(), read.end(), Bytes{0}) +
+         std::accumulate(written.begin(), written.end(), Bytes{0});
 }
 
 Moves& Moves::operator+=(const Moves& other) {

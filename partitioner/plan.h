@@ -32,7 +32,7 @@ struct Moves {
 
 /// One command per tile: a matrix operator with its drain chain, or a chain of vector operators.
 struct Stage {
-  std::vector<NodeId> nodes;   ///< in execution order; a matrix stage starts with its matrix node
+  std::vector<NodeId> nodes;  ///< in execution order; a matrix stage starts with its matrix node
   bool matrix = false;
 };
 
@@ -43,7 +43,7 @@ struct Buffer {
   int slots = 1;                                ///< 2: double-buffered
   Bytes slot_bytes = 0;
   Bytes address = 0;
-  bool accumulates = false;                     ///< statistics: one slot for the group's whole loop
+  bool accumulates = false;  ///< statistics: one slot for the group's whole loop
 };
 
 /// How a group's commands are interleaved.
@@ -57,15 +57,15 @@ enum class Pipelining : std::uint8_t {
 struct Group {
   std::string name;
   std::vector<Stage> stages;
-  StorageId root = kNone;                      ///< the storage whose box the tile loop cuts
-  std::array<std::int32_t, kMaxRank> tile{};   ///< tile extents over the root's factors
-  std::vector<int> loop_order;                 ///< factors of the root, outermost loop first
+  StorageId root = kNone;                     ///< the storage whose box the tile loop cuts
+  std::array<std::int32_t, kMaxRank> tile{};  ///< tile extents over the root's factors
+  std::vector<int> loop_order;                ///< factors of the root, outermost loop first
   Pipelining pipelining = Pipelining::kNone;
   std::vector<Buffer> buffers;
-  Bytes scratchpad_bytes = 0;                  ///< its buffers
+  Bytes scratchpad_bytes = 0;  ///< its buffers
   std::int64_t steps = 0;
-  Moves moves;                                 ///< predicted, exact
-  Cycles cycles = 0;                           ///< predicted by the cost model
+  Moves moves;        ///< predicted, exact
+  Cycles cycles = 0;  ///< predicted by the cost model
 };
 
 /// A storage kept whole in the scratchpad from the group that fills it to the last that reads it.
@@ -85,17 +85,21 @@ struct Plan {
   std::vector<Residency> residencies;
   Moves moves;
   Cycles cycles = 0;
-  Bytes compulsory_bytes = 0;     ///< lower bound of moves, all plans: inputs, outputs and weights once
+  Bytes compulsory_bytes = 0;  ///< lower bound of moves, all plans: inputs, outputs and weights once
   Bytes peak_scratchpad = 0;
 };
 
 /// A graph that cannot run under the budget: a result, not a crash.
 struct Infeasible {
-  std::string group;              ///< the operator that does not fit
-  Bytes demand = 0, budget = 0;   ///< of its smallest tile
-  Bytes smallest_budget = 0;      ///< that the whole graph would run under
-  struct Term { std::string tensor; Bytes bytes = 0; std::string what; };
-  std::vector<Term> terms;        ///< what makes up the demand
+  std::string group;             ///< the operator that does not fit
+  Bytes demand = 0, budget = 0;  ///< of its smallest tile
+  Bytes smallest_budget = 0;     ///< that the whole graph would run under
+  struct Term {
+    std::string tensor;
+    Bytes bytes = 0;
+    std::string what;
+  };
+  std::vector<Term> terms;  ///< what makes up the demand
   std::vector<std::string> levers;
 };
 

@@ -13,12 +13,18 @@ namespace spillway::partitioner {
 
 std::string_view name_of(CommandKind kind) {
   switch (kind) {
-    case CommandKind::kLoad: return "load";
-    case CommandKind::kStore: return "store";
-    case CommandKind::kCopy: return "copy";
-    case CommandKind::kGather: return "gather";
-    case CommandKind::kMatrix: return "matrix";
-    case CommandKind::kVector: return "vector";
+    case CommandKind::kLoad:
+      return "load";
+    case CommandKind::kStore:
+      return "store";
+    case CommandKind::kCopy:
+      return "copy";
+    case CommandKind::kGather:
+      return "gather";
+    case CommandKind::kMatrix:
+      return "matrix";
+    case CommandKind::kVector:
+      return "vector";
   }
   internal_error("unknown command kind");
 }
@@ -32,10 +38,13 @@ int input_count(const Program& program, const Command& command) {
   switch (command.kind) {
     case CommandKind::kLoad:
     case CommandKind::kStore:
-    case CommandKind::kCopy: return 1;
+    case CommandKind::kCopy:
+      return 1;
     case CommandKind::kGather:
-    case CommandKind::kMatrix: return 2;
-    case CommandKind::kVector: break;
+    case CommandKind::kMatrix:
+      return 2;
+    case CommandKind::kVector:
+      break;
   }
   int inputs = command.operands;
   if (command.kernel != kNone) {

@@ -22,17 +22,17 @@ namespace spillway::partitioner {
 enum class Space : std::uint8_t { kDram, kScratchpad, kAccumulator };
 
 struct Placement {
-  std::int64_t origin = 0;                         ///< byte address of coordinate (0, ..., 0); may be negative
-  std::array<std::int64_t, kMaxRank> stride{};     ///< bytes per step of each factor
+  std::int64_t origin = 0;                      ///< byte address of coordinate (0, ..., 0); may be negative
+  std::array<std::int64_t, kMaxRank> stride{};  ///< bytes per step of each factor
   bool operator==(const Placement&) const = default;
 };
 
 struct Operand {
   StorageId storage = kNone;
   Space space = Space::kScratchpad;
-  std::int8_t engine = 0;          ///< whose accumulators, for kAccumulator: index of the matrix engine
+  std::int8_t engine = 0;  ///< whose accumulators, for kAccumulator: index of the matrix engine
   configs::Format format = configs::Format::kInt8;  ///< of the elements as they lie here (accumulators differ)
-  Box box;                         ///< storage coordinates
+  Box box;                                          ///< storage coordinates
   Placement at;
 
   [[nodiscard]] std::int64_t element_bytes() const { return configs::bytes_of(format); }
@@ -53,8 +53,8 @@ inline constexpr int kCommandKindCount = 6;
 /// One operator of a command's kernel. inputs[i] answers the node's input i.
 struct KernelInput {
   enum class From : std::uint8_t { kOmitted, kOperand, kStep } from = From::kOmitted;
-  int index = 0;                 ///< operand index within the command, or earlier step
-  TensorId tensor = kNone;       ///< the logical tensor consumed (a view of the operand's storage)
+  int index = 0;            ///< operand index within the command, or earlier step
+  TensorId tensor = kNone;  ///< the logical tensor consumed (a view of the operand's storage)
 };
 struct KernelStep {
   NodeId node = kNone;
@@ -71,24 +71,24 @@ struct Kernel {
   };
   std::vector<KernelStep> steps;
   std::vector<Output> outputs;
-  bool drain = false;            ///< step 0 is the drain of a matrix node: inputs {accumulator operand, bias or omitted}
+  bool drain = false;  ///< step 0 is the drain of a matrix node: inputs {accumulator operand, bias or omitted}
 };
 
 struct Wait {
   std::int32_t queue = 0;
-  std::int32_t count = 0;        ///< completed commands of that queue
+  std::int32_t count = 0;  ///< completed commands of that queue
   bool operator==(const Wait&) const = default;
 };
 
 struct Command {
   CommandKind kind = CommandKind::kLoad;
   std::int16_t queue = 0;
-  std::int32_t group = 0;        ///< of the Plan, for reports
+  std::int32_t group = 0;  ///< of the Plan, for reports
   std::int32_t kernel = kNone;
   std::uint32_t first_operand = 0;
   std::uint32_t first_wait = 0;
-  std::uint32_t first_box = 0;   ///< one logical box per kernel step: the region of the step's output 0
-                                 ///< (kStatistics: the region of its input 0 that is accumulated)
+  std::uint32_t first_box = 0;  ///< one logical box per kernel step: the region of the step's output 0
+                                ///< (kStatistics: the region of its input 0 that is accumulated)
   std::uint16_t operands = 0;
   std::uint16_t waits = 0;
   std::uint16_t boxes = 0;
@@ -106,8 +106,8 @@ struct Queues {
 };
 
 struct Program {
-  std::string name;                 ///< of the graph
-  Graph graph;                      ///< canonical; meaning of nodes and tensors (constants are referenced, not held)
+  std::string name;  ///< of the graph
+  Graph graph;       ///< canonical; meaning of nodes and tensors (constants are referenced, not held)
   Layout layout;
   configs::Precision precision;
   Queues queues;
@@ -116,7 +116,7 @@ struct Program {
   configs::Bytes dram_bytes = 0;
   std::vector<std::string> group_names;
   std::vector<Kernel> kernels;
-  std::vector<Command> commands;    ///< in issue order; each queue's own order is this order restricted to it
+  std::vector<Command> commands;  ///< in issue order; each queue's own order is this order restricted to it
   std::vector<Operand> operand_pool;
   std::vector<Wait> wait_pool;
   std::vector<Box> box_pool;

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <vector>
 
 #include "configs/error.h"
 #include "partitioner/byte_stream.h"
@@ -198,8 +198,14 @@ void write_atomically(const std::string& path, const std::array<std::string_view
 std::string read_whole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(ErrorKind::kBadInput, Place{.file = path}, "cannot open the file", "check the path");
-  std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) throw Error(ErrorKind::kBadInput, Place{.file = path}, "cannot read the file");
+  std::string bytes;
+  std::vector<char> block(1 << 20);
+  do {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    bytes.append(block.data(), static_cast<std::size_t>(file.gcount()));
+  } while (file);
+  // Reading on beyond the end is no trouble; a folder or a broken disk is.
+  if (file.bad()) throw Error(ErrorKind::kBadInput, Place{.file = path}, "cannot read the file", "check the path");
   return bytes;
 }
 

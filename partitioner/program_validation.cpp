@@ -24,8 +24,8 @@ void validate_storages(const Program& program) {
     if (!in_range(storage.root, program.graph.tensors)) bad("storage '{}' has no root tensor", storage.name);
     std::int64_t elements = 1;
     for (int f = 0; f < storage.rank; ++f) {
-      if (__builtin_mul_overflow(elements, std::int64_t{storage.extent[f]}, &elements) ||
-          elements > std::int64_t{1} << 56) {
+      if (__builtin_mul_overflow(elements, std::int64_t{storage.extent[f]}, &elements) || elements > std::int64_t{1}
+                                                                                                         << 56) {
         bad("storage '{}' has more than 2^56 elements", storage.name);
       }
     }

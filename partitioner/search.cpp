@@ -31,14 +31,23 @@ struct WindowUse {
 
 /// What a walk of a candidate adds up to, whatever the buffering.
 struct Totals {
-  std::vector<WindowUse> stages;   // domain coordinates
+  std::vector<WindowUse> stages;  // domain coordinates
   std::vector<WindowUse> loads;
   Moves moves;
-  bool legal = true;               // everything stored is made exactly once
+  bool legal = true;  // everything stored is made exactly once
   Cycles first_load = 0, last_store = 0;
   Cycles sequential = 0, doubled = 0, pipelined = 0, first_compute = 0;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0, walked = 0;
 };
+
+Cycles cycles_of(const Totals& t, Pipelining pipelining) {
+  switch (pipelining) {
+    case Pipelining::kNone: return t.sequential;
+    case Pipelining::kDouble: return t.doubled + t.first_load + t.last_store;
+    case Pipelining::kSoftware: return t.pipelined + t.first_load + t.first_compute + t.last_store;
+  }
+  internal_error("unknown pipelining");
+}
 
 /// Bytes of a buffer whose largest window has these extents.
 Bytes slot_bytes(const Storage& storage, const std::array<std::int32_t, kMaxRank>& extent) {
@@ -94,7 +103,8 @@ void for_each_buffer(const GroupModel& group, const Totals& totals, const Reside
 Bytes scratchpad_of(const GroupModel& group, const Totals& totals, const Residents& residents, Pipelining pipelining) {
   Bytes sum = 0;
   for_each_buffer(group, totals, residents, [&](int l, const auto& extent, std::int64_t windows) {
-    const std::int64_t slots = std::min<std::int64_t>(slots_for(group, group.locals[l], pipelining), std::max<std::int64_t>(1, windows));
+    const std::int64_t slots =
+        std::min<std::int64_t>(slots_for(group, group.locals[l], pipelining), std::max<std::int64_t>(1, windows));
     sum += slots * slot_bytes(group.storage(l), extent);
   });
   return sum;
@@ -103,10 +113,11 @@ Bytes scratchpad_of(const GroupModel& group, const Totals& totals, const Residen
 class Pricer {
  public:
   Pricer(const GroupModel& group, const Residents& residents)
-      : group_(group), residents_(residents), model_(*group.model), npu_(group.model->npu) {}
+      : group_(group), residents_(residents), model_(*group.model), npu_(group.model->npu), priced_(group.stages.size()) {}
 
-  /// Walks the whole loop.
-  Totals walk(const Candidate& candidate) {
+  /// Walks the whole loop; gives up when `hopeless` says so of the totals so far.
+  template <typename Hopeless>
+  std::optional<Totals> walk(const Candidate& candidate, Hopeless hopeless) {
     Totals totals;
     totals.stages.resize(group_.stages.size());
     totals.loads.resize(group_.locals.size());
@@ -114,12 +125,16 @@ class Pricer {
     Walker walker(group_, candidate.tile, candidate.order);
     totals.steps = walker.steps();
     Step step;
-    for (bool first = true; walker.next(step); first = false) price(step, totals, made, first);
+    constexpr std::int64_t kLook = 64;  // steps between looks
+    for (; walker.next(step); ++totals.walked) {
+      price(step, totals, made, totals.walked == 0);
+      if (totals.walked % kLook == kLook - 1 && hopeless(totals)) return std::nullopt;
+    }
     finish(totals, made);
     return totals;
   }
 
-  /// Window extents only, from a few steps at the first corner or in the middle.
+  /// Window extents and the price of a few steps at the first corner or in the middle.
   Totals footprint(const Candidate& candidate, bool middle) {
     constexpr int kSteps = 4;
     Totals totals;
@@ -129,14 +144,8 @@ class Pricer {
     totals.steps = walker.steps();
     if (middle) walker.jump_to_middle();
     Step step;
-    for (int i = 0; i < kSteps && walker.next(step); ++i) {
-      for (std::size_t l = 0; l < step.loads.size(); ++l) {
-        if (step.loads[l].used) totals.loads[l].see(step.loads[l].have, step.loads[l].advance);
-      }
-      for (std::size_t s = 0; s < step.stages.size(); ++s) {
-        if (step.stages[s].used) totals.stages[s].see(step.stages[s].have, step.stages[s].advance);
-      }
-    }
+    std::vector<std::int64_t> made(group_.stages.size(), 0);
+    for (; totals.walked < kSteps && walker.next(step); ++totals.walked) price(step, totals, made, totals.walked == 0);
     return totals;
   }
 
@@ -179,21 +188,24 @@ class Pricer {
   /// Blocks of a region are nearly alike: price the first and scale by how many there are, exactly by elements.
   StageCost stage_cost(int s, const Box& fresh) {
     const StageModel& stage = group_.stages[s];
-    for (const auto& [box, cost] : priced_) {
-      if (box.first == s && box.second.extent == fresh.extent) return cost;
+    auto& known = priced_[s];
+    for (const auto& [extent, price] : known) {
+      if (extent == fresh.extent) return price;
     }
     StageCost cost;
     if (stage.kind == StageKind::kMatrix || stage.kind == StageKind::kVector) {
       const auto blocks = blocks_of(group_, stage, fresh);
       std::vector<std::pair<std::array<std::int32_t, kMaxRank>, StageCost>> seen;
       for (const Box& block : blocks) {
-        const auto known = std::find_if(seen.begin(), seen.end(), [&](const auto& e) { return e.first == block.extent; });
+        const auto known =
+            std::find_if(seen.begin(), seen.end(), [&](const auto& e) { return e.first == block.extent; });
         StageCost one;
         if (known != seen.end()) {
           one = known->second;
         } else {
           if (stage.kind == StageKind::kMatrix) {
-            one.matrix = configs::matrix_cycles(npu_.matrix, matrix_of(group_, stage, block), npu_.precision.weight).total();
+            one.matrix =
+                configs::matrix_cycles(npu_.matrix, matrix_of(group_, stage, block), npu_.precision.weight).total();
           }
           one.vector = configs::vector_cycles(npu_, vector_of(group_, stage, block), block.elements() * 2).total();
           seen.emplace_back(block.extent, one);
@@ -204,7 +216,7 @@ class Pricer {
       cost.matrix /= npu_.matrix.count;
       cost.vector /= npu_.vector.count;
     }
-    priced_.emplace_back(std::make_pair(s, fresh), cost);
+    known.emplace_back(fresh.extent, cost);
     return cost;
   }
 
@@ -284,8 +296,9 @@ class Pricer {
     } else if (stage.kind == StageKind::kGather) {
       const Storage& table = group_.storage(stage.nodes[0].inputs[0]);
       count_read(moves, table, fresh.elements());
-      cycles += npu_.dma.descriptor_cycles + static_cast<Cycles>(static_cast<double>(fresh.elements() * table.element_bytes()) /
-                                                                 npu_.dram_bytes_per_cycle());
+      cycles += npu_.dma.descriptor_cycles +
+                static_cast<Cycles>(static_cast<double>(fresh.elements() * table.element_bytes()) /
+                                    npu_.dram_bytes_per_cycle());
     }
     return cycles;
   }
@@ -313,7 +326,7 @@ class Pricer {
   const Residents& residents_;
   const Model& model_;
   const configs::NpuConfig& npu_;
-  std::vector<std::pair<std::pair<int, Box>, StageCost>> priced_;
+  std::vector<std::vector<std::pair<std::array<std::int32_t, kMaxRank>, StageCost>>> priced_;  // by stage
 };
 
 /// Which of the root's factors are output channels, rows, and batch, innermost first within each.
@@ -437,9 +450,13 @@ std::string Search::signature(const GroupModel& group, const Residents& resident
   return key;
 }
 
-std::shared_ptr<const Curve> Search::curve(const GroupModel& group, const Residents& residents, Bytes budget) {
-  const std::string key = signature(group, residents, budget);
-  if (const auto found = known_.find(key); found != known_.end()) return found->second;
+const Candidate* Search::best(const GroupModel& group, const Residents& residents, Bytes budget) {
+  const auto [known, fresh] = known_.try_emplace(signature(group, residents, budget));
+  if (fresh) known->second = search(group, residents, budget);
+  return known->second ? &*known->second : nullptr;
+}
+
+std::optional<Candidate> Search::search(const GroupModel& group, const Residents& residents, Bytes budget) const {
   const StageModel& root = group.stages[group.root_stage];
   const Storage& domain = model_.layout.storages[root.domain];
   const Roles roles = roles_of(group);
@@ -459,10 +476,8 @@ std::shared_ptr<const Curve> Search::curve(const GroupModel& group, const Reside
     }
   }
   Pricer pricer(group, residents);
-  std::vector<Candidate> all;
-  constexpr int kSmaller = 3;              // tiles below the largest that fits: more steps overlap better
-  constexpr std::int64_t kManySteps = 6000;
-  bool any = false;
+  std::optional<Candidate> winner;
+  constexpr int kSmaller = 3;  // tiles below the largest that fits: more steps overlap better
   const auto merged = [&](const Tile& b, const Tile& r, const Tile& c) {
     Tile tile{};
     for (int f = 0; f < kMaxRank; ++f) tile[f] = std::max({b[f], r[f], c[f]});
@@ -486,54 +501,49 @@ std::shared_ptr<const Curve> Search::curve(const GroupModel& group, const Reside
     }
     return orders;
   };
-  double best = std::numeric_limits<double>::infinity();
   int stale = 0;  // channel tiles in a row that brought nothing
   constexpr int kPatience = 2;
   for (const Tile& c : channel_tiles) {
-    if (any && ++stale > kPatience) break;
+    if (winner && ++stale > kPatience) break;
     for (const Tile& b : batch_tiles) {
       int kept = 0;
       for (std::size_t r = 0; r < row_tiles.size() && kept <= kSmaller; ++r) {
         Candidate candidate;
         candidate.tile = merged(b, row_tiles[r], c);
+        bool fits = false;
         for (const auto& order : loop_orders(candidate.tile)) {
           candidate.order = order;
-          // A few steps in the middle show the footprint; only what can fit is walked to the end.
-          const Totals head = pricer.footprint(candidate, true);
-          if (scratchpad_of(group, head, residents, Pipelining::kNone) > budget) continue;
-          if (head.steps > kManySteps && any) continue;
-          const Totals totals = pricer.walk(candidate);
-          if (!totals.legal) continue;
+          // A few steps in the middle show the footprint and about what a step costs; only what can fit and has a
+          // chance is walked to the end.
+          const Totals middle = pricer.footprint(candidate, true);
+          if (scratchpad_of(group, middle, residents, Pipelining::kNone) > budget) continue;
+          fits = true;
+          const double limit = winner ? winner->score : std::numeric_limits<double>::infinity();
+          const auto bound = [&](const Totals& t) { return score(t.moves, t.pipelined); };
+          if (winner && bound(middle) / static_cast<double>(middle.walked) * static_cast<double>(middle.steps) > 1.5 * limit) {
+            continue;
+          }
+          const auto hopeless = [&](const Totals& t) { return bound(t) > limit; };
+          const std::optional<Totals> totals = pricer.walk(candidate, hopeless);
+          if (!totals || !totals->legal) continue;
           for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
             if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
             Candidate priced = candidate;
             priced.pipelining = p;
-            priced.scratchpad = scratchpad_of(group, totals, residents, p);
+            priced.scratchpad = scratchpad_of(group, *totals, residents, p);
             if (priced.scratchpad > budget) continue;
-            priced.moves = totals.moves;
-            priced.steps = totals.steps;
-            priced.cycles = p == Pipelining::kNone     ? totals.sequential
-                            : p == Pipelining::kDouble ? totals.doubled + totals.first_load + totals.last_store
-                                                       : totals.pipelined + totals.first_load + totals.first_compute + totals.last_store;
+            priced.moves = totals->moves;
+            priced.steps = totals->steps;
+            priced.cycles = cycles_of(*totals, p);
             priced.score = score(priced.moves, priced.cycles);
-            if (priced.score < best) best = priced.score, stale = 0;
-            all.push_back(std::move(priced));
-            any = true;
+            if (!winner || priced.score < winner->score) winner = std::move(priced), stale = 0;
           }
         }
-        if (any) ++kept;
+        if (fits && winner) ++kept;
       }
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const Candidate& x, const Candidate& y) {
-    return x.scratchpad != y.scratchpad ? x.scratchpad < y.scratchpad : x.score < y.score;
-  });
-  auto curve = std::make_shared<Curve>();
-  for (Candidate& candidate : all) {
-    if (curve->empty() || candidate.score < curve->back().score) curve->push_back(std::move(candidate));
-  }
-  known_.emplace(key, curve);
-  return curve;
+  return winner;
 }
 
 Bytes Search::smallest(const GroupModel& group) {
@@ -556,13 +566,14 @@ Bytes Search::smallest(const GroupModel& group) {
 
 std::vector<Buffer> buffers_of(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
   Pricer pricer(group, residents);
-  const Totals totals = pricer.walk(candidate);
+  const std::optional<Totals> totals = pricer.walk(candidate, [](const Totals&) { return false; });
   std::vector<Buffer> buffers;
-  for_each_buffer(group, totals, residents, [&](int l, const auto& extent, std::int64_t windows) {
+  for_each_buffer(group, *totals, residents, [&](int l, const auto& extent, std::int64_t windows) {
     Buffer buffer;
     buffer.storage = group.locals[l].storage;
     buffer.extent = extent;
-    buffer.slots = static_cast<int>(std::min<std::int64_t>(slots_for(group, group.locals[l], candidate.pipelining), std::max<std::int64_t>(1, windows)));
+    buffer.slots = static_cast<int>(std::min<std::int64_t>(slots_for(group, group.locals[l], candidate.pipelining),
+                                                           std::max<std::int64_t>(1, windows)));
     buffer.slot_bytes = slot_bytes(group.storage(l), extent);
     buffer.accumulates = group.locals[l].accumulates;
     buffers.push_back(buffer);

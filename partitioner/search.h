@@ -2,7 +2,8 @@
 #pragma once
 
 #include <map>
-#include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "partitioner/walk.h"
@@ -14,10 +15,10 @@ struct Candidate {
   std::array<std::int32_t, kMaxRank> tile{};
   std::vector<int> order;
   Pipelining pipelining = Pipelining::kNone;
-  Bytes scratchpad = 0;   ///< all buffers
-  Moves moves;            ///< exact
-  Cycles cycles = 0;      ///< cost model
-  double score = 0;       ///< the objective; smaller is better
+  Bytes scratchpad = 0;  ///< all buffers
+  Moves moves;           ///< exact
+  Cycles cycles = 0;     ///< cost model
+  double score = 0;      ///< the objective; smaller is better
   std::int64_t steps = 0;
 };
 
@@ -28,16 +29,14 @@ using Residents = std::vector<char>;
 [[nodiscard]] std::vector<Buffer> buffers_of(const GroupModel& group, const Candidate& candidate,
                                              const Residents& residents);
 
-/// Least price first by scratchpad: each entry needs more scratchpad than the one before and scores better. Empty if
-/// no tile fits `budget`.
-using Curve = std::vector<Candidate>;
-
 class Search {
  public:
-  Search(const Model& model, Objective objective, bool bytes_first) : model_(model), objective_(objective), bytes_first_(bytes_first) {}
+  Search(const Model& model, Objective objective, bool bytes_first)
+      : model_(model), objective_(objective), bytes_first_(bytes_first) {}
 
-  /// Remembered by structure: groups of the same shape are searched once.
-  [[nodiscard]] std::shared_ptr<const Curve> curve(const GroupModel& group, const Residents& residents, Bytes budget);
+  /// The best-scoring tile loop that fits `budget`, or nullptr. Remembered by structure: groups of the same shape are
+  /// searched once. Stays valid as long as the Search.
+  [[nodiscard]] const Candidate* best(const GroupModel& group, const Residents& residents, Bytes budget);
 
   /// The smallest scratchpad any tile of the group can run in.
   [[nodiscard]] Bytes smallest(const GroupModel& group);
@@ -45,12 +44,13 @@ class Search {
   [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
 
  private:
+  [[nodiscard]] std::optional<Candidate> search(const GroupModel& group, const Residents& residents, Bytes budget) const;
   [[nodiscard]] std::string signature(const GroupModel& group, const Residents& residents, Bytes budget) const;
 
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
-  std::map<std::string, std::shared_ptr<const Curve>> known_;
+  std::map<std::string, std::optional<Candidate>> known_;
 };
 
 }  // namespace spillway::partitioner

@@ -68,8 +68,8 @@ bool Walker::next(Step& step) {
   if (done_) return false;
   step.stages.assign(group_.stages.size(), {});
   step.loads.assign(group_.locals.size(), {});
-  std::vector<Box> need(group_.locals.size());
-  std::vector<bool> needed(group_.locals.size(), false);
+  need_.resize(group_.locals.size());
+  needed_.assign(group_.locals.size(), 0);
   Box tile;
   tile.rank = domain_.rank;
   for (int f = 0; f < domain_.rank; ++f) tile.set(f, at_[f], std::min(tile_[f], domain_.extent[f] - at_[f]));
@@ -83,8 +83,8 @@ bool Walker::next(Step& step) {
       region = tile;
     } else {
       for (const StageNode& node : stage.nodes) {
-        if (node.output == kNone || node.statistics || !needed[node.output]) continue;
-        const Box box = unmap_box(need[node.output], node.to_output, domain);
+        if (node.output == kNone || node.statistics || !needed_[node.output]) continue;
+        const Box box = unmap_box(need_[node.output], node.to_output, domain);
         region = used ? bounding(region, box) : box;
         used = true;
       }
@@ -111,13 +111,13 @@ bool Walker::next(Step& step) {
         if (stage.kind == StageKind::kGather && i == 0) continue;
         const Box box = input_box(group_, stage, node, i, w.fresh);
         if (box.empty()) continue;
-        need[l] = needed[l] ? bounding(need[l], box) : box;
-        needed[l] = true;
+        need_[l] = needed_[l] ? bounding(need_[l], box) : box;
+        needed_[l] = 1;
       }
     }
   }
   for (std::size_t l = 0; l < group_.locals.size(); ++l) {
-    if (needed[l] && group_.locals[l].producer == kNone) step.loads[l] = move_window(load_cache_[l], need[l]);
+    if (needed_[l] && group_.locals[l].producer == kNone) step.loads[l] = move_window(load_cache_[l], need_[l]);
   }
   // The innermost loop is the last of order_.
   int i = static_cast<int>(order_.size()) - 1;

@@ -11,11 +11,11 @@ namespace spillway::partitioner {
 
 /// What one step does to a window (a stage's outputs, or an outside storage's buffer).
 struct Window {
-  bool used = false;      ///< the step needs it at all
-  bool advance = false;   ///< the window moved: a new slot
-  Box have;               ///< what the buffer holds afterwards
-  Box overlap;            ///< kept from the previous window (only where advance)
-  Box fresh;              ///< to be loaded or computed in this step; may be empty
+  bool used = false;     ///< the step needs it at all
+  bool advance = false;  ///< the window moved: a new slot
+  Box have;              ///< what the buffer holds afterwards
+  Box overlap;           ///< kept from the previous window (only where advance)
+  Box fresh;             ///< to be loaded or computed in this step; may be empty
 };
 
 struct Step {
@@ -49,6 +49,8 @@ class Walker {
   bool done_ = false;
   std::int64_t steps_ = 1;
   std::vector<Cache> stage_cache_, load_cache_;
+  std::vector<Box> need_;          ///< by local, of the step being made
+  std::vector<char> needed_;
   std::vector<bool> keeps_;  ///< by stage: another stage reads its outputs, so its window is worth keeping
 };
 
