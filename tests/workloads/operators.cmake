@@ -4,7 +4,13 @@ spillway_test(workloads_operator_tests
     elementwise_test.cpp
     canonical_test.cpp
     canonical_exports_test.cpp
+    matrix_test.cpp
+    normalisation_test.cpp
+    reduce_test.cpp
+    window_test.cpp
     move_test.cpp
     shape_test.cpp
     region_property_test.cpp
+    execute_test.cpp
+    golden_test.cpp
   LIBS spillway::workloads)
