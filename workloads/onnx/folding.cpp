@@ -120,8 +120,7 @@ bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
     const auto& input = graph_.input(node, 0);
     const HostTensor shape_only{.type = input.type, .shape = input.shape, .data = {}};
     const std::array<const HostTensor*, 1> inputs{&shape_only};
-    set_outputs(node, evaluate(def, graph_, node, inputs));
-    return true;
+    return set_outputs(node, evaluate(def, graph_, node, inputs));
   }
   if (!std::all_of(node.inputs.begin(), node.inputs.end(), small)) return false;
   if (work_of(def, graph_, node) > kMaxFoldedWork) return false;
@@ -134,8 +133,7 @@ bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
   }
   std::vector<const HostTensor*> inputs;
   for (const auto id : node.inputs) inputs.push_back(value(id));
-  set_outputs(node, evaluate(def, graph_, node, inputs));
-  return true;
+  return set_outputs(node, evaluate(def, graph_, node, inputs));
 }
 
 /// Tensors that have one value throughout stay known at any size. Exporters of attention leave such a chain behind:
@@ -180,16 +178,20 @@ std::optional<float> Folder::uniform_value(TensorId id) {
   return host != nullptr ? only_value(*host) : std::nullopt;
 }
 
-void Folder::set_outputs(Node& node, std::vector<HostTensor> results) {
+bool Folder::set_outputs(Node& node, std::vector<HostTensor> results) {
+  for (std::size_t i = results.size(); i < node.outputs.size(); ++i) {
+    if (node.outputs[i] != kNone) return false;  // an optional output that the kernel does not compute
+  }
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     if (node.outputs[i] == kNone) continue;
     auto& tensor = graph_.tensors[node.outputs[i]];
-    if (i >= results.size() || results[i].type != tensor.type || results[i].shape != tensor.shape) {
+    if (results[i].type != tensor.type || results[i].shape != tensor.shape) {
       internal_error(fmt::format("node '{}' ({}) evaluates to something else than was inferred for '{}'", node.name,
                                  node.op, tensor.name));
     }
     tensor.constant = Constant{std::make_shared<const HostTensor>(std::move(results[i]))};
   }
+  return true;
 }
 
 }  // namespace spillway::workloads

@@ -32,7 +32,7 @@ class Folder {
   [[nodiscard]] bool fold_by_evaluation(Node& node, const OpDef& def);
   [[nodiscard]] bool fold_uniform(Node& node, const OpDef& def);
   [[nodiscard]] std::optional<float> uniform_value(TensorId id);
-  void set_outputs(Node& node, std::vector<HostTensor> results);
+  [[nodiscard]] bool set_outputs(Node& node, std::vector<HostTensor> results);
 
   Graph& graph_;
   std::vector<std::shared_ptr<const HostTensor>> values_;  ///< by TensorId, once asked for
