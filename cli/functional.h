@@ -14,7 +14,7 @@ namespace spillway::cli {
                                              std::uint64_t seed, std::vector<std::string>& generated);
 
 struct OutputFile {
-  std::string tensor;
+  std::string tensor{};
   std::string path;  ///< empty: not written
 };
 /// Writes every output as .npy, all or none.
@@ -31,7 +31,7 @@ inline constexpr double kRelativeL2Limit = 1e-5;
 
 /// One output against the reference.
 struct Difference {
-  std::string tensor;
+  std::string tensor{};
   double largest_error = 0;
   double relative_to_largest = 0;  ///< largest error over the largest reference magnitude
   double relative_l2 = 0;

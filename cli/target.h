@@ -17,9 +17,9 @@ struct GraphTarget {
 };
 
 struct Target {
-  std::string name;                 ///< for the default output folder
-  std::vector<GraphTarget> graphs;  ///< in pipeline order
-  bool several = false;             ///< a model or folder: --batch counts images
+  std::string name{};                 ///< for the default output folder
+  std::vector<GraphTarget> graphs{};  ///< in pipeline order
+  bool several = false;               ///< a model or folder: --batch counts images
 };
 
 /// Throws Error(kBadInput) naming what was looked for and the nearest zoo name.

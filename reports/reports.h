@@ -36,11 +36,11 @@ inline constexpr int kKnobCount = 4;
 /// One row of the sensitivity table: the config with one knob turned, re-planned and re-simulated.
 struct SensitivityRow {
   Knob knob = Knob::kScratchpad;
-  double factor = 1;      ///< 0.5 or 2
-  std::string setting;    ///< "4 MiB", for people
-  std::string override_;  ///< "scratchpad.size=4194304", as --set takes it
+  double factor = 1;        ///< 0.5 or 2
+  std::string setting{};    ///< "4 MiB", for people
+  std::string override_{};  ///< "scratchpad.size=4194304", as --set takes it
   bool fits = true;
-  std::string why_not;  ///< if it does not fit, or if the knob has no such position
+  std::string why_not{};  ///< if it does not fit, or if the knob has no such position
   configs::Cycles cycles = 0;
   configs::Bytes weight_moves = 0, activation_moves = 0, total_moves = 0;
   double energy_pj = 0;
