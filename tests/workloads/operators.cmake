@@ -4,6 +4,7 @@ spillway_test(workloads_operator_tests
     elementwise_test.cpp
     canonical_test.cpp
     canonical_exports_test.cpp
+    canonical_random_test.cpp
     matrix_test.cpp
     normalisation_test.cpp
     reduce_test.cpp

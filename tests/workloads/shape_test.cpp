@@ -161,8 +161,10 @@ TEST_CASE("constant parameter inputs become attributes with the same meaning", "
   node = free_bound.node();
   inline_parameters(free_bound.graph(), node);
   CHECK(node.inputs.size() == 3);
-  CHECK(parameter_name("Slice", 0).empty());
-  CHECK(parameter_name("Pad", 2) == "value");
+  CHECK(parameter_name("Slice", 0, 17).empty());
+  CHECK(parameter_name("Pad", 2, 17) == "value");
+  CHECK(parameter_name("Resize", 1, 10) == "scales");
+  CHECK(parameter_name("Resize", 1, 11) == "roi");
 }
 
 TEST_CASE("the operator table is sorted, unique and complete in itself", "[operators]") {

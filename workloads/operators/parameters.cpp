@@ -12,12 +12,14 @@ struct Parameter {
   std::string_view op;
   int input;
   std::string_view attribute;
+  std::int64_t first_opset = 0;
 };
 
 constexpr Parameter kParameters[] = {
     {"Clip", 1, "min"},
     {"Clip", 2, "max"},
     {"ConstantOfShape", 0, "shape"},
+    {"CumSum", 1, "axis"},
     {"Expand", 1, "shape"},
     {"OneHot", 1, "depth"},
     {"Pad", 1, "pads"},
@@ -34,7 +36,8 @@ constexpr Parameter kParameters[] = {
     {"ReduceSum", 1, "axes"},
     {"ReduceSumSquare", 1, "axes"},
     {"Reshape", 1, "shape"},
-    {"Resize", 1, "roi"},
+    {"Resize", 1, "roi", 11},
+    {"Resize", 1, "scales"},
     {"Resize", 2, "scales"},
     {"Resize", 3, "sizes"},
     {"Slice", 1, "starts"},
@@ -70,16 +73,16 @@ Attribute attribute_of(const Node& node, const HostTensor& value, std::string_vi
 
 }  // namespace
 
-std::string_view parameter_name(std::string_view op, int i) {
+std::string_view parameter_name(std::string_view op, int i, std::int64_t opset) {
   for (const Parameter& p : kParameters) {
-    if (p.op == op && p.input == i) return p.attribute;
+    if (p.op == op && p.input == i && opset >= p.first_opset) return p.attribute;
   }
   return {};
 }
 
 void inline_parameters(const Graph& graph, Node& node) {
   for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
-    const std::string_view attribute = parameter_name(node.op, i);
+    const std::string_view attribute = parameter_name(node.op, i, graph.opset);
     if (attribute.empty() || node.inputs[i] == kNone) continue;
     const Tensor& tensor = graph.tensors[node.inputs[i]];
     if (!tensor.is_constant()) continue;

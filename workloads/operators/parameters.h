@@ -10,7 +10,7 @@
 namespace spillway::workloads {
 
 /// The attribute that input i of the operator corresponds to ("axes", "starts", ...); empty if the input is data.
-[[nodiscard]] std::string_view parameter_name(std::string_view op, int i);
+[[nodiscard]] std::string_view parameter_name(std::string_view op, int i, std::int64_t opset = 20);
 
 /// Moves every constant parameter input of the node into the attribute of its name and drops the input (trailing
 /// omitted inputs are trimmed). A parameter that is not constant stays. Call connect() when done with the graph.
