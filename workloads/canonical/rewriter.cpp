@@ -28,6 +28,8 @@ Rewriter::Rewriter(const Graph& exported) {
     node.origins = {static_cast<NodeId>(i)};
     append(std::move(node), kNone);
   }
+  remove_dead();  // before anything is matched: a dead reader would stop patterns, or inherit what a living one stands
+                  // for
 }
 
 std::vector<NodeId> Rewriter::nodes() const {

@@ -33,6 +33,11 @@ bool all_zero(const std::vector<std::int64_t>& values) {
   return std::all_of(values.begin(), values.end(), [](std::int64_t v) { return v == 0; });
 }
 
+bool needs_second_output(const Rewriter& rewriter, const Node& node) {
+  if (node.outputs.size() < 2 || node.outputs[1] == kNone) return false;
+  return rewriter.is_output(node.outputs[1]) || !rewriter.tensor(node.outputs[1]).consumers.empty();
+}
+
 /// Input 0 reaches output 0 unchanged.
 bool changes_nothing(const Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
@@ -40,7 +45,7 @@ bool changes_nothing(const Rewriter& rewriter, NodeId id) {
   const Tensor& in = rewriter.tensor(node.inputs[0]);
   const Tensor& out = rewriter.tensor(node.outputs[0]);
   if (node.op == "Identity") return true;
-  if (node.op == "Dropout") return node.outputs.size() < 2 || rewriter.tensor(node.outputs[1]).consumers.empty();
+  if (node.op == "Dropout") return !needs_second_output(rewriter, node);
   if (node.op == "Cast" || node.op == "CastLike") {
     return in.type == out.type || (is_float(in.type) && is_float(out.type));
   }

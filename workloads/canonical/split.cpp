@@ -1,4 +1,6 @@
 // Split is Slices, which are addressing only.
+#include <algorithm>
+
 #include "workloads/canonical/patterns.h"
 
 namespace spillway::workloads {
@@ -28,7 +30,10 @@ void split_into_slices(Rewriter& rewriter) {
     }
     // An omitted output hides where the next begins unless the lengths are given; such a Split stays as it is.
     if (from != rewriter.tensor(split.inputs[0]).shape[axis] || slices.empty()) continue;
-    slices.front().origins = split.origins;
+    const auto needed = std::find_if(slices.begin(), slices.end(), [&](const Node& slice) {
+      return rewriter.is_output(slice.outputs[0]) || !rewriter.tensor(slice.outputs[0]).consumers.empty();
+    });
+    if (needed != slices.end()) needed->origins = split.origins;
     rewriter.replace(std::vector{id}, std::move(slices));
   }
 }
