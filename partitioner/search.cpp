@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
 
 #include "configs/error.h"
@@ -128,7 +129,7 @@ class Pricer {
     constexpr std::int64_t kLook = 64;  // steps between looks
     for (; walker.next(step); ++totals.walked) {
       price(step, totals, made, totals.walked == 0);
-      if (totals.walked % kLook == kLook - 1 && hopeless(totals)) return std::nullopt;
+      if (totals.walked % kLook == kLook - 1 && (hopeless(totals) || twice(made))) return std::nullopt;
     }
     finish(totals, made);
     return totals;
@@ -188,10 +189,8 @@ class Pricer {
   /// Blocks of a region are nearly alike: price the first and scale by how many there are, exactly by elements.
   StageCost stage_cost(int s, const Box& fresh) {
     const StageModel& stage = group_.stages[s];
-    auto& known = priced_[s];
-    for (const auto& [extent, price] : known) {
-      if (extent == fresh.extent) return price;
-    }
+    const auto [known, unseen] = priced_[s].try_emplace(fresh.extent);
+    if (!unseen) return known->second;
     StageCost cost;
     if (stage.kind == StageKind::kMatrix || stage.kind == StageKind::kVector) {
       const auto blocks = blocks_of(group_, stage, fresh);
@@ -216,7 +215,7 @@ class Pricer {
       cost.matrix /= npu_.matrix.count;
       cost.vector /= npu_.vector.count;
     }
-    known.emplace_back(fresh.extent, cost);
+    known->second = cost;
     return cost;
   }
 
@@ -303,14 +302,28 @@ class Pricer {
     return cycles;
   }
 
+  /// Something that is stored has been made more often than once already.
+  bool twice(const std::vector<std::int64_t>& made) const {
+    for (std::size_t s = 0; s < made.size(); ++s) {
+      if (made[s] > model_.layout.storages[group_.stages[s].domain].elements() && made_once(group_.stages[s])) return true;
+    }
+    return false;
+  }
+
+  bool made_once(const StageModel& stage) const {
+    return std::any_of(stage.nodes.begin(), stage.nodes.end(), [&](const StageNode& node) {
+      return node.statistics || (node.output != kNone && group_.locals[node.output].stored);
+    });
+  }
+
   void finish(Totals& totals, const std::vector<std::int64_t>& made) {
     for (std::size_t s = 0; s < group_.stages.size(); ++s) {
       const StageModel& stage = group_.stages[s];
       const std::int64_t all = model_.layout.storages[stage.domain].elements();
+      if (made_once(stage) && made[s] != all) totals.legal = false;
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone) continue;
         const Local& local = group_.locals[node.output];
-        if ((local.stored || node.statistics) && made[s] != all) totals.legal = false;
         if (node.statistics && local.stored) {
           const Storage& storage = group_.storage(node.output);
           if (!residents_[local.storage] || storage.is_output) {
@@ -326,7 +339,7 @@ class Pricer {
   const Residents& residents_;
   const Model& model_;
   const configs::NpuConfig& npu_;
-  std::vector<std::vector<std::pair<std::array<std::int32_t, kMaxRank>, StageCost>>> priced_;  // by stage
+  std::vector<std::map<std::array<std::int32_t, kMaxRank>, StageCost>> priced_;  // by stage
 };
 
 /// Which of the root's factors are output channels, rows, and batch, innermost first within each.
@@ -476,6 +489,13 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
     }
   }
   Pricer pricer(group, residents);
+  {
+    // If even one tile of everything leaves part of a stored result unmade, no tile will do.
+    Candidate everything;
+    everything.tile = domain.extent;
+    for (int f = 0; f < domain.rank; ++f) everything.order.push_back(f);
+    if (!pricer.walk(everything, [](const Totals&) { return false; })->legal) return std::nullopt;
+  }
   std::optional<Candidate> winner;
   constexpr int kSmaller = 3;  // tiles below the largest that fits: more steps overlap better
   const auto merged = [&](const Tile& b, const Tile& r, const Tile& c) {
