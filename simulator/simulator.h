@@ -27,7 +27,7 @@ using configs::Cycles;
 
 /// Why an engine was not working, or what the critical path spent its time on.
 enum class Cause : std::uint8_t {
-  kMatrix,      ///< matrix engine working / waiting for a matrix command
+  kMatrix,  ///< matrix engine working / waiting for a matrix command
   kVector,
   kDram,        ///< DRAM transfer / waiting for a load or store
   kPort,        ///< scratchpad or interconnect port
@@ -41,11 +41,11 @@ inline constexpr int kCauseCount = 7;
 /// Times of one command. issue: the engine was free and looked at it; start: its waits were met; end: complete.
 struct CommandTimes {
   Cycles issue = 0, start = 0, end = 0;
-  Cause wait = Cause::kIdle;       ///< cause of start - issue
+  Cause wait = Cause::kIdle;  ///< cause of start - issue
 };
 
 struct EngineUse {
-  std::string name;                ///< "dma0", "matrix0", "vector0"
+  std::string name;  ///< "dma0", "matrix0", "vector0"
   Cycles busy = 0;
   std::array<Cycles, kCauseCount> waiting{};  ///< busy + sum(waiting) == Result::cycles
   std::int64_t commands = 0;
@@ -54,8 +54,8 @@ struct EngineUse {
 /// Activity while a group's commands ran; groups overlap, so cycles are the group's share of the critical path.
 struct GroupUse {
   Cycles first_start = 0, last_end = 0;
-  Cycles critical = 0;             ///< cycles of the critical path inside this group; they add up to Result::cycles
-  std::array<Cycles, kCauseCount> bound{};    ///< the same by cause
+  Cycles critical = 0;  ///< cycles of the critical path inside this group; they add up to Result::cycles
+  std::array<Cycles, kCauseCount> bound{};  ///< the same by cause
   Cycles matrix_busy = 0, vector_busy = 0, dma_busy = 0;
   std::int64_t macs = 0;
   std::int64_t commands = 0;
@@ -65,8 +65,8 @@ struct GroupUse {
 
 struct DramUse {
   std::int64_t row_hits = 0, row_misses = 0, refreshes = 0, turnarounds = 0;
-  Bytes burst_bytes = 0;           ///< transferred including rounding to bursts
-  Cycles busy = 0;                 ///< data bus
+  Bytes burst_bytes = 0;  ///< transferred including rounding to bursts
+  Cycles busy = 0;        ///< data bus
 };
 
 struct Energy {
@@ -83,17 +83,17 @@ struct Result {
   std::vector<EngineUse> engines;
   std::vector<GroupUse> groups;
   std::vector<CommandTimes> commands;
-  partitioner::Moves moves;                    ///< counted by the DMA engines
+  partitioner::Moves moves;  ///< counted by the DMA engines
   configs::VectorWork vector_ops{};
-  configs::MatrixCycles matrix_cycles;         ///< summed over commands
+  configs::MatrixCycles matrix_cycles;  ///< summed over commands
   Bytes scratchpad_read = 0, scratchpad_written = 0;
   DramUse dram;
   Energy energy;
-  Bytes peak_scratchpad = 0;                   ///< largest simultaneously live bytes at any simulated instant
+  Bytes peak_scratchpad = 0;  ///< largest simultaneously live bytes at any simulated instant
   std::int32_t peak_group = 0;
-  Bytes peak_dram_activation = 0;              ///< live activation bytes in DRAM, peak over time
-  Bytes working_buffer = 0;                    ///< peak of (live activations in DRAM + scratchpad bytes in use)
-  double host_seconds = 0;                     ///< CPU time of the simulation; not part of reports' identity
+  Bytes peak_dram_activation = 0;  ///< live activation bytes in DRAM, peak over time
+  Bytes working_buffer = 0;        ///< peak of (live activations in DRAM + scratchpad bytes in use)
+  double host_seconds = 0;         ///< CPU time of the simulation; not part of reports' identity
 };
 
 /// `progress` (may be empty) is called now and then with (commands done, commands in all).

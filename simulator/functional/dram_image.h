@@ -1,0 +1,15 @@
+// The DRAM before and after a functional run: graph inputs and constants in, outputs back, by the storages' layouts.
+#pragma once
+
+#include "simulator/functional/memory.h"
+#include "simulator/simulator.h"
+
+namespace spillway::simulator {
+
+/// Throws Error(kBadInput) if an input is missing, unknown, or of another shape or kind, or if weights are missing.
+void fill_dram(const partitioner::Program& program, const workloads::TensorMap& inputs, Memory& dram);
+
+/// Throws Error(kInternal) naming an output that nothing has written.
+[[nodiscard]] workloads::TensorMap read_outputs(const partitioner::Program& program, const Memory& dram);
+
+}  // namespace spillway::simulator
