@@ -35,10 +35,18 @@ class Fuser {
   }
 
   std::vector<Nodes> run() {
+    // The largest links first: what they would carry through DRAM is what fusion saves.
+    std::vector<StorageId> links;
+    for (StorageId s = 0; s < static_cast<StorageId>(model_.layout.storages.size()); ++s) {
+      if (model_.producer[s] != kNone && !model_.is_virtual(model_.producer[s])) links.push_back(s);
+    }
+    std::stable_sort(links.begin(), links.end(), [&](StorageId a, StorageId b) {
+      return model_.layout.storages[a].bytes() > model_.layout.storages[b].bytes();
+    });
     for (bool merged = true; merged;) {
       merged = false;
-      for (std::size_t g = 0; g < groups_.size(); ++g) {
-        while (!groups_[g].empty() && merge_forward(static_cast<int>(g))) merged = true;
+      for (const StorageId s : links) {
+        while (merge_across(s)) merged = true;
       }
     }
     return ordered();
@@ -94,8 +102,13 @@ class Fuser {
     return true;
   }
 
-  bool merge_forward(int g) {
-    for (const int c : consumers(g)) {
+  /// Merges the group that makes `link` with one that reads it, if that pays.
+  bool merge_across(StorageId link) {
+    const int g = member_[model_.producer[link]];
+    std::set<int> readers;
+    add_readers(link, g, readers);
+    for (const int c : readers) {
+      if (!tried_.insert({groups_[g], groups_[c]}).second) continue;
       if (!worth_trying(g, c) || !convex(g, c)) continue;
       Nodes both = groups_[g];
       both.insert(both.end(), groups_[c].begin(), groups_[c].end());
@@ -161,6 +174,7 @@ class Fuser {
   std::vector<Nodes> groups_;
   std::vector<int> member_;
   std::vector<double> cost_;
+  std::set<std::pair<Nodes, Nodes>> tried_;
 };
 
 }  // namespace

@@ -76,7 +76,8 @@ std::optional<Fault> MemoryState::write(std::int32_t command, StorageId storage,
     home->hull = where;
   } else if (home->valid.empty()) {
     home->hull = where;
-  } else if (!home->hull.box.contains(where.box)) {
+  } else {
+    // A box around two may hold bytes that neither has: the bytes grow with every write, not with the box.
     home->hull.box = bounding(home->hull.box, where.box);
     home->hull.first = std::min(home->hull.first, where.first);
     home->hull.last = std::max(home->hull.last, where.last);
