@@ -93,7 +93,8 @@ TEST_CASE("Slice of attributes (opset 9), on several axes, with its region", "[o
   REQUIRE(one.output().shape == Shape{2, 3});
   CHECK(one.evaluate()[0].floats() == Floats{5, 6, 7, 9, 10, 11});
   CHECK(region(one, 0, box_of({1, 0}, {1, 2})) == box_of({2, 1}, {1, 2}));
-  const OneNode back("Slice", {counting({10}), fixed(list({8})), fixed(list({0})), fixed(list({0})), fixed(list({-3}))});
+  const OneNode back("Slice",
+                     {counting({10}), fixed(list({8})), fixed(list({0})), fixed(list({0})), fixed(list({-3}))});
   // outputs 8, 5, 2; the last two need inputs 2 to 5
   CHECK(region(back, 0, box_of({1}, {2})) == box_of({2}, {4}));
 }
@@ -126,8 +127,7 @@ TEST_CASE("Pad: constant, reflect, edge and wrap", "[operators][move]") {
   CHECK(compute("Pad", {x}, {{"pads", IntList{1, 0}}, {"value", 7.0F}}) == Floats{7, 1, 2, 3});  // opset 2
   CHECK(compute_ints("Pad", {ints({1}, {5}), fixed(list({1, 0})), fixed(ints({}, {-1}))}) == Ints{-1, 5});
   // Two dimensions, and only the named axis (opset 18).
-  CHECK(compute("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) ==
-        Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
+  CHECK(compute("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) == Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
   CHECK(compute("Pad", {floats({2, 1}, {1, 2}), fixed(list({0, 1})), omitted(), fixed(list({-1}))}) ==
         Floats{1, 0, 2, 0});
   CHECK_THAT(refusal("Pad", {x, fixed(list({-1, 0}))}), Contains("pad -1 is negative"));

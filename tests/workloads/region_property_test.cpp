@@ -42,10 +42,38 @@ HostTensor indices(Shape shape, std::int64_t bound) {
 std::vector<Case> elementwise_cases() {
   std::vector<Case> cases;
   const HostTensor x = noise({2, 3, 4, 5});
-  for (const char* op : {"Neg", "Abs", "Sign", "Exp", "Sin", "Cos", "Erf", "Ceil", "Floor", "Round", "Tanh", "Sigmoid",
-                         "Silu", "QuickGelu", "Gelu", "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "ThresholdedRelu",
-                         "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Mish", "IsNaN", "IsInf", "Identity",
-                         "Dropout", "RandomNormalLike", "RandomUniformLike"}) {
+  for (const char* op : {"Neg",
+                         "Abs",
+                         "Sign",
+                         "Exp",
+                         "Sin",
+                         "Cos",
+                         "Erf",
+                         "Ceil",
+                         "Floor",
+                         "Round",
+                         "Tanh",
+                         "Sigmoid",
+                         "Silu",
+                         "QuickGelu",
+                         "Gelu",
+                         "Relu",
+                         "LeakyRelu",
+                         "Elu",
+                         "Selu",
+                         "Celu",
+                         "ThresholdedRelu",
+                         "Softplus",
+                         "Softsign",
+                         "HardSigmoid",
+                         "HardSwish",
+                         "Mish",
+                         "IsNaN",
+                         "IsInf",
+                         "Identity",
+                         "Dropout",
+                         "RandomNormalLike",
+                         "RandomUniformLike"}) {
     cases.push_back({op, {x}});
   }
   for (const char* op : {"Sqrt", "Log", "Reciprocal"}) cases.push_back({op, {positive({3, 7})}});
@@ -80,10 +108,12 @@ std::vector<Case> move_cases() {
   const HostTensor x = noise({2, 3, 4, 5});
   const auto mode = [](const char* m) { return Attributes{{"mode", std::string(m)}}; };
   std::vector<Case> cases = {
-      {"Concat", {noise({2, 1, 4}), noise({2, 3, 4}, 5), noise({2, 0, 4}), noise({2, 2, 4}, 6)},
+      {"Concat",
+       {noise({2, 1, 4}), noise({2, 3, 4}, 5), noise({2, 0, 4}), noise({2, 2, 4}, 6)},
        {{"axis", std::int64_t{1}}}},
       {"Concat", {noise({3}), noise({4}, 5)}, {{"axis", std::int64_t{0}}}},
-      {"Slice", {x, fixed(list({1, -1, 4})), fixed(list({9, -9, 0})), fixed(list({1, 2, 3})), fixed(list({1, -2, -3}))}},
+      {"Slice",
+       {x, fixed(list({1, -1, 4})), fixed(list({9, -9, 0})), fixed(list({1, 2, 3})), fixed(list({1, -2, -3}))}},
       {"Slice", {x}, {{"starts", IntList{0, 1}}, {"ends", IntList{5, 4}}, {"axes", IntList{3, 2}}}, 9},
       {"Expand", {noise({3, 1, 5}), fixed(list({2, 1, 4, 1}))}},
       {"Tile", {noise({2, 1, 3}), fixed(list({2, 3, 3}))}},
@@ -114,7 +144,9 @@ std::vector<Case> move_cases() {
 
 std::vector<Case> matrix_cases() {
   const auto conv = [](IntList pads, IntList strides, IntList dilations, std::int64_t group) {
-    return Attributes{{"pads", std::move(pads)}, {"strides", std::move(strides)}, {"dilations", std::move(dilations)},
+    return Attributes{{"pads", std::move(pads)},
+                      {"strides", std::move(strides)},
+                      {"dilations", std::move(dilations)},
                       {"group", group}};
   };
   Attributes deconv = conv({1, 0, 1, 1}, {2, 3}, {1, 2}, 2);
@@ -123,9 +155,11 @@ std::vector<Case> matrix_cases() {
       {"MatMul", {noise({2, 1, 4, 5}), noise({3, 5, 6}, 5)}},
       {"MatMul", {noise({5}), noise({2, 5, 3}, 5)}},
       {"MatMul", {noise({2, 3, 5}), noise({5}, 5)}},
-      {"MatMul", {noise({2, 5, 4}), noise({2, 6, 5}, 5), noise({6}, 6)},
+      {"MatMul",
+       {noise({2, 5, 4}), noise({2, 6, 5}, 5), noise({6}, 6)},
        {{"transA", std::int64_t{1}}, {"transB", std::int64_t{1}}, {"alpha", 0.125F}}},
-      {"Gemm", {noise({4, 5}), noise({6, 5}, 5), noise({6}, 6)},
+      {"Gemm",
+       {noise({4, 5}), noise({6, 5}, 5), noise({6}, 6)},
        {{"transB", std::int64_t{1}}, {"alpha", 0.5F}, {"beta", 2.0F}}},
       {"Gemm", {noise({5, 4}), noise({5, 6}, 5)}, {{"transA", std::int64_t{1}}}},
       {"Conv", {noise({2, 3, 7, 6}), noise({4, 3, 3, 3}, 5), noise({4}, 6)}, conv({1, 1, 1, 1}, {1, 1}, {1, 1}, 1)},
@@ -156,8 +190,8 @@ std::vector<Case> row_cases() {
     cases.push_back({op, {x}, {{"axis", std::int64_t{-1}}}});
   }
   cases.push_back({"CumSum", {x, fixed(ints({}, {1}))}});
-  cases.push_back({"CumSum", {x, fixed(ints({}, {-1}))},
-                   {{"exclusive", std::int64_t{1}}, {"reverse", std::int64_t{1}}}});
+  cases.push_back(
+      {"CumSum", {x, fixed(ints({}, {-1}))}, {{"exclusive", std::int64_t{1}}, {"reverse", std::int64_t{1}}}});
   cases.push_back({"LayerNormalization", {x, noise({5}, 7), noise({5}, 8)}, {{"axis", std::int64_t{-1}}}});
   cases.push_back({"LayerNormalization", {x, noise({3, 5}, 7)}, {{"axis", std::int64_t{2}}}});
   cases.push_back({"InstanceNormalization", {x, noise({4}, 7), noise({4}, 8)}});
@@ -178,13 +212,19 @@ std::vector<Case> window_cases() {
   Attributes with_pad = pool;
   with_pad["count_include_pad"] = std::int64_t{1};
   std::vector<Case> cases = {
-      {"MaxPool", {x}, pool}, {"MaxPool", {x}, ceil}, {"AveragePool", {x}, pool}, {"AveragePool", {x}, with_pad},
-      {"AveragePool", {x}, ceil}, {"GlobalAveragePool", {x}}, {"GlobalMaxPool", {x}},
+      {"MaxPool", {x}, pool},
+      {"MaxPool", {x}, ceil},
+      {"AveragePool", {x}, pool},
+      {"AveragePool", {x}, with_pad},
+      {"AveragePool", {x}, ceil},
+      {"GlobalAveragePool", {x}},
+      {"GlobalMaxPool", {x}},
       {"Upsample", {x, fixed(floats({4}, {1, 1, 2, 3}))}, {{"mode", std::string("nearest")}}, 9},
   };
   for (const char* mode : {"nearest", "linear"}) {
     for (const char* where : {"asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"}) {
-      const Attributes a = {{"mode", std::string(mode)}, {"coordinate_transformation_mode", std::string(where)},
+      const Attributes a = {{"mode", std::string(mode)},
+                            {"coordinate_transformation_mode", std::string(where)},
                             {"nearest_mode", std::string("floor")}};
       cases.push_back({"Resize", {x, omitted(), fixed(floats({4}, {1, 1, 2, 1.5F}))}, a});
       cases.push_back({"Resize", {x, omitted(), omitted(), fixed(list({2, 3, 4, 11}))}, a});
@@ -278,8 +318,7 @@ void check_case(const Case& c, Random& random) {
       REQUIRE(box.rank == input.rank);
       REQUIRE((box.empty() || input.contains(box)));
       if (!exact) box = enlarged(box, input, random);
-      held_parts.push_back(box.empty() ? std::vector<float>()
-                                       : crop(values[static_cast<std::size_t>(i)], input, box));
+      held_parts.push_back(box.empty() ? std::vector<float>() : crop(values[static_cast<std::size_t>(i)], input, box));
       views.push_back({box, nullptr});
     }
     for (std::size_t i = 0; i < views.size(); ++i) {
