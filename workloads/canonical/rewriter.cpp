@@ -305,6 +305,7 @@ Graph Rewriter::finish() {
   }
   const auto rename = [&](const std::vector<TensorId>& ids) {
     std::vector<TensorId> out;
+    out.reserve(ids.size());
     for (const TensorId id : ids) out.push_back(id == kNone ? kNone : renamed[id]);
     return out;
   };

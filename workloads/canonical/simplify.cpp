@@ -89,7 +89,7 @@ void divide_by_multiplying(Rewriter& rewriter, NodeId id) {
   if (!divisor || *divisor == 0.0 || !std::isfinite(*divisor)) return;
   int exponent = 0;
   if (std::abs(std::frexp(*divisor, &exponent)) != 0.5) return;
-  const float reciprocal = static_cast<float>(1.0 / *divisor);
+  const auto reciprocal = static_cast<float>(1.0 / *divisor);
   if (!std::isnormal(reciprocal)) return;
   const Tensor& constant = rewriter.tensor(node.inputs[1]);
   HostTensor value;

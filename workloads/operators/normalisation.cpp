@@ -69,7 +69,7 @@ void infer_layer(InferContext& context) {
     }
   }
   Shape kept = x.shape;
-  for (std::size_t d = static_cast<std::size_t>(axis); d < kept.size(); ++d) kept[d] = 1;
+  for (auto d = static_cast<std::size_t>(axis); d < kept.size(); ++d) kept[d] = 1;
   for (std::size_t i = 1; i < node.outputs.size(); ++i) {
     const TensorId extra = node.outputs[i];
     if (extra != kNone && (!graph.tensors[extra].consumers.empty() || graph.is_output(extra))) {

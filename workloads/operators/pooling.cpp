@@ -15,7 +15,7 @@ using configs::VectorWork;
 
 Window pool_window(const Graph& graph, const Node& node) {
   const auto kernel = node.integers("kernel_shape");
-  const Window window = window_of(node, graph.input(node, 0).shape, kernel);
+  Window window = window_of(node, graph.input(node, 0).shape, kernel);
   if (elements_of(kernel) >= std::int64_t{1} << 31) bad_node(node, "its window has 2^31 elements or more");
   for (int d = 0; d < window.dims(); ++d) {
     if (window.pad_begin[d] >= window.span(d) || window.pad_end[d] >= window.span(d)) {

@@ -20,7 +20,8 @@ std::vector<bool> flags(const Node& node, const std::optional<std::vector<std::i
     return whole;
   }
   const bool none = node.integer("noop_with_empty_axes", 0) != 0;
-  return std::vector<bool>(static_cast<std::size_t>(rank), !none);
+  std::vector<bool> whole(static_cast<std::size_t>(rank), !none);
+  return whole;
 }
 
 std::vector<bool> reduced_axes(const Graph& graph, const Node& node) {
@@ -68,6 +69,33 @@ Box region(const Graph& graph, const Node& node, int i, const Box& out) {
 
 // A fold: how it starts, takes an element in, and ends after `count` elements. In double for floats, in int64 for
 // integers (shape arithmetic must be exact).
+// Integers wrap around as hardware does; arithmetic on constants from a file may overflow.
+template <typename T>
+T sum_of(T a, T b) {
+  if constexpr (std::is_same_v<T, std::int64_t>) {
+    return static_cast<T>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+  } else {
+    return a + b;
+  }
+}
+template <typename T>
+T product_of(T a, T b) {
+  if constexpr (std::is_same_v<T, std::int64_t>) {
+    return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+  } else {
+    return a * b;
+  }
+}
+/// A fold's result that was worked out in double.
+template <typename T>
+T from_double(double value) {
+  if constexpr (std::is_same_v<T, std::int64_t>) {
+    return to_integer(DataType::kInt64, static_cast<float>(value));
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
 struct Sum {
   template <typename T>
   static T start() {
@@ -75,7 +103,7 @@ struct Sum {
   }
   template <typename T>
   static T take(T a, T x) {
-    return a + x;
+    return sum_of(a, x);
   }
   template <typename T>
   static T end(T a, std::int64_t) {
@@ -95,31 +123,31 @@ struct Prod : Sum {
   }
   template <typename T>
   static T take(T a, T x) {
-    return a * x;
+    return product_of(a, x);
   }
 };
 struct SumSquare : Sum {
   template <typename T>
   static T take(T a, T x) {
-    return a + x * x;
+    return sum_of(a, product_of(x, x));
   }
 };
 struct L1 : Sum {
   template <typename T>
   static T take(T a, T x) {
-    return a + (x < 0 ? -x : x);
+    return sum_of(a, x < 0 ? product_of(x, T{-1}) : x);
   }
 };
 struct L2 : SumSquare {
   template <typename T>
   static T end(T a, std::int64_t) {
-    return static_cast<T>(std::sqrt(static_cast<double>(a)));
+    return from_double<T>(std::sqrt(static_cast<double>(a)));
   }
 };
 struct LogSum : Sum {
   template <typename T>
   static T end(T a, std::int64_t) {
-    return static_cast<T>(std::log(static_cast<double>(a)));
+    return from_double<T>(std::log(static_cast<double>(a)));
   }
 };
 struct Max : Sum {
