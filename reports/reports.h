@@ -108,7 +108,7 @@ struct Report {
 struct TextOptions {
   bool detail = false;  ///< full tables
   bool colour = false;
-  std::string directory;  ///< where write_files() put the reports; empty if nowhere
+  std::string directory{};  ///< where write_files() put the reports; empty if nowhere
 };
 void write_text(const Report& report, const TextOptions& options, std::ostream& out);
 [[nodiscard]] std::string to_json(const Report& report);

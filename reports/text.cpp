@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ostream>
 
 #include "reports/derived.h"
@@ -16,6 +17,11 @@ using configs::NpuConfig;
 using simulator::Cause;
 
 constexpr int kLabelWidth = 13;
+
+std::string rate_text(double per_second) {
+  if (per_second >= 1000) return grouped(std::llround(per_second)) + " runs/s";
+  return fmt::format("{:.3g} runs/s", per_second);
+}
 
 class Screen {
  public:
@@ -57,7 +63,7 @@ class Screen {
   void speed() {
     const double seconds = seconds_of(result_.cycles, npu_);
     line("latency", fmt::format("{}   {}   {} cycles", bold(milliseconds(seconds)),
-                                seconds > 0 ? si(1 / seconds, "runs/s") : "", grouped(result_.cycles)));
+                                seconds > 0 ? rate_text(1 / seconds) : "", grouped(result_.cycles)));
   }
 
   void limits() {
@@ -93,7 +99,7 @@ class Screen {
     const Loss lost = loss(profile_, npu_);
     const std::vector<std::pair<const char*, double>> named = {{"padding", lost.padding},
                                                                {"fill and drain", lost.fill},
-                                                               {"matrix", lost.matrix},
+                                                               {"MAC work", lost.matrix},
                                                                {"vector", lost.vector},
                                                                {"DRAM", lost.dram},
                                                                {"scratchpad port", lost.port},

@@ -1,0 +1,114 @@
+// Do the other verbs answer?
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+using nlohmann::json;
+using spillway::test::contains;
+using spillway::test::Ran;
+using spillway::test::Workplace;
+
+TEST_CASE("every verb's help has an example", "[cli][verbs]") {
+  const Workplace place;
+  for (const char* verb : {"", "profile", "run", "partition", "inspect", "zoo", "zoo list", "zoo export", "config",
+                           "config list", "config show"}) {
+    const Ran ran = place.run(std::string(verb) + " --help");
+    INFO(verb);
+    CHECK(ran.code == 0);
+    CHECK(contains(ran.out, "Example"));
+    CHECK(contains(ran.out, std::string("spillway ") + verb));
+    CHECK(ran.err.empty());
+  }
+}
+
+TEST_CASE("version", "[cli][verbs]") {
+  const Workplace place;
+  const Ran ran = place.run("--version");
+  CHECK(ran.code == 0);
+  CHECK(contains(ran.out, "report schema 1"));
+}
+
+TEST_CASE("config list and show", "[cli][verbs]") {
+  const Workplace place;
+  CHECK(contains(place.run("config list").out, "edge-8mb-slow"));
+  const Ran shown = place.run("config show edge-8mb --set scratchpad.size=4MiB --precision fp16");
+  REQUIRE(shown.code == 0);
+  place.write("mine.yaml", shown.out);
+  CHECK(place.run("config show mine.yaml").out == shown.out);
+  CHECK(place.run("config show ./absent.yaml").code == 2);
+}
+
+TEST_CASE("zoo list and export", "[cli][verbs]") {
+  const Workplace place;
+  CHECK(contains(place.run("zoo list").out, "sdxl      text_encoder text_encoder_2 unet vae_encoder vae_decoder"));
+  const Ran ran = place.run("zoo export sd-tiny --out t --with-weights --image 64");
+  INFO(ran.err);
+  CHECK(ran.code == 0);
+  CHECK(contains(ran.out, "t/unet/model.onnx\n"));
+  CHECK(place.files().size() == 8);
+  CHECK(place.run("zoo export sd-tyny --out u").code == 2);
+  CHECK(place.run("zoo export sd-tiny").code == 2);
+  CHECK(place.files().size() == 8);
+}
+
+TEST_CASE("inspect prints what the graph holds", "[cli][verbs]") {
+  const Workplace place;
+  const Ran ran = place.run("inspect sd15/text_encoder --format json");
+  REQUIRE(ran.code == 0);
+  const json graph = json::parse(ran.out).at("graphs")[0];
+  // Published: 84.9 M in the matrix weights of its layers, 13.3 G operations.
+  CHECK(graph.at("parameters") == 123060480);
+  CHECK(graph.at("macs") == 6649251840);
+  const std::string text = place.run("inspect sd15/text_encoder").out;
+  CHECK(contains(text, "123 060 480"));
+  CHECK(contains(text, "6 649 251 840"));
+  CHECK(place.files().empty());
+}
+
+TEST_CASE("partition shows the plan, proves it and dumps the command stream", "[cli][verbs]") {
+  const Workplace place;
+  const Ran ran = place.run("partition sd-tiny/unet --sram 256KiB --check --detail --dump-program listing.txt");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  CHECK(contains(ran.out, "checker      proven: "));
+  CHECK(contains(ran.out, "groups in execution order"));
+  CHECK(contains(place.read("listing.txt"), "load"));
+  const Ran as_json = place.run("partition sd-tiny/unet --check --format json --strategy layer-by-layer");
+  REQUIRE(as_json.code == 0);
+  const json plan = json::parse(as_json.out).at("graphs")[0];
+  CHECK(plan.at("strategy") == "layer-by-layer");
+  std::int64_t moved = 0;
+  for (const json& group : plan.at("groups")) moved += group.at("moved_bytes").get<std::int64_t>();
+  CHECK(moved == plan.at("moved_bytes").get<std::int64_t>());
+}
+
+TEST_CASE("run executes the Program, equals the reference and writes its outputs", "[cli][verbs]") {
+  const Workplace place;
+  const Ran ran = place.run("run sd-tiny/vae_decoder --check --output o");
+  INFO(ran.err << ran.out);
+  REQUIRE(ran.code == 0);
+  CHECK(contains(ran.out, "(fp32, executed on real data)"));
+  CHECK(contains(ran.out, "ok"));
+  REQUIRE(place.files().size() == 1);
+  const std::string written = place.files().front();
+  // The same seed gives the same bytes, and an output can be an input again only where it fits.
+  const std::string bytes = place.read(written);
+  REQUIRE(place.run("run sd-tiny/vae_decoder --output o").code == 0);
+  CHECK(place.read(written) == bytes);
+  const Ran wrong = place.run("run sd-tiny/vae_decoder --input latent_sample=" + written);
+  CHECK(wrong.code == 2);
+  CHECK(contains(wrong.err, "shape is"));
+}
+
+TEST_CASE("run in JSON carries the comparison", "[cli][verbs]") {
+  const Workplace place;
+  const Ran ran = place.run("run sd-tiny/text_encoder --check --format json");
+  INFO(ran.err);
+  REQUIRE(ran.code == 0);
+  const json result = json::parse(ran.out);
+  CHECK(result.at("precision") == "fp32");
+  REQUIRE_FALSE(result.at("reference").empty());
+  for (const json& row : result.at("reference")) CHECK(row.at("ok") == true);
+  CHECK(place.files().empty());
+}
