@@ -90,7 +90,10 @@ T product_of(T a, T b) {
 template <typename T>
 T from_double(double value) {
   if constexpr (std::is_same_v<T, std::int64_t>) {
-    return to_integer(DataType::kInt64, static_cast<float>(value));
+    constexpr double kLimit = 9223372036854775808.0;  // 2^63
+    if (std::isnan(value)) return 0;
+    if (value >= kLimit) return std::numeric_limits<T>::max();
+    return value < -kLimit ? std::numeric_limits<T>::min() : static_cast<T>(value);
   } else {
     return static_cast<T>(value);
   }
@@ -181,9 +184,10 @@ T fold(const Reduction& loops, const T* x) {
     const Work largest = static_cast<Work>(fold<Max, Work>(loops, x));
     double sum = 0.0;
     loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
-      for (std::int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[at + i * step] - largest));
+      for (std::int64_t i = 0; i < n; ++i)
+        sum += std::exp(static_cast<double>(x[at + i * step]) - static_cast<double>(largest));
     });
-    return static_cast<T>(static_cast<double>(largest) + std::log(sum));
+    return from_double<T>(static_cast<double>(largest) + std::log(sum));
   } else {
     Work a = Fold::template start<Work>();
     loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
