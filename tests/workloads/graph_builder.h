@@ -19,7 +19,7 @@ class GraphBuilder {
     return id;
   }
   TensorId constant(HostTensor value) {
-    const TensorId id = tensor("c" + std::to_string(graph_.tensors.size()), value.type, value.shape);
+    const TensorId id = tensor(numbered("constant"), value.type, value.shape);
     graph_.tensors[id].constant = Constant{std::make_shared<const HostTensor>(std::move(value))};
     return id;
   }
@@ -29,7 +29,7 @@ class GraphBuilder {
     return constant(random_tensor(DataType::kFloat32, shape, 1000 + graph_.tensors.size()));
   }
   TensorId missing(Shape shape) {
-    const TensorId id = tensor("w" + std::to_string(graph_.tensors.size()), DataType::kFloat32, std::move(shape));
+    const TensorId id = tensor(numbered("weight"), DataType::kFloat32, std::move(shape));
     graph_.tensors[id].constant = Constant{Constant::Missing{"weights.bin"}};
     return id;
   }
@@ -63,6 +63,10 @@ class GraphBuilder {
   [[nodiscard]] const Shape& shape(TensorId id) const { return graph_.tensors[id].shape; }
 
  private:
+  [[nodiscard]] std::string numbered(std::string name) const {
+    name += std::to_string(graph_.tensors.size());
+    return name;
+  }
   TensorId tensor(const std::string& name, DataType type, Shape shape) {
     Tensor added;
     added.name = name;
