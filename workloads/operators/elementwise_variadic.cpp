@@ -12,7 +12,6 @@ namespace {
 
 using configs::VectorOp;
 using configs::VectorWork;
-using elementwise::ops;
 using elementwise::run;
 using elementwise::Source;
 
