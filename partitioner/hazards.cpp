@@ -25,8 +25,11 @@ AllocationId Hazards::allocate(int memory, std::int64_t begin, std::int64_t end)
   return id;
 }
 
-Hazards::Record Hazards::record_of(const Operand& operand) {
+Hazards::Record Hazards::record_of(const Access& access) {
+  const Operand& operand = access.operand;
   Record r;
+  r.allocation = access.allocation;
+  r.window = access.window;
   r.box = operand.box;
   r.at = operand.at;
   r.lo = operand.at.origin;
@@ -42,7 +45,7 @@ Hazards::Record Hazards::record_of(const Operand& operand) {
 
 bool Hazards::conflict(const Record& a, const Record& b) {
   if (a.hi <= b.lo || b.hi <= a.lo) return false;
-  if (a.at == b.at && a.box.rank == b.box.rank) return !intersect(a.box, b.box).empty();
+  if (a.same_window(b)) return !intersect(a.box, b.box).empty();
   if (a.dense && b.dense) return true;
   // Different windows that interleave: look at the runs of the sparser one.
   const Record& sparse = a.dense ? b : a;
@@ -59,7 +62,7 @@ bool Hazards::conflict(const Record& a, const Record& b) {
 }
 
 bool Hazards::covers(const Record& a, const Record& b) {
-  if (a.at == b.at && a.box.rank == b.box.rank) return a.box.contains(b.box);
+  if (a.same_window(b)) return a.box.contains(b.box);
   return a.dense && a.lo <= b.lo && a.hi >= b.hi;
 }
 
@@ -99,7 +102,7 @@ std::vector<Wait> Hazards::issue(int queue, const std::vector<Access>& accesses)
   std::vector<Record> records;
   records.reserve(accesses.size());
   for (const Access& access : accesses) {
-    Record r = record_of(access.operand);
+    Record r = record_of(access);
     r.queue = queue;
     r.count = issued_[queue] + 1;
     Allocation& allocation = allocations_[access.allocation];

@@ -17,6 +17,8 @@ struct Access {
   AllocationId allocation = kNone;
   bool write = false;
   Operand operand;
+  /// Tells the windows that an allocation holds in turn apart: within one, different elements are different bytes.
+  std::int64_t window = 0;
 };
 
 class Hazards {
@@ -38,6 +40,9 @@ class Hazards {
     bool dense = false;  ///< touches every byte of [lo, hi)
     Box box;
     Placement at;
+    AllocationId allocation = kNone;
+    std::int64_t window = 0;
+    [[nodiscard]] bool same_window(const Record& o) const { return allocation == o.allocation && window == o.window; }
   };
   struct Allocation {
     int memory = 0;
@@ -48,7 +53,7 @@ class Hazards {
     std::int64_t visit = 0;            ///< last access that looked at it
   };
 
-  static Record record_of(const Operand& operand);
+  static Record record_of(const Access& access);
   static bool conflict(const Record& a, const Record& b);
   static bool covers(const Record& a, const Record& b);
   void need_all(const std::vector<Record>& records, const Record& r, int queue);

@@ -35,6 +35,7 @@ Placement dense(const std::array<std::int32_t, kMaxRank>& extent, int rank, std:
 struct Spot {
   Placement at;
   AllocationId allocation = kNone;
+  std::int64_t window = 0;
 };
 
 /// A command before it has its place in the stream.
@@ -42,6 +43,7 @@ struct Draft {
   Command command;
   std::vector<Access> accesses;  // in operand order
   std::vector<Box> boxes;
+  bool joined = false;           // a product and its drain: nothing comes between them
 };
 
 class Lowering {
@@ -68,7 +70,7 @@ class Lowering {
       const Bytes half = npu_.matrix.accumulator_bytes / 2;
       for (int h = 0; h < 2; ++h) halves_.push_back(hazards_.allocate(2 + e, h * half, (h + 1) * half));
     }
-    next_half_.assign(npu_.matrix.count, 0);
+    half_.assign(npu_.matrix.count, 1);
     for (std::size_t g = 0; g < plan_.groups.size(); ++g) lower_group(static_cast<int>(g));
     return std::move(program_);
   }
@@ -174,7 +176,12 @@ class Lowering {
         if (share < least) least = share, best = k;
       }
       if (best == to) return;
-      emit(events[best].drafts[done[best - from]++]);
+      bool more = true;
+      while (more) {
+        Draft& d = events[best].drafts[done[best - from]++];
+        more = d.joined;
+        emit(d);
+      }
     }
   }
 
@@ -225,6 +232,7 @@ class Lowering {
     live.now.at = dense(live.buffer->extent, s.rank, s.element_bytes(),
                         live.buffer->address + slot * live.buffer->slot_bytes, have);
     live.now.allocation = live.slots[slot];
+    live.now.window = live.windows;
   }
 
   /// Where a local is now, for compute.
@@ -311,10 +319,12 @@ class Lowering {
   }
   int store_queue() const { return queues_.dma - 1; }
 
-  Access access(bool write, AllocationId allocation, Operand operand) const { return {allocation, write, operand}; }
+  Access access(bool write, AllocationId allocation, const Operand& operand, std::int64_t window = 0) const {
+    return {allocation, write, operand, window};
+  }
   Access in_scratchpad(bool write, int l, const Box& box) const { return in_scratchpad(write, l, spot(l), box); }
   Access in_scratchpad(bool write, int l, const Spot& at, const Box& box) const {
-    return access(write, at.allocation, operand(model_group_.locals[l].storage, Space::kScratchpad, at.at, box));
+    return access(write, at.allocation, operand(model_group_.locals[l].storage, Space::kScratchpad, at.at, box), at.window);
   }
   Access in_dram(bool write, StorageId s, const Box& box) const {
     return access(write, dram_[s].allocation, operand(s, Space::kDram, dram_[s].at, box));
@@ -419,16 +429,15 @@ class Lowering {
     for (int i = 0; i < 2; ++i) {
       d.accesses.push_back(in_scratchpad(false, head.inputs[i], input_box(model_group_, stage, head, i, block)));
     }
-    const int half = next_half_[engine];
-    next_half_[engine] = 1 - half;
     Operand sums;
     sums.storage = stage.domain;
     sums.space = Space::kAccumulator;
     sums.engine = static_cast<std::int8_t>(engine);
     sums.format = npu_.precision.accumulator;
     sums.box = block;
-    sums.at = dense(block.extent, block.rank, sums.element_bytes(), half * (npu_.matrix.accumulator_bytes / 2), block);
-    d.accesses.push_back(access(true, halves_[engine * 2 + half], sums));
+    sums.at = dense(block.extent, block.rank, sums.element_bytes(), 0, block);
+    d.accesses.push_back(access(true, kNone, sums));  // which half is known when it is emitted
+    d.joined = true;
     d.command.matrix = matrix_of(model_group_, stage, block);
     d.command.kernel = kernel({s, kProduct, 0}, [&] {
       Kernel k;
@@ -534,8 +543,20 @@ class Lowering {
     return it->second;
   }
 
+  /// A product takes the half of the accumulators that the one before it left; its drain follows it there.
+  void place_sums(Access& a) {
+    int& half = half_[a.operand.engine];
+    if (a.write) half = 1 - half, ++sums_;
+    a.window = sums_;
+    a.allocation = halves_[a.operand.engine * 2 + half];
+    a.operand.at.origin += half * (npu_.matrix.accumulator_bytes / 2);
+  }
+
   void emit(Draft& d) {
     Command& c = d.command;
+    for (Access& a : d.accesses) {
+      if (a.operand.space == Space::kAccumulator) place_sums(a);
+    }
     c.first_operand = static_cast<std::uint32_t>(program_.operand_pool.size());
     c.operands = static_cast<std::uint16_t>(d.accesses.size());
     for (const Access& a : d.accesses) program_.operand_pool.push_back(a.operand);
@@ -559,7 +580,7 @@ class Lowering {
   std::vector<std::vector<const Residency*>> resident_at_;
   std::map<StorageId, Spot> residences_;
   std::vector<AllocationId> halves_;
-  std::vector<int> next_half_;
+  std::vector<int> half_;  // by matrix engine: the one last filled
   // of the group being lowered
   int group_ = 0;
   GroupModel model_group_;
@@ -568,7 +589,7 @@ class Lowering {
   std::vector<bool> is_resident_;
   std::map<Role, std::int32_t> kernels_;
   std::map<NodeId, std::vector<std::int64_t>> accumulated_;
-  std::int64_t loads_ = 0, matrix_turn_ = 0, vector_turn_ = 0;
+  std::int64_t loads_ = 0, matrix_turn_ = 0, vector_turn_ = 0, sums_ = 0;
 };
 
 }  // namespace

@@ -40,9 +40,11 @@ struct Operand {
 };
 
 enum class CommandKind : std::uint8_t {
-  kLoad,    ///< DMA: operands [DRAM source, scratchpad destination], same box
+  kLoad,    ///< DMA: operands [DRAM source, scratchpad destination], same box; or, with a kernel, a piece of a Concat:
+            ///< boxes of two storages that correspond factor by factor (Layout::factor_map)
   kStore,   ///< DMA: operands [scratchpad source, DRAM destination], same box
-  kCopy,    ///< DMA: operands [scratchpad source, scratchpad destination]; boxes of equal extents (halo, Concat)
+  kCopy,    ///< DMA: operands [scratchpad source, scratchpad destination]: a halo (same box; ascending addresses, so a
+            ///< window may be shifted down over itself), or, with a kernel, a piece of a Concat as for kLoad
   kGather,  ///< DMA: operands [scratchpad indices, DRAM table (whole rows), scratchpad destination]; steps has the node
   kMatrix,  ///< operands [a, b, accumulator destination]
   kVector,  ///< operands: inputs, then outputs (kernel says which)

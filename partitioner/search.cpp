@@ -36,6 +36,7 @@ struct Totals {
   std::vector<WindowUse> loads;
   Moves moves;
   bool legal = true;  // everything stored is made exactly once
+  bool whole = true;   // every stage makes all of its results
   Cycles first_load = 0, last_store = 0;
   Cycles sequential = 0, doubled = 0, pipelined = 0, first_compute = 0;
   std::int64_t steps = 0, walked = 0;
@@ -321,6 +322,7 @@ class Pricer {
       const StageModel& stage = group_.stages[s];
       const std::int64_t all = model_.layout.storages[stage.domain].elements();
       if (made_once(stage) && made[s] != all) totals.legal = false;
+      if (made[s] < all && stage.kind != StageKind::kConcat) totals.whole = false;
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone) continue;
         const Local& local = group_.locals[node.output];
@@ -490,11 +492,13 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
   }
   Pricer pricer(group, residents);
   {
-    // If even one tile of everything leaves part of a stored result unmade, no tile will do.
+    // If even one tile of everything leaves part of a result unmade (nobody in the group asks for it), no tile will do:
+    // operators are executed whole, as everywhere else.
     Candidate everything;
     everything.tile = domain.extent;
     for (int f = 0; f < domain.rank; ++f) everything.order.push_back(f);
-    if (!pricer.walk(everything, [](const Totals&) { return false; })->legal) return std::nullopt;
+    const auto totals = pricer.walk(everything, [](const Totals&) { return false; });
+    if (!totals->legal || !totals->whole) return std::nullopt;
   }
   std::optional<Candidate> winner;
   constexpr int kSmaller = 3;  // tiles below the largest that fits: more steps overlap better

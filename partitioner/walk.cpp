@@ -30,7 +30,8 @@ Window Walker::move_window(Cache& cache, const Box& need) {
   }
   w.advance = true;
   if (cache.valid) {
-    // Worth keeping if the old window reaches into the new one from one end of one dimension.
+    // Worth keeping if the old window reaches into the new one from its lower end in one dimension: then the kept part
+    // moves down in the buffer, and a copy in ascending order may pass over itself.
     int differs = 0;
     int dim = kNone;
     for (int f = 0; f < need.rank; ++f) {
@@ -43,10 +44,6 @@ Window Walker::move_window(Cache& cache, const Box& need) {
         w.overlap = w.fresh = need;
         w.overlap.set(dim, lo, hi - lo);
         w.fresh.set(dim, hi, need.end(dim) - hi);
-      } else if (hi > lo && hi == need.end(dim)) {
-        w.overlap = w.fresh = need;
-        w.overlap.set(dim, lo, hi - lo);
-        w.fresh.set(dim, need.begin[dim], lo - need.begin[dim]);
       }
     }
   }
