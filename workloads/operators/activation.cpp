@@ -195,7 +195,7 @@ struct Mish : Plain {
 
 std::span<const OpDef> activation_operators() {
   using elementwise::binary, elementwise::infer_float, elementwise::unary;
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       unary<Neg>("Neg"),
       unary<Abs>("Abs"),
       unary<Sign>("Sign"),

@@ -224,7 +224,7 @@ void infer_where(InferContext& context) {
 std::span<const OpDef> elementwise_operators() {
   namespace e = elementwise;
   using elementwise::binary, elementwise::ternary, elementwise::unary;
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       binary<e::Add>("Add"),
       binary<e::Sub>("Sub"),
       binary<e::Mul>("Mul"),

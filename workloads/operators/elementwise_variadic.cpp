@@ -228,7 +228,7 @@ VectorWork cast_work(const Graph&, const Node&, const Box& out) {
 }  // namespace
 
 std::span<const OpDef> variadic_operators() {
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       variadic<Plus>("Sum"),
       variadic<Plus, true>("Mean"),
       variadic<Larger>("Max"),

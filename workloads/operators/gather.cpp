@@ -282,7 +282,7 @@ struct GatherNd {
 }  // namespace
 
 std::span<const OpDef> gather_operators() {
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       gather_operator<Gather>("Gather", infer_gather, gather_region),
       gather_operator<GatherElements>("GatherElements", infer_gather_elements, gather_elements_region),
       gather_operator<GatherNd>("GatherND", infer_gather_nd, gather_nd_region),

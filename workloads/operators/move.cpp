@@ -341,7 +341,7 @@ struct Trilu {
 }  // namespace
 
 std::span<const OpDef> move_operators() {
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       move_operator<Concat>("Concat", infer_concat, concat_region),
       {.name = "Split", .op_class = OpClass::kMove, .infer = infer_split, .evaluate = split_evaluate},
       move_operator<Slice>("Slice", infer_slice, slice_region),

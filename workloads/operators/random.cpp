@@ -106,7 +106,7 @@ OpDef define(std::string_view name, void (*infer)(InferContext&)) {
 }  // namespace
 
 std::span<const OpDef> random_operators() {
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       define<Normal>("RandomNormal", infer_shaped),
       define<Normal>("RandomNormalLike", infer_like),
       define<Uniform>("RandomUniform", infer_shaped),

@@ -294,7 +294,7 @@ struct SpaceToDepth {
 }  // namespace
 
 std::span<const OpDef> rearrange_operators() {
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       move_operator<Pad>("Pad", infer_pad, pad_region),
       move_operator<DepthToSpace>("DepthToSpace", infer_depth_to_space, depth_to_space_region),
       move_operator<SpaceToDepth>("SpaceToDepth", infer_space_to_depth, space_to_depth_region),

@@ -144,9 +144,9 @@ std::int64_t range_count(const Node& node, const HostTensor* start, const HostTe
     if (step == 0.0) bad_node(node, "delta is 0");
     count = std::ceil((static_cast<double>(scalar<float>(node, limit)) - scalar<float>(node, start)) / step);
   } else {
-    const std::int64_t step = scalar<std::int64_t>(node, delta);
-    const std::int64_t from = scalar<std::int64_t>(node, start);
-    const std::int64_t to = scalar<std::int64_t>(node, limit);
+    const auto step = scalar<std::int64_t>(node, delta);
+    const auto from = scalar<std::int64_t>(node, start);
+    const auto to = scalar<std::int64_t>(node, limit);
     if (step == 0) bad_node(node, "delta is 0");
     std::int64_t distance = 0;
     if (__builtin_sub_overflow(to, from, &distance)) bad_node(node, "the range overflows");
@@ -260,7 +260,7 @@ OpDef shape_operator(std::string_view name, void (*infer)(InferContext&), declty
 }  // namespace
 
 std::span<const OpDef> shape_operators() {
-  static const OpDef table[] = {
+  static const std::vector<OpDef> table = {
       shape_operator("Shape", infer_shape, evaluate_shape),
       shape_operator("Size", infer_size, evaluate_size),
       shape_operator("Constant", infer_constant, evaluate_constant),
