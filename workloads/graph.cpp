@@ -36,7 +36,7 @@ const TypeFacts& facts_of(DataType type) {
 }
 
 template <typename T>
-constexpr std::string_view kAttributeTypeName = "";
+constexpr std::string_view kAttributeTypeName{};
 template <>
 constexpr std::string_view kAttributeTypeName<std::int64_t> = "an integer";
 template <>

@@ -45,6 +45,11 @@ TEST_CASE("initializers in raw and typed fields hold the same values", "[import]
   bytes.set_name("bytes");
   bytes.set_data_type(onnx::TensorProto::UINT8);
   bytes.add_int32_data(200);
+  auto& signed_bytes = *maker.graph.add_initializer();
+  signed_bytes.set_name("signed");
+  signed_bytes.set_data_type(onnx::TensorProto::INT8);
+  signed_bytes.add_dims(3);
+  for (const int value : {-128, -1, 127}) signed_bytes.add_int32_data(value);
   const auto graph = maker.load();
   for (const auto* name : {"raw", "typed", "half"}) {
     INFO(name);
@@ -53,6 +58,7 @@ TEST_CASE("initializers in raw and typed fields hold the same values", "[import]
   const auto scalar = materialise(graph.tensors[graph.find_tensor("bytes")]);
   CHECK(scalar.shape.empty());
   CHECK(scalar.ints() == std::vector<std::int64_t>{200});
+  CHECK(materialise(graph.tensors[graph.find_tensor("signed")]).ints() == std::vector<std::int64_t>{-128, -1, 127});
 }
 
 TEST_CASE("a graph input that is an initializer is a constant, not an input", "[import]") {

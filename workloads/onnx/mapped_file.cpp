@@ -38,7 +38,7 @@ MappedFile::~MappedFile() {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
-  if (path.empty() || path.find('\0') != std::string::npos) throw_unreadable(path.c_str(), ENOENT);
+  if (path.empty() || path.find('\0') != std::string::npos) throw_unreadable(path.substr(0, path.find('\0')), ENOENT);
   // O_NONBLOCK: a FIFO must not hang us before fstat can refuse it.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.fd < 0) throw_unreadable(path, errno);

@@ -102,7 +102,8 @@ void read_typed_fields(const onnx::TensorProto& tensor, HostTensor& out) {
         return static_cast<std::int64_t>(v);
       });
     case DataType::kInt8:
-      return copy_field(tensor.int32_data(), out.ints(), [](std::int32_t v) { return static_cast<std::int8_t>(v); });
+      return copy_field(tensor.int32_data(), out.ints(),
+                        [](std::int32_t v) { return ((v & 0xFF) ^ 0x80) - 0x80; });  // sign-extended
     case DataType::kUint8:
       return copy_field(tensor.int32_data(), out.ints(), [](std::int32_t v) { return static_cast<std::uint8_t>(v); });
     case DataType::kInt16:
