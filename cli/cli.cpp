@@ -33,7 +33,10 @@ std::string typed(int argc, char** argv) {
 
 std::string message_of(const Error& error) {
   std::string text = fmt::format("error: {}\n", error.what());
-  if (!error.help().empty()) text += fmt::format("  help: {}\n", error.help());
+  std::string help = error.help();
+  if (help.empty() && !error.place().key.empty())
+    help = "`spillway config show edge-8mb` shows every key with its unit";
+  if (!help.empty()) text += fmt::format("  help: {}\n", help);
   return text;
 }
 

@@ -27,7 +27,9 @@ std::string refusal_text(const DoesNotFit& refusal) {
   // Rounded up to what a person would type; never below the smallest.
   const configs::Bytes kib = (why.smallest_budget + 1023) / 1024;
   out << fmt::format("  smallest budget that would do: {} B\n", reports::grouped(why.smallest_budget));
-  out << fmt::format("  help: --sram {}KiB\n", kib);
+  const bool named = std::any_of(why.levers.begin(), why.levers.end(),
+                                 [](const std::string& lever) { return lever.starts_with("--sram"); });
+  if (!named) out << fmt::format("  help: --sram {}KiB\n", kib);
   for (const std::string& lever : why.levers) out << "  help: " << lever << '\n';
   return out.str();
 }

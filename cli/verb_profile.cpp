@@ -71,7 +71,7 @@ void profile(const Context& context, const ProfileFlags& flags) {
       context.warn(graph.target.label, graph.graph.warnings);
       report.graphs.push_back(profile_graph(std::move(graph), settings, progress));
     }
-    progress.stage("pipeline: sampler arithmetic");
+    if (target.several) progress.stage("pipeline: sampler arithmetic");
     report.pipeline = pipeline_total(
         target, report.graphs, {.steps = static_cast<int>(flags.steps), .guidance = !flags.no_guidance}, settings);
   }

@@ -123,7 +123,7 @@ TEST_CASE("sizes that are none", "[cli][errors]") {
     CHECK(ran.out.empty());
     CHECK(ran.err.starts_with("error: "));
   }
-  CHECK(contains(place.run("profile sd-tiny --sram=-8MiB").err, "-8MiB"));
+  CHECK(contains(place.run("profile sd-tiny --sram=-8MiB").err, "-8388608"));
   CHECK(place.files().empty());
 }
 
