@@ -19,7 +19,19 @@ namespace spillway::workloads {
 
 /// Element types as ONNX names them (the subset that tensors of inference graphs have).
 enum class DataType : std::uint8_t {
-  kFloat32, kFloat16, kBFloat16, kFloat64, kInt8, kUint8, kInt16, kUint16, kInt32, kUint32, kInt64, kUint64, kBool
+  kFloat32,
+  kFloat16,
+  kBFloat16,
+  kFloat64,
+  kInt8,
+  kUint8,
+  kInt16,
+  kUint16,
+  kInt32,
+  kUint32,
+  kInt64,
+  kUint64,
+  kBool
 };
 [[nodiscard]] std::string_view name_of(DataType type);
 [[nodiscard]] std::int64_t bytes_of(DataType type);
@@ -51,14 +63,21 @@ class MappedFile;  // a read-only memory-mapped file, shared by the constants th
 /// How the zoo fills a constant: a counter-based generator, so that any element is available without its neighbours.
 struct Generator {
   enum class Kind : std::uint8_t { kUniform, kConstant } kind = Kind::kUniform;
-  std::uint64_t seed = 0;    ///< with the element's index it determines the value
-  float scale = 1.0F;        ///< uniform in [-scale, scale), or the constant
+  std::uint64_t seed = 0;  ///< with the element's index it determines the value
+  float scale = 1.0F;      ///< uniform in [-scale, scale), or the constant
 };
 
 /// Where a constant's elements are.
 struct Constant {
-  struct Missing { std::string file; };                                     ///< external file absent: shape only
-  struct External { std::shared_ptr<const MappedFile> file; std::size_t offset = 0; std::size_t bytes = 0; };
+  /// The external file is absent: shape only.
+  struct Missing {
+    std::string file;
+  };
+  struct External {
+    std::shared_ptr<const MappedFile> file;
+    std::size_t offset = 0;
+    std::size_t bytes = 0;
+  };
   std::variant<Missing, External, Generator, std::shared_ptr<const HostTensor>> source;
 
   [[nodiscard]] bool missing() const { return std::holds_alternative<Missing>(source); }
@@ -71,9 +90,9 @@ inline constexpr std::int32_t kNone = -1;
 struct Tensor {
   std::string name;
   DataType type = DataType::kFloat32;
-  Shape shape{};                     ///< always static once a Graph has been imported
-  NodeId producer = kNone;           ///< kNone for graph inputs and constants
-  std::vector<NodeId> consumers{};   ///< in node order; a node that reads it twice is listed once
+  Shape shape{};                       ///< always static once a Graph has been imported
+  NodeId producer = kNone;             ///< kNone for graph inputs and constants
+  std::vector<NodeId> consumers{};     ///< in node order; a node that reads it twice is listed once
   std::optional<Constant> constant{};  ///< initializers, Constant nodes' outputs, and whatever was folded
 
   [[nodiscard]] bool is_constant() const { return constant.has_value(); }
@@ -84,8 +103,8 @@ using Attribute = std::variant<std::int64_t, float, std::string, std::vector<std
                                std::vector<std::string>, std::shared_ptr<const HostTensor>>;
 
 struct Node {
-  std::string name;  ///< never empty: unnamed ONNX nodes are called "<op_type>_<index>"
-  std::string op;    ///< ONNX operator type, or a semantic type of canonical.h
+  std::string name;                 ///< never empty: unnamed ONNX nodes are called "<op_type>_<index>"
+  std::string op;                   ///< ONNX operator type, or a semantic type of canonical.h
   std::vector<TensorId> inputs{};   ///< kNone for omitted optional inputs
   std::vector<TensorId> outputs{};  ///< kNone for omitted optional outputs
   std::map<std::string, Attribute> attributes{};
