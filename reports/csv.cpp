@@ -89,7 +89,7 @@ std::string groups_csv(const GraphProfile& profile, const configs::NpuConfig& np
     row.add(result.cycles > 0 ? 100.0 * static_cast<double>(use.critical) / static_cast<double>(result.cycles) : 0, 4);
     row.add(use.first_start).add(use.last_end);
     row.add(use.matrix_busy).add(use.vector_busy).add(use.dma_busy).add(use.commands).add(use.macs);
-    row.add(100.0 * utilisation(use.macs, use.critical, npu), 4);
+    row.add(100.0 * utilisation(use, npu), 4);
     add_moves(row, use.moves);
     row.add(use.moves.total()).add(group.scratchpad_bytes).add(group.steps);
     row.add(joined(std::vector<std::int32_t>(group.tile.begin(), group.tile.begin() + rank), "x",

@@ -15,7 +15,9 @@ constexpr std::array kDefinitions{
     Definition{"macs", "multiply-accumulates", "useful ones, of convolutions and products; padding excluded"},
     Definition{"operations", "operations", "2 per multiply-accumulate of convolutions and products"},
     Definition{"vector_ops", "operations", "one per element and primitive operation on the vector engine, by class"},
-    Definition{"utilisation", "fraction", "macs / (cycles x peak_macs_per_cycle); of a group: its critical cycles"},
+    Definition{"utilisation", "fraction",
+               "macs / (cycles x peak_macs_per_cycle); of a group: its critical cycles, or its matrix engines' busy "
+               "cycles where they are more because neighbours hide a part"},
     Definition{"lower_bound", "NPU clock cycles",
                "the largest of macs at peak rate, compulsory bytes at peak DRAM bandwidth, vector_ops at lane rate"},
     Definition{"loss_cycles", "NPU clock cycles",

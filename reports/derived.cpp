@@ -38,6 +38,11 @@ double utilisation(std::int64_t macs, configs::Cycles cycles, const NpuConfig& n
   return possible > 0 ? static_cast<double>(macs) / possible : 0;
 }
 
+double utilisation(const simulator::GroupUse& group, const NpuConfig& npu) {
+  const configs::Cycles busy = (group.matrix_busy + npu.matrix.count - 1) / npu.matrix.count;
+  return utilisation(group.macs, std::max(group.critical, busy), npu);
+}
+
 std::int64_t total_vector_ops(const configs::VectorWork& ops) {
   return std::accumulate(ops.begin(), ops.end(), std::int64_t{0});
 }

@@ -21,6 +21,9 @@ namespace spillway::reports {
 [[nodiscard]] double peak_macs_per_cycle(const configs::NpuConfig& npu);
 /// Useful MACs over MACs that fit into the cycles.
 [[nodiscard]] double utilisation(std::int64_t macs, configs::Cycles cycles, const configs::NpuConfig& npu);
+/// Of a group: against its critical cycles, or its matrix engines' busy cycles where part of them is hidden behind its
+/// neighbours; so never over 1.
+[[nodiscard]] double utilisation(const simulator::GroupUse& group, const configs::NpuConfig& npu);
 [[nodiscard]] std::int64_t total_vector_ops(const configs::VectorWork& ops);
 
 /// The largest of three bounds that no plan can beat.

@@ -133,8 +133,7 @@ Parts rounded_parts(const std::vector<double>& parts, const std::string& unit) {
 
 std::string shortened(const std::string& name, std::size_t width) {
   if (name.size() <= width) return name;
-  // The end of an exporter's node name says more than its beginning.
-  const std::size_t head = (width - 2) / 3;
+  const std::size_t head = (width - 2) / 2;
   const std::size_t tail = width - 2 - head;
   return name.substr(0, head) + ".." + name.substr(name.size() - tail);
 }

@@ -135,7 +135,7 @@ Json json_of_groups(const GraphProfile& profile, const NpuConfig& npu) {
                       {"last_end_cycle", use.last_end},
                       {"commands", use.commands},
                       {"macs", use.macs},
-                      {"utilisation", utilisation(use.macs, use.critical, npu)},
+                      {"utilisation", utilisation(use, npu)},
                       {"moved_bytes", use.moves.total()},
                       {"scratchpad_bytes", group.scratchpad_bytes},
                       {"steps", group.steps},

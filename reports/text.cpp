@@ -39,7 +39,7 @@ class Screen {
     slowest();
     energy();
     scope();
-    for (const std::string& note : profile_.notes) line("note", note);
+    for (const std::string& note : profile_.notes) line(note.starts_with(' ') ? "" : "note", note);
     if (options_.detail) print_detail(profile_, npu_, out_);
     sensitivity();
   }
@@ -129,7 +129,7 @@ class Screen {
   }
 
   void buffers() {
-    line("working", fmt::format("{} at its peak; on their own: activations in DRAM {}, scratchpad {}",
+    line("working", fmt::format("{} at its peak; peaks of its parts: activations in DRAM {}, scratchpad {}",
                                 si(static_cast<double>(result_.working_buffer), "B"),
                                 si(static_cast<double>(result_.peak_dram_activation), "B"),
                                 si(static_cast<double>(result_.peak_scratchpad), "B")));
@@ -144,7 +144,7 @@ class Screen {
   [[nodiscard]] std::string peak_place() const {
     const auto group = static_cast<std::size_t>(result_.peak_group);
     if (group >= profile_.plan.groups.size()) return "";
-    return " in " + shortened(profile_.plan.groups[group].name, 36);
+    return " in " + shortened(profile_.plan.groups[group].name, 40);
   }
 
   void exported() {

@@ -85,7 +85,8 @@ void print_executed(const GraphProfile& profile, std::size_t limit, std::ostream
 
 void print_groups(const GraphProfile& profile, const NpuConfig& npu, std::size_t limit, std::ostream& out, int indent) {
   const auto& result = profile.result;
-  Table table({{"", Align::kLeft},
+  Table table({{"#"},
+               {"name", Align::kLeft},
                {"cycles"},
                {"share"},
                {"bound by", Align::kLeft},
@@ -104,10 +105,9 @@ void print_groups(const GraphProfile& profile, const NpuConfig& npu, std::size_t
     const auto& group = profile.plan.groups[g];
     const auto cause = bound_of(use);
     const double share = result.cycles > 0 ? static_cast<double>(use.critical) / static_cast<double>(result.cycles) : 0;
-    // A group hidden behind others has no cycles of its own on the critical path to be measured against.
-    table.add({shortened(group.name, limit == 0 ? 60 : 44), grouped(use.critical), percent(share),
+    table.add({std::to_string(g), shortened(group.name, limit == 0 ? 60 : 46), grouped(use.critical), percent(share),
                cause ? std::string(simulator::name_of(*cause)) : "hidden", si(static_cast<double>(use.macs), ""),
-               use.critical > 0 ? percent(utilisation(use.macs, use.critical, npu)) : "-", grouped(use.moves.total()),
+               use.macs > 0 ? percent(utilisation(use, npu)) : "-", grouped(use.moves.total()),
                binary_bytes(group.scratchpad_bytes), grouped(group.steps)});
   }
   table.print(out, indent);

@@ -18,6 +18,16 @@ TEST_CASE("utilisation is MACs over cycles times cells", "[reports][derived]") {
   CHECK(utilisation(1, 0, npu) == 0);
 }
 
+TEST_CASE("a group partly hidden behind its neighbours is not over 100 % busy", "[reports][derived]") {
+  const auto npu = sample_npu();
+  simulator::GroupUse group;
+  group.macs = 4096 * 100;
+  group.critical = 200, group.matrix_busy = 120;
+  CHECK(utilisation(group, npu) == Approx(0.5));
+  group.critical = 50;
+  CHECK(utilisation(group, npu) == Approx(100.0 / 120));
+}
+
 TEST_CASE("a format of lower rate lowers the peak", "[reports][derived]") {
   auto npu = sample_npu();
   npu.precision.activation = configs::Format::kFp16;
