@@ -81,6 +81,7 @@ class Checker {
   [[nodiscard]] bool find_roles(std::int32_t c);
   [[nodiscard]] bool place(std::int32_t c);
   void check_transfer(std::int32_t c);
+  [[nodiscard]] bool shifts_down(std::int32_t c) const;
   void check_overlap_within(std::int32_t c);
   void read(std::int32_t c, const Operand& operand, const Access& access);
   void write(std::int32_t c, const Operand& operand, const Access& access);
@@ -264,14 +265,24 @@ void Checker::check_transfer(std::int32_t c) {
   }
 }
 
-// Engines read and write in an order of their own, so a command's operands must not share bytes with what it writes.
-// A copy is the exception: it goes upwards, so it may shift a window down over itself.
-void Checker::check_overlap_within(std::int32_t c) {
-  const auto operands = program_.operands(program_.commands[c]);
-  if (program_.commands[c].kind == CommandKind::kCopy && operands[0].at.stride == operands[1].at.stride &&
-      operands[0].box == operands[1].box && operands[1].at.origin < operands[0].at.origin) {
-    return;
+// A copy goes upwards, so it may shift a window down over itself: what it overwrites it has already read. That needs
+// both sides to have the same strides, in the order in which a box is walked.
+bool Checker::shifts_down(std::int32_t c) const {
+  if (program_.commands[c].kind != CommandKind::kCopy) return false;
+  const Footprint& from = accesses_[0].where;
+  const Footprint& to = accesses_[1].where;
+  if (!(from.box == to.box) || to.first >= from.first ||
+      !std::is_sorted(to.factor.begin(), to.factor.begin() + to.levels)) {
+    return false;
   }
+  return std::all_of(to.factor.begin(), to.factor.begin() + to.levels,
+                     [&](int f) { return from.at.stride[f] == to.at.stride[f]; });
+}
+
+// Engines read and write in an order of their own, so a command's operands must not share bytes with what it writes.
+void Checker::check_overlap_within(std::int32_t c) {
+  if (shifts_down(c)) return;
+  const auto operands = program_.operands(program_.commands[c]);
   for (std::size_t i = 0; i < operands.size(); ++i) {
     if (!accesses_[i].writes) continue;
     for (std::size_t j = 0; j < operands.size(); ++j) {

@@ -304,6 +304,29 @@ TEST_CASE("statistics are accumulated once and read when complete", "[partitione
   }
 }
 
+TEST_CASE("a copy may shift a window down over itself, never up", "[partitioner][checker]") {
+  // The first load lands `shift` bytes above its place and a copy moves it there.
+  const auto shifted = [](std::int64_t shift) {
+    Program p = concat_program();
+    Command copy = p.commands[0];
+    copy.kind = CommandKind::kCopy;
+    copy.first_operand = static_cast<std::uint32_t>(p.operand_pool.size());
+    Operand above = operand_of(p, 0, 1);
+    above.at.origin += shift;
+    p.operand_pool.push_back(above);
+    p.operand_pool.push_back(operand_of(p, 0, 1));
+    operand_of(p, 0, 1) = above;
+    p.commands.insert(p.commands.begin() + 1, copy);
+    ++p.wait_pool.back().count;
+    for (Operand& operand : p.operand_pool) {
+      if (operand.space == Space::kScratchpad) operand.at.origin += 64;
+    }
+    return check(p);
+  };
+  CHECK(shifted(16).empty());
+  CHECK_THAT(text_of(shifted(-16)), Contains("operands share bytes"));
+}
+
 TEST_CASE("a Concat's copies go where the node says", "[partitioner][checker]") {
   const Program clean = concat_program();
   const auto copies = commands_of(clean, CommandKind::kCopy);

@@ -51,7 +51,8 @@ TEST_CASE("clocks order exactly what queues and waits order", "[partitioner][hap
   for (int round = 0; round < 50; ++round) {
     constexpr int kCommands = 40;
     const Stream stream = random_stream(random, kCommands);
-    HappensBefore order(stream.program, [](std::int32_t, const Wait&) { FAIL("every wait is for an earlier command"); });
+    HappensBefore order(stream.program,
+                        [](std::int32_t, const Wait&) { FAIL("every wait is for an earlier command"); });
     for (int b = 0; b < kCommands; ++b) {
       order.advance(b);
       for (int a = 0; a < b; ++a) {

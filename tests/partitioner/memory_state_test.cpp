@@ -75,8 +75,8 @@ TEST_CASE("what a memory holds equals a byte array that remembers", "[partitione
       const Placement& at = placements[random() % 3];
       const int y = static_cast<int>(random() % 6);
       const int x = static_cast<int>(random() % 6);
-      const Footprint where = placed(operand_at(
-          {y, x}, {1 + static_cast<int>(random() % (7 - y)), 1 + static_cast<int>(random() % (8 - x))}, at));
+      const Footprint where = placed(
+          operand_at({y, x}, {1 + static_cast<int>(random() % (7 - y)), 1 + static_cast<int>(random() % (8 - x))}, at));
       if (random() % 2 == 0) {
         REQUIRE_FALSE(memory.write(c, storage, where));
         for_each_byte(where, [&](int i, int j, std::int64_t byte) { bytes[byte] = {storage, i, j}; });

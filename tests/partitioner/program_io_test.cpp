@@ -48,9 +48,7 @@ std::string bytes_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-void write_bytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void write_bytes(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 std::string disassembly(const Program& program) {
   std::ostringstream out;
@@ -211,9 +209,15 @@ TEST_CASE("damage behind a valid checksum is refused or harmless", "[partitioner
       for (int i = 0; i < 3; ++i) {
         const std::size_t at = 32 + random() % (bad.size() - 32);
         switch (random() % 3) {
-          case 0: bad[at] = static_cast<char>(random()); break;
-          case 1: bad.erase(at, 1 + random() % 4); break;
-          default: bad.insert(at, 1 + random() % 4, static_cast<char>(random())); break;
+          case 0:
+            bad[at] = static_cast<char>(random());
+            break;
+          case 1:
+            bad.erase(at, 1 + random() % 4);
+            break;
+          default:
+            bad.insert(at, 1 + random() % 4, static_cast<char>(random()));
+            break;
         }
       }
       try_bytes(bad);

@@ -151,10 +151,10 @@ Program convolution_program() {
   ProgramBuilder make(convolution_graph(), Queues{.dma = 2, .matrix = 1, .vector = 1});
   const std::int32_t product = make.kernel(
       {.steps = {{.node = 0, .inputs = {{From::kOperand, 0, kX}, {From::kOperand, 1, kW}, {}}}}, .outputs = {{0, 2}}});
-  const std::int32_t drain = make.kernel(
-      {.steps = {{.node = 0, .inputs = {{From::kOperand, 0, kY}, {From::kOperand, 1, kB}}}},
-       .outputs = {{0, 2}},
-       .drain = true});
+  const std::int32_t drain =
+      make.kernel({.steps = {{.node = 0, .inputs = {{From::kOperand, 0, kY}, {From::kOperand, 1, kB}}}},
+                   .outputs = {{0, 2}},
+                   .drain = true});
   const Box weights = make_box({0, 0, 0, 0}, {16, 16, 3, 3});
   const Box bias = make_box({0}, {16});
   constexpr std::int64_t kWeightsAt = 0, kBiasAt = 9216, kInputAt = 10240, kOutputAt = 16384;
@@ -202,11 +202,11 @@ Program normalisation_program() {
   apply.attributes["epsilon"] = 1e-5F;
   graph.nodes = {make_node("NormStatistics", {x}, statistics), apply};
   ProgramBuilder make(std::move(graph), Queues{});
-  const std::int32_t gather = make.kernel(
-      {.steps = {{.node = 0, .inputs = {{From::kOperand, 0, x}}}}, .outputs = {{0, 1}}});
-  const std::int32_t use = make.kernel(
-      {.steps = {{.node = 1, .inputs = {{From::kOperand, 0, x}, {From::kOperand, 1, statistics}}}},
-       .outputs = {{0, 2}}});
+  const std::int32_t gather =
+      make.kernel({.steps = {{.node = 0, .inputs = {{From::kOperand, 0, x}}}}, .outputs = {{0, 1}}});
+  const std::int32_t use =
+      make.kernel({.steps = {{.node = 1, .inputs = {{From::kOperand, 0, x}, {From::kOperand, 1, statistics}}}},
+                   .outputs = {{0, 2}}});
   const Box whole = make_box({0, 0, 0, 0}, {1, 4, 4, 4});
   const Box all = make_box({0, 0, 0}, {1, 4, 2});
   const auto rows = [](int tile) { return make_box({0, 0, 2 * tile, 0}, {1, 4, 2, 4}); };
@@ -259,7 +259,8 @@ Program concat_program() {
     make.add(CommandKind::kLoad, kLoads, kNone, {make.dram(input, from), source}, {});
     KernelStep step{.node = 0, .inputs = std::vector<KernelInput>(2)};
     step.inputs[input] = {From::kOperand, 0, input};
-    make.add(CommandKind::kCopy, kLoads, make.kernel({.steps = {step}, .outputs = {{0, 1}}}), {source, piece}, {}, {to});
+    make.add(CommandKind::kCopy, kLoads, make.kernel({.steps = {step}, .outputs = {{0, 1}}}), {source, piece}, {},
+             {to});
   }
   make.add(CommandKind::kStore, kStores, kNone, {whole_y, make.dram(y, whole)}, {{kLoads, 4}});
   return make.program;
