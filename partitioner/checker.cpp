@@ -28,9 +28,9 @@ class Checker {
         dram_(order_, program) {
     const auto scratchpad_reads = last_uses(Space::kScratchpad);
     const auto accumulator_reads = last_uses(Space::kAccumulator);
-    scratchpad_.emplace(order_, scratchpad_reads);
+    scratchpad_.emplace(order_, program.scratchpad_bytes, scratchpad_reads);
     for (int engine = 0; engine < program.queues.matrix; ++engine) {
-      accumulators_.emplace_back(order_, accumulator_reads);
+      accumulators_.emplace_back(order_, program.accumulator_bytes, accumulator_reads);
     }
   }
 

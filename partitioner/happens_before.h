@@ -21,6 +21,8 @@ class HappensBefore {
     return index_[first] < clocks_[static_cast<std::size_t>(second) * queues_ + queue_[first]];
   }
 
+  [[nodiscard]] std::int32_t queue_of(std::int32_t command) const { return queue_[command]; }
+
   /// The walk over the stream has come to `command`.
   void advance(std::int32_t command);
 

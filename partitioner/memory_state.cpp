@@ -7,20 +7,78 @@ namespace spillway::partitioner {
 
 // --- Accesses ---
 
-void Accesses::add(std::int32_t command, bool write, const Footprint& where) {
-  live_.push_back({command, write, where});
-  if (live_.size() < prune_at_) return;
-  std::erase_if(live_, [&](const Access& access) { return order_->settled(access.command); });
-  prune_at_ = std::max(kShort, 2 * live_.size());
+namespace {
+
+/// Every byte of `inner` is one of `outer`. May miss it where the placements differ.
+bool covers(const Footprint& outer, const Footprint& inner) {
+  if (outer.dense()) return outer.first <= inner.first && inner.last <= outer.last;
+  return outer.at == inner.at && outer.box.rank == inner.box.rank && outer.element_bytes == inner.element_bytes &&
+         outer.box.contains(inner.box);
 }
 
-std::optional<Fault> Accesses::race(std::int32_t command, const Footprint& where) const {
-  for (const Access& access : live_) {
-    if (!access.where.hull_meets(where) || access.command == command) continue;
-    if (order_->ordered(access.command, command) || !share_bytes(access.where, where)) continue;
-    return Fault{Fault::Kind::kUnordered, where.box, access.command, access.write};
+}  // namespace
+
+Accesses::Accesses(const HappensBefore& order, std::int64_t bytes)
+    : order_(&order), page_bytes_(bytes / kPages + 1), pages_(kPages) {}
+
+template <typename Visit>
+void Accesses::for_each_meeting(const Footprint& where, Visit visit) {
+  ++visit_;
+  for (std::int64_t page = where.first / page_bytes_; page <= (where.last - 1) / page_bytes_; ++page) {
+    auto& ids = pages_[page];
+    for (std::size_t i = 0; i < ids.size();) {
+      Access& access = accesses_[ids[i]];
+      if (!access.live) {
+        ids[i] = ids.back();
+        ids.pop_back();
+        continue;
+      }
+      ++i;
+      if (access.visit == visit_) continue;
+      access.visit = visit_;
+      if (access.where.hull_meets(where) && visit(access)) return;
+    }
   }
-  return std::nullopt;
+}
+
+void Accesses::add(std::int32_t command, bool write, const Footprint& where) {
+  for_each_meeting(where, [&](Access& old) {
+    const bool followed = write || (!old.write && order_->queue_of(old.command) == order_->queue_of(command));
+    if (followed && covers(where, old.where)) old.live = false;
+    return false;
+  });
+  accesses_.push_back({command, write, true, 0, where});
+  if (accesses_.size() >= prune_at_) {
+    prune();
+  } else {
+    enter(static_cast<std::uint32_t>(accesses_.size() - 1));
+  }
+}
+
+void Accesses::enter(std::uint32_t id) {
+  const Footprint& where = accesses_[id].where;
+  for (std::int64_t page = where.first / page_bytes_; page <= (where.last - 1) / page_bytes_; ++page) {
+    pages_[page].push_back(id);
+  }
+}
+
+void Accesses::prune() {
+  std::erase_if(accesses_, [&](const Access& access) { return !access.live || order_->settled(access.command); });
+  for (auto& ids : pages_) ids.clear();
+  for (std::uint32_t id = 0; id < accesses_.size(); ++id) enter(id);
+  prune_at_ = std::max(kShort, 2 * accesses_.size());  // keeps the cost proportional to the additions
+}
+
+std::optional<Fault> Accesses::race(std::int32_t command, const Footprint& where) {
+  std::optional<Fault> fault;
+  for_each_meeting(where, [&](const Access& access) {
+    if (access.command == command || order_->ordered(access.command, command) || !share_bytes(access.where, where)) {
+      return false;
+    }
+    fault = Fault{Fault::Kind::kUnordered, where.box, access.command, access.write};
+    return true;
+  });
+  return fault;
 }
 
 // --- MemoryState ---
@@ -143,7 +201,7 @@ void DramState::find_overlaps(const Program& program) {
     }
   }
   for (Cell& cell : cells_) {
-    if (!cell.overlaps.empty()) cell.accesses.emplace(*order_);
+    if (!cell.overlaps.empty()) cell.accesses.emplace(*order_, program.dram_bytes);
   }
 }
 

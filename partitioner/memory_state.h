@@ -22,24 +22,39 @@ struct Fault {
   bool other_writes = false;
 };
 
-/// Accesses that a later access of the same bytes must wait for, until they have settled.
+/// Accesses that a later access of the same bytes must wait for: neither settled, nor followed by an access of all
+/// their bytes that whatever comes later must wait for instead. Found by page, since with room to spare loads run far
+/// ahead and there may be many.
 class Accesses {
  public:
-  explicit Accesses(const HappensBefore& order) : order_(&order) {}
+  /// For a memory of `bytes`.
+  Accesses(const HappensBefore& order, std::int64_t bytes);
 
   void add(std::int32_t command, bool write, const Footprint& where);
   /// An access to the footprint's bytes that is not over whenever `command` starts.
-  [[nodiscard]] std::optional<Fault> race(std::int32_t command, const Footprint& where) const;
+  [[nodiscard]] std::optional<Fault> race(std::int32_t command, const Footprint& where);
 
  private:
   struct Access {
     std::int32_t command = kNone;
     bool write = false;
+    bool live = true;
+    std::uint32_t visit = 0;  // the last query that has seen it
     Footprint where;
   };
-  static constexpr std::size_t kShort = 64;
+  /// Calls visit(access) once for each live access whose hull meets the footprint's; stops when it returns true.
+  template <typename Visit>
+  void for_each_meeting(const Footprint& where, Visit visit);
+  void enter(std::uint32_t id);
+  void prune();
+
+  static constexpr std::size_t kShort = 1024;
+  static constexpr std::int64_t kPages = 1024;
   const HappensBefore* order_;
-  std::vector<Access> live_;
+  std::int64_t page_bytes_;
+  std::vector<Access> accesses_;
+  std::vector<std::vector<std::uint32_t>> pages_;  // ids of the accesses whose hulls touch the page
+  std::uint32_t visit_ = 0;
   std::size_t prune_at_ = kShort;
 };
 
@@ -47,8 +62,8 @@ class Accesses {
 class MemoryState {
  public:
   /// `last_read[s]`: the last command that reads storage s here; what nobody reads any more is forgotten.
-  MemoryState(const HappensBefore& order, std::vector<std::int32_t> last_read)
-      : order_(&order), last_read_(std::move(last_read)), accesses_(order) {}
+  MemoryState(const HappensBefore& order, std::int64_t bytes, std::vector<std::int32_t> last_read)
+      : order_(&order), last_read_(std::move(last_read)), accesses_(order, bytes) {}
 
   [[nodiscard]] std::optional<Fault> read(std::int32_t command, StorageId storage, const Footprint& where);
   [[nodiscard]] std::optional<Fault> write(std::int32_t command, StorageId storage, const Footprint& where);

@@ -40,6 +40,21 @@ struct Totals {
   Cycles first_load = 0, last_store = 0;
   Cycles sequential = 0, doubled = 0, pipelined = 0, first_compute = 0;
   std::int64_t steps = 0, walked = 0;
+
+  /// From `walked` steps, the first of which cost `first`, to all of them.
+  void extrapolate(const Totals& first) {
+    const double factor = static_cast<double>(steps - 1) / static_cast<double>(walked - 1);
+    const auto scale = [&](std::int64_t& value, std::int64_t base) {
+      value = base + static_cast<std::int64_t>(static_cast<double>(value - base) * factor);
+    };
+    for (int c = 0; c < kStorageClassCount; ++c) {
+      scale(moves.read[c], first.moves.read[c]);
+      scale(moves.written[c], first.moves.written[c]);
+    }
+    scale(sequential, first.sequential);
+    scale(doubled, first.doubled);
+    scale(pipelined, first.pipelined);
+  }
 };
 
 Cycles cycles_of(const Totals& t, Pipelining pipelining) {
@@ -136,9 +151,10 @@ class Pricer {
     return totals;
   }
 
-  /// Window extents and the price of a few steps at the first corner or in the middle.
-  Totals footprint(const Candidate& candidate, bool middle) {
-    constexpr int kSteps = 4;
+  /// Window extents and prices from a few steps at the first corner or in the middle, prices extrapolated to the whole
+  /// loop: the first step as it is, the rest at the average of those seen.
+  Totals sample(const Candidate& candidate, bool middle) {
+    constexpr int kSteps = 24;
     Totals totals;
     totals.stages.resize(group_.stages.size());
     totals.loads.resize(group_.locals.size());
@@ -147,7 +163,12 @@ class Pricer {
     if (middle) walker.jump_to_middle();
     Step step;
     std::vector<std::int64_t> made(group_.stages.size(), 0);
-    for (; totals.walked < kSteps && walker.next(step); ++totals.walked) price(step, totals, made, totals.walked == 0);
+    Totals first;
+    for (; totals.walked < kSteps && walker.next(step); ++totals.walked) {
+      price(step, totals, made, totals.walked == 0);
+      if (totals.walked == 0) first = totals;
+    }
+    if (totals.walked > 1) totals.extrapolate(first);
     return totals;
   }
 
@@ -500,8 +521,6 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
     const auto totals = pricer.walk(everything, [](const Totals&) { return false; });
     if (!totals->legal || !totals->whole) return std::nullopt;
   }
-  std::optional<Candidate> winner;
-  constexpr int kSmaller = 3;  // tiles below the largest that fits: more steps overlap better
   const auto merged = [&](const Tile& b, const Tile& r, const Tile& c) {
     Tile tile{};
     for (int f = 0; f < kMaxRank; ++f) tile[f] = std::max({b[f], r[f], c[f]});
@@ -525,10 +544,31 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
     }
     return orders;
   };
-  int stale = 0;  // channel tiles in a row that brought nothing
-  constexpr int kPatience = 2;
+  /// The best buffering of a loop whose totals are known.
+  const auto buffered = [&](Candidate candidate, const Totals& totals) {
+    std::optional<Candidate> best;
+    candidate.moves = totals.moves;
+    candidate.steps = totals.steps;
+    for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
+      if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
+      candidate.pipelining = p;
+      candidate.scratchpad = scratchpad_of(group, totals, residents, p);
+      if (candidate.scratchpad > budget) continue;
+      candidate.cycles = cycles_of(totals, p);
+      candidate.score = score(candidate.moves, candidate.cycles);
+      if (!best || candidate.score < best->score) best = candidate;
+    }
+    return best;
+  };
+
+  // First every tile that fits is estimated from a few steps; then the best are walked to the end.
+  std::vector<Candidate> estimates;
+  constexpr int kSmaller = 3;   // tiles below the largest that fits: more steps overlap better
+  constexpr int kPatience = 2;  // channel tiles in a row that may bring nothing
+  int stale = 0;
+  double least = std::numeric_limits<double>::infinity();
   for (const Tile& c : channel_tiles) {
-    if (winner && ++stale > kPatience) break;
+    if (!estimates.empty() && ++stale > kPatience) break;
     for (const Tile& b : batch_tiles) {
       int kept = 0;
       for (std::size_t r = 0; r < row_tiles.size() && kept <= kSmaller; ++r) {
@@ -537,35 +577,28 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
         bool fits = false;
         for (const auto& order : loop_orders(candidate.tile)) {
           candidate.order = order;
-          // A few steps in the middle show the footprint and about what a step costs; only what can fit and has a
-          // chance is walked to the end.
-          const Totals middle = pricer.footprint(candidate, true);
-          if (scratchpad_of(group, middle, residents, Pipelining::kNone) > budget) continue;
+          const auto estimate = buffered(candidate, pricer.sample(candidate, true));
+          if (!estimate) continue;
           fits = true;
-          const double limit = winner ? winner->score : std::numeric_limits<double>::infinity();
-          const auto bound = [&](const Totals& t) { return score(t.moves, t.pipelined); };
-          if (winner && bound(middle) / static_cast<double>(middle.walked) * static_cast<double>(middle.steps) > 1.5 * limit) {
-            continue;
-          }
-          const auto hopeless = [&](const Totals& t) { return bound(t) > limit; };
-          const std::optional<Totals> totals = pricer.walk(candidate, hopeless);
-          if (!totals || !totals->legal) continue;
-          for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
-            if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
-            Candidate priced = candidate;
-            priced.pipelining = p;
-            priced.scratchpad = scratchpad_of(group, *totals, residents, p);
-            if (priced.scratchpad > budget) continue;
-            priced.moves = totals->moves;
-            priced.steps = totals->steps;
-            priced.cycles = cycles_of(*totals, p);
-            priced.score = score(priced.moves, priced.cycles);
-            if (!winner || priced.score < winner->score) winner = std::move(priced), stale = 0;
-          }
+          estimates.push_back(*estimate);
+          if (estimate->score < least) least = estimate->score, stale = 0;
         }
-        if (fits && winner) ++kept;
+        kept += fits ? 1 : 0;
       }
     }
+  }
+  std::stable_sort(estimates.begin(), estimates.end(), [](const Candidate& x, const Candidate& y) { return x.score < y.score; });
+  std::optional<Candidate> winner;
+  constexpr int kWalks = 5;                   // estimates are near enough for the best to be among the first
+  constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
+  int walks = 0;
+  for (const Candidate& estimate : estimates) {
+    if (winner && (++walks > kWalks || estimate.steps > kManySteps)) break;
+    const auto hopeless = [&](const Totals& t) { return winner && score(t.moves, t.pipelined) > winner->score; };
+    const std::optional<Totals> totals = pricer.walk(estimate, hopeless);
+    if (!totals || !totals->legal) continue;
+    const auto exact = buffered(estimate, *totals);
+    if (exact && (!winner || exact->score < winner->score)) winner = exact;
   }
   return winner;
 }
@@ -584,8 +617,8 @@ Bytes Search::smallest(const GroupModel& group) {
     candidate.order.insert(candidate.order.end(), list->rbegin(), list->rend());
   }
   Pricer pricer(group, none);
-  return std::max(scratchpad_of(group, pricer.footprint(candidate, false), none, Pipelining::kNone),
-                  scratchpad_of(group, pricer.footprint(candidate, true), none, Pipelining::kNone));
+  return std::max(scratchpad_of(group, pricer.sample(candidate, false), none, Pipelining::kNone),
+                  scratchpad_of(group, pricer.sample(candidate, true), none, Pipelining::kNone));
 }
 
 std::vector<Buffer> buffers_of(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
