@@ -52,8 +52,8 @@ constexpr std::array kDefinitions{
                "operators as the NPU runs them; busy cycles of each kind of engine, and a fused command's cycles are "
                "shared out by the lane-cycles of its operators"},
     Definition{"sensitivity", "cycles, bytes, picojoules",
-               "one knob turned at a time, re-planned and re-simulated; stopped_helping: doubling changes latency by "
-               "less than 0.5 %"},
+               "one knob turned at a time, re-planned and re-simulated; stopped_helping: doubling gains less than "
+               "0.5 % of latency"},
     Definition{"pipeline", "cycles, bytes, picojoules",
                "prompt to image: each line's one run, times how often it runs"},
 };

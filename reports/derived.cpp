@@ -257,7 +257,7 @@ Verdict verdict(const GraphProfile& profile) {
     if (!row.fits || row.factor <= 1) continue;
     const double gain = (base - static_cast<double>(row.cycles)) / base;
     if (gain >= kSpentBelow && gain > verdict.best_gain) verdict.best = i, verdict.best_gain = gain;
-    if (std::abs(gain) < kSpentBelow) verdict.spent.push_back(i);
+    if (gain < kSpentBelow) verdict.spent.push_back(i);
   }
   return verdict;
 }

@@ -95,7 +95,7 @@ struct StorageUse {
 struct Verdict {
   int best = -1;  ///< row, among the doublings; -1: none gains 0.5 %
   double best_gain = 0;
-  std::vector<int> spent;  ///< rows: knobs whose doubling changes latency by less than 0.5 %
+  std::vector<int> spent;  ///< rows: knobs whose doubling gains less than 0.5 %, or loses
 };
 [[nodiscard]] Verdict verdict(const GraphProfile& profile);
 inline constexpr double kSpentBelow = 0.005;

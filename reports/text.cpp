@@ -221,7 +221,7 @@ class Screen {
     std::string spent;
     for (const int i : v.spent)
       spent += (spent.empty() ? "" : ", ") + std::string(name_of(profile_.sensitivity[i].knob));
-    if (!spent.empty()) line("", fmt::format("stopped helping (doubled: under 0.5 % of latency): {}", spent));
+    if (!spent.empty()) line("", fmt::format("stopped helping (doubled: less than 0.5 % gained): {}", spent));
   }
 
   const GraphProfile& profile_;

@@ -144,6 +144,13 @@ TEST_CASE("the sensitivity verdict names the best knob and the spent ones", "[re
   CHECK(v.spent == std::vector<int>{1});
 }
 
+TEST_CASE("a knob that makes things worse has stopped helping", "[reports][derived]") {
+  auto profile = sample_profile();
+  profile.sensitivity = {row(Knob::kDramBandwidth, 2, 1030)};
+  CHECK(verdict(profile).best == -1);
+  CHECK(verdict(profile).spent == std::vector<int>{0});
+}
+
 TEST_CASE("a row that does not fit is neither best nor spent", "[reports][derived]") {
   auto profile = sample_profile();
   profile.sensitivity = {row(Knob::kArrays, 2, 0)};
