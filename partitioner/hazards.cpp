@@ -4,12 +4,26 @@
 
 namespace spillway::partitioner {
 
-AllocationId Hazards::allocate(int memory, std::int64_t begin, std::int64_t end) {
+namespace {
+
+/// Drops the records that `gone` names among the newest: older ones are rarely concerned, and looking at all of them
+/// for every access would cost the square of an allocation's commands.
+template <typename Records, typename Gone>
+void prune_newest(Records& records, Gone gone) {
+  constexpr std::ptrdiff_t kNewest = 64;
+  const auto from = records.size() > kNewest ? records.end() - kNewest : records.begin();
+  records.erase(std::remove_if(from, records.end(), gone), records.end());
+}
+
+}  // namespace
+
+AllocationId Hazards::allocate(int memory, std::int64_t begin, std::int64_t end, bool once) {
   const auto id = static_cast<AllocationId>(allocations_.size());
   Allocation fresh;
   fresh.memory = memory;
   fresh.begin = begin;
   fresh.end = end;
+  fresh.once = once;
   fresh.latest.assign(queues_, 0);
   if (static_cast<int>(alive_.size()) <= memory) alive_.resize(memory + 1);
   auto& alive = alive_[memory];
@@ -73,17 +87,35 @@ void Hazards::need_all(const std::vector<Record>& records, const Record& r, int 
   }
 }
 
+bool Hazards::settled(const Allocation& allocation, int queue) const {
+  for (int q = 0; q < queues_; ++q) {
+    if (q != queue && allocation.latest[q] > need_[q]) return false;
+  }
+  return true;
+}
+
 void Hazards::remember(Allocation& allocation, const Record& r, bool write) {
+  if (allocation.once) {
+    if (!write) return;
+    allocation.writes.push_back(r);
+    allocation.latest[r.queue] = std::max(allocation.latest[r.queue], r.count);
+    return;
+  }
   if (write) {
-    std::erase_if(allocation.reads, [&](const Record& o) { return covers(r, o); });
-    std::erase_if(allocation.writes, [&](const Record& o) { return covers(r, o); });
+    if (r.dense && r.lo <= allocation.begin && r.hi >= allocation.end) {
+      allocation.reads.clear();
+      allocation.writes.clear();
+      allocation.before.clear();
+    }
+    prune_newest(allocation.reads, [&](const Record& o) { return covers(r, o); });
+    prune_newest(allocation.writes, [&](const Record& o) { return covers(r, o); });
     std::erase_if(allocation.before, [&](AllocationId other) {
       const Allocation& o = allocations_[other];
       return r.dense && r.lo <= std::max(o.begin, allocation.begin) && r.hi >= std::min(o.end, allocation.end);
     });
     allocation.writes.push_back(r);
   } else {
-    std::erase_if(allocation.reads, [&](const Record& o) { return o.queue == r.queue && covers(r, o); });
+    prune_newest(allocation.reads, [&](const Record& o) { return o.queue == r.queue && covers(r, o); });
     allocation.reads.push_back(r);
   }
   allocation.latest[r.queue] = std::max(allocation.latest[r.queue], r.count);
@@ -106,8 +138,10 @@ std::vector<Wait> Hazards::issue(int queue, const std::vector<Access>& accesses)
     r.queue = queue;
     r.count = issued_[queue] + 1;
     Allocation& allocation = allocations_[access.allocation];
-    need_all(allocation.writes, r, queue);
-    if (access.write) need_all(allocation.reads, r, queue);
+    if (!settled(allocation, queue)) {
+      need_all(allocation.writes, r, queue);
+      if (access.write) need_all(allocation.reads, r, queue);
+    }
     // Earlier lives of the same bytes, and theirs.
     std::vector<AllocationId> stack = allocation.before;
     ++visit_;
@@ -118,9 +152,7 @@ std::vector<Wait> Hazards::issue(int queue, const std::vector<Access>& accesses)
       if (old.visit == visit_) continue;
       old.visit = visit_;
       if (old.end <= r.lo || r.hi <= old.begin) continue;
-      bool settled = true;
-      for (int q = 0; q < queues_; ++q) settled &= q == queue || old.latest[q] <= need_[q];
-      if (!settled) {
+      if (!settled(old, queue)) {
         need_all(old.writes, r, queue);
         need_all(old.reads, r, queue);
       }

@@ -27,7 +27,8 @@ class Hazards {
 
   /// A new allocation of bytes [begin, end) of a memory; it must be ordered after what lived in those bytes before.
   /// `memory` tells memories apart: scratchpad, each engine's accumulators, DRAM.
-  [[nodiscard]] AllocationId allocate(int memory, std::int64_t begin, std::int64_t end);
+  /// `once`: its elements are written once, before they are read, and nothing else ever lives there (DRAM).
+  [[nodiscard]] AllocationId allocate(int memory, std::int64_t begin, std::int64_t end, bool once = false);
 
   /// The waits of the next command of `queue`, and remembers the command.
   [[nodiscard]] std::vector<Wait> issue(int queue, const std::vector<Access>& accesses);
@@ -47,6 +48,7 @@ class Hazards {
   struct Allocation {
     int memory = 0;
     std::int64_t begin = 0, end = 0;
+    bool once = false;
     std::vector<Record> reads, writes;
     std::vector<AllocationId> before;  ///< earlier allocations of the same bytes, not yet covered by a write
     std::vector<std::int32_t> latest;  ///< by queue: highest count among the records
@@ -56,6 +58,8 @@ class Hazards {
   static Record record_of(const Access& access);
   static bool conflict(const Record& a, const Record& b);
   static bool covers(const Record& a, const Record& b);
+  /// Whether all that other queues did to an allocation is known complete already.
+  [[nodiscard]] bool settled(const Allocation& allocation, int queue) const;
   void need_all(const std::vector<Record>& records, const Record& r, int queue);
   void remember(Allocation& allocation, const Record& r, bool write);
   [[nodiscard]] const std::int32_t* clock(int queue, std::int32_t count) const {

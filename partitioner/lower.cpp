@@ -105,7 +105,7 @@ class Lowering {
       storage.dram_address = address;
       const Box none = Box{.rank = storage.rank};
       dram_[s].at = dense(storage.extent, storage.rank, storage.element_bytes(), address, none);
-      dram_[s].allocation = hazards_.allocate(kDramMemory, address, address + storage.bytes());
+      dram_[s].allocation = hazards_.allocate(kDramMemory, address, address + storage.bytes(), true);
       address += (storage.bytes() + kDramAlignment - 1) / kDramAlignment * kDramAlignment;
     }
     program_.dram_bytes = address;
