@@ -44,8 +44,7 @@ double DramTiming::serve(double arrival, std::int64_t address, Bytes bytes, bool
     std::int64_t column = in_channel - row * bursts_per_row_;
     while (left > 0) {
       const std::int64_t bursts = std::min(left, bursts_per_row_ - column);
-      const RowRun run{row / banks_, static_cast<int>(row % banks_), bursts};
-      end = std::max(end, serve_run(channel, run, arrival, write));
+      end = std::max(end, serve_run(channel, place(row, bursts), arrival, write));
       left -= bursts;
       column = 0;
       ++row;
@@ -55,11 +54,25 @@ double DramTiming::serve(double arrival, std::int64_t address, Bytes bytes, bool
   return end;
 }
 
+DramTiming::RowRun DramTiming::place(std::int64_t number, std::int64_t bursts) const {
+  const std::int64_t row = number / banks_;
+  // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4)
+  const auto hash = static_cast<std::int64_t>(static_cast<std::uint64_t>(row) * 0x9E3779B97F4A7C15ULL >> 48);
+  return {row, static_cast<int>((number + hash) % banks_), bursts};
+}
+
+DramTiming::Location DramTiming::locate(std::int64_t address) const {
+  const std::int64_t burst = address / burst_bytes_;
+  const RowRun run = place(burst / channels_ / bursts_per_row_, 1);
+  return {burst % channels_, run.bank, run.row};
+}
+
 double DramTiming::serve_run(Channel& channel, const RowRun& run, double arrival, bool write) {
   skip_idle_refreshes(channel, arrival);
   Bank& bank = channel.banks[static_cast<std::size_t>(run.bank)];
   const bool turn = channel.used && channel.last_write != write;
-  while (true) {
+  // A refresh that is due goes first; once, so that latencies beyond tREFI cannot hold a request up for ever.
+  for (bool refreshed = false;; refreshed = true) {
     const bool open = bank.row >= 0 && bank.epoch == channel.epoch;
     const bool hit = open && bank.row == run.row;
     double activate = 0;
@@ -71,7 +84,7 @@ double DramTiming::serve_run(Channel& channel, const RowRun& run, double arrival
     }
     const double bus = channel.bus_free + (turn ? (channel.last_write ? twtr_ : trtw_) : 0.0);
     const double data = std::max(bus, column + tcl_);
-    if (data >= channel.next_refresh) {
+    if (data >= channel.next_refresh && !refreshed) {
       refresh(channel);
       continue;
     }

@@ -4,8 +4,10 @@
 //   burst   = address / (channel_bits / 8 * burst_length)
 //   channel = burst % channels               neighbouring bursts lie in neighbouring channels: a long run uses all
 //   column  = burst / channels % (row_bytes / burst bytes)
-//   bank    = ... % banks                    neighbouring rows lie in neighbouring banks: their activations overlap
-//   row     = the rest
+//   row     = ... / banks
+//   bank    = (... + hash of row) % banks    neighbouring rows lie in neighbouring banks: their activations overlap
+// The hash keeps two streams that run side by side a multiple of all banks apart from meeting in the same bank for
+// ever (permutation-based page interleaving: Zhang, Zhu and Zhang, MICRO 2000; a hash instead of the row's low bits).
 //
 // Each channel serves its bursts in the order of arrival. A run of bursts in an open row is a hit: its data follow on
 // the bus, and their latency (tCL) hides behind earlier transfers if the request was there early enough. Otherwise the
@@ -30,6 +32,13 @@ class DramTiming {
   /// The time at which the last byte has crossed the data bus, for a request that arrives at the controller at
   /// `arrival`. Times are NPU cycles, fractions kept. Requests come in the order in which they are served.
   double serve(double arrival, std::int64_t address, Bytes bytes, bool write);
+
+  /// Where a byte lies.
+  struct Location {
+    std::int64_t channel = 0, bank = 0, row = 0;
+    bool operator==(const Location&) const = default;
+  };
+  [[nodiscard]] Location locate(std::int64_t address) const;
 
   /// Counters so far; busy is the mean over channels, rounded up.
   [[nodiscard]] DramUse use() const;
@@ -58,6 +67,8 @@ class DramTiming {
     std::int64_t bursts = 0;
   };
 
+  /// A row's place from its number within its channel.
+  [[nodiscard]] RowRun place(std::int64_t number, std::int64_t bursts) const;
   double serve_run(Channel& channel, const RowRun& run, double arrival, bool write);
   void refresh(Channel& channel);
   void skip_idle_refreshes(Channel& channel, double arrival);

@@ -55,8 +55,10 @@ class ScratchpadLife {
         ++it;
         continue;
       }
-      close(part, std::max(begin, range.begin), std::min(end, range.end));
       const Part kept = part;
+      // A command that works in place reads to its end what it overwrites from its start: the same bytes, once.
+      part.last = std::min(part.last, times.start);
+      close(part, std::max(begin, range.begin), std::min(end, range.end));
       it = live_.erase(it);
       if (begin < range.begin) put_part(begin, range.begin, kept);
       if (end > range.end) put_part(range.end, end, kept);
