@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "partitioner/region_set.h"
 
@@ -22,14 +23,23 @@ std::int64_t offset_of(const Placement& at, const std::array<std::int32_t, kMaxR
   return static_cast<std::int64_t>(sum);
 }
 
+/// Coarsest stride first. By insertion: there are at most eight.
+template <typename Index>
+void sort_by_stride(std::array<Index, kMaxRank>& factors, int count, const Placement& at) {
+  for (int i = 1; i < count; ++i) {
+    for (int k = i; k > 0 && at.stride[factors[k]] > at.stride[factors[k - 1]]; --k) {
+      std::swap(factors[k], factors[k - 1]);
+    }
+  }
+}
+
 /// Fills levels, factor, first and last of a box whose nesting is known.
 void measure(Footprint& f) {
   f.levels = 0;
   for (int i = 0; i < f.box.rank; ++i) {
     if (f.box.extent[i] > 1) f.factor[f.levels++] = static_cast<std::int8_t>(i);
   }
-  std::sort(f.factor.begin(), f.factor.begin() + f.levels,
-            [&](int a, int b) { return f.at.stride[a] > f.at.stride[b]; });
+  sort_by_stride(f.factor, f.levels, f.at);
   f.first = offset_of(f.at, f.box.begin, f.box.rank);
   f.last = f.first + f.element_bytes;
   for (int level = 0; level < f.levels; ++level) {
@@ -116,7 +126,7 @@ std::optional<Box> as_shift(const Footprint& old, const Footprint& fresh, bool n
     if (old.at.stride[f] != fresh.at.stride[f] || old.at.stride[f] <= 0) return std::nullopt;
     active[count++] = f;
   }
-  std::sort(active.begin(), active.begin() + count, [&](int a, int b) { return old.at.stride[a] > old.at.stride[b]; });
+  sort_by_stride(active, count, old.at);
   Box shifted = old.box;
   for (int f = 0; f < shifted.rank; ++f) shifted.extent[f] = 1;
   std::int64_t rest = fresh.first - old.first;
@@ -173,8 +183,7 @@ FootprintResult footprint_of(const Operand& operand, std::int64_t limit) {
     first += Wide{stride} * operand.box.begin[i];
     if (operand.box.extent[i] > 1) f.factor[f.levels++] = static_cast<std::int8_t>(i);
   }
-  std::sort(f.factor.begin(), f.factor.begin() + f.levels,
-            [&](int a, int b) { return f.at.stride[a] > f.at.stride[b]; });
+  sort_by_stride(f.factor, f.levels, f.at);
   Wide span = f.element_bytes;
   for (int level = f.levels - 1; level >= 0; --level) {
     const int i = f.factor[level];

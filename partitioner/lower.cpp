@@ -145,7 +145,8 @@ class Lowering {
     Walker walker(model_group_, plan.tile, plan.loop_order);
     Step step;
     const std::int64_t steps = walker.steps();
-    for (std::int64_t s = 0; walker.next(step); ++s) lower_step(step, s, s + 1 == steps, events);
+    for (std::int64_t s = 0; walker.next(step); ++s) lower_step(step, s, events);
+    store_statistics(steps, events);
     std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
       return std::tie(a.time, a.phase) < std::tie(b.time, b.phase);
     });
@@ -238,7 +239,7 @@ class Lowering {
   /// Where a local is now, for compute.
   const Spot& spot(int l) const { return is_resident_[l] ? resident_[l] : live_[l].now; }
 
-  void lower_step(const Step& step, std::int64_t index, bool last, std::vector<Event>& events) {
+  void lower_step(const Step& step, std::int64_t index, std::vector<Event>& events) {
     const Pipelining pipelining = plan_.groups[group_].pipelining;
     for (std::size_t l = 0; l < step.loads.size(); ++l) {
       const Window& w = step.loads[l];
@@ -247,18 +248,18 @@ class Lowering {
       advance(static_cast<int>(l), w.have);
       Event event;
       event.time = pipelining == Pipelining::kNone ? index : index + level(local.first_reader) - 1;
-      if (!w.overlap.empty()) event.drafts.push_back(copy_within(static_cast<int>(l), w.overlap));
+      if (!w.overlap.empty()) copy_within(static_cast<int>(l), w.overlap, event.drafts);
       if (!w.fresh.empty()) event.drafts.push_back(load(static_cast<int>(l), w.fresh));
       events.push_back(std::move(event));
     }
     for (std::size_t s = 0; s < step.stages.size(); ++s) {
       const Window& w = step.stages[s];
       if (!w.used || !w.advance) continue;
-      lower_stage(static_cast<int>(s), w, index, last, events);
+      lower_stage(static_cast<int>(s), w, index, events);
     }
   }
 
-  void lower_stage(int s, const Window& w, std::int64_t index, bool last, std::vector<Event>& events) {
+  void lower_stage(int s, const Window& w, std::int64_t index, std::vector<Event>& events) {
     const StageModel& stage = model_group_.stages[s];
     const bool early = prefetched(model_group_, stage, plan_.groups[group_].pipelining);
     const std::int64_t time = index + level(s) - (early ? 1 : 0);
@@ -268,7 +269,7 @@ class Lowering {
       const Storage& out = model_group_.storage(node.output);
       advance(node.output, map_box(w.have, node.to_output, out.rank));
       if (!w.overlap.empty() && model_group_.locals[node.output].last_reader != kNone) {
-        copies.drafts.push_back(copy_within(node.output, map_box(w.overlap, node.to_output, out.rank)));
+        copy_within(node.output, map_box(w.overlap, node.to_output, out.rank), copies.drafts);
       }
     }
     if (!copies.drafts.empty()) events.push_back(std::move(copies));
@@ -291,13 +292,27 @@ class Lowering {
 
     Event stores{.time = time, .phase = 3};
     for (const StageNode& node : stage.nodes) {
-      if (node.output == kNone) continue;
-      const Local& local = model_group_.locals[node.output];
+      if (node.statistics || !leaves(node)) continue;
       const Storage& out = model_group_.storage(node.output);
-      if (!local.stored || (is_resident_[node.output] && !out.is_output)) continue;
-      if (node.statistics && !last) continue;
-      const Box box = node.statistics ? out.whole() : map_box(w.fresh, node.to_output, out.rank);
-      stores.drafts.push_back(store(node.output, box));
+      stores.drafts.push_back(store(node.output, map_box(w.fresh, node.to_output, out.rank)));
+    }
+    if (!stores.drafts.empty()) events.push_back(std::move(stores));
+  }
+
+  /// Whether a result goes to DRAM.
+  bool leaves(const StageNode& node) const {
+    if (node.output == kNone || !model_group_.locals[node.output].stored) return false;
+    return !is_resident_[node.output] || model_group_.storage(node.output).is_output;
+  }
+
+  /// Statistics are complete, and stored, after the last tile.
+  void store_statistics(std::int64_t steps, std::vector<Event>& events) {
+    Event stores{.time = steps + static_cast<std::int64_t>(model_group_.stages.size()), .phase = 3};
+    for (const StageModel& stage : model_group_.stages) {
+      for (const StageNode& node : stage.nodes) {
+        if (!node.statistics || !leaves(node)) continue;
+        stores.drafts.push_back(store(node.output, model_group_.storage(node.output).whole()));
+      }
     }
     if (!stores.drafts.empty()) events.push_back(std::move(stores));
   }
@@ -342,11 +357,13 @@ class Lowering {
     return d;
   }
 
-  /// The part of the old window that the new one keeps.
-  Draft copy_within(int l, const Box& box) {
+  /// The part of the old window that the new one keeps. Nothing to do where it stays in its place, as at the first
+  /// border, whose window is clipped.
+  void copy_within(int l, const Box& box, std::vector<Draft>& out) {
+    if (live_[l].before.at == live_[l].now.at) return;
     Draft d = draft(CommandKind::kCopy, load_queue());
     d.accesses = {in_scratchpad(false, l, live_[l].before, box), in_scratchpad(true, l, box)};
-    return d;
+    out.push_back(std::move(d));
   }
 
   void concat(int s, const Box& fresh, std::vector<Draft>& out) {
