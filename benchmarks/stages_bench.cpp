@@ -1,0 +1,125 @@
+// What each stage costs, apart: import, canonicalise, partition, lower, check, simulate, on graphs of growing size.
+// Cost per operator, per command and per DRAM byte should stay near constant from the text encoder to SDXL's U-Net.
+//
+//   build/bench/benchmarks/spillway_bench --benchmark_filter=sd15
+#include <benchmark/benchmark.h>
+#include <sys/resource.h>
+
+#include <string>
+
+#include "simulator/simulator.h"
+
+namespace {
+
+using namespace spillway;
+
+const char* const kGraphs[][2] = {{"sd-tiny", "unet"},     {"sd15", "text_encoder"}, {"sd15", "vae_encoder"},
+                                  {"sd15", "vae_decoder"}, {"sd15", "unet"},         {"sdxl", "unet"}};
+
+struct Prepared {
+  workloads::Graph exported, graph;
+  configs::NpuConfig npu = configs::load_config("edge-8mb");
+  partitioner::Plan plan;
+  partitioner::Program program;
+};
+
+enum class Upto { kImport, kCanonical, kPlan, kProgram };
+
+Prepared prepare(const benchmark::State& state, Upto upto) {
+  const auto& name = kGraphs[state.range(0)];
+  Prepared p;
+  p.exported = workloads::zoo_graph(name[0], name[1]);
+  if (upto >= Upto::kCanonical) p.graph = workloads::canonicalise(p.exported);
+  if (upto >= Upto::kPlan) p.plan = std::get<partitioner::Plan>(partitioner::partition(p.graph, p.npu));
+  if (upto >= Upto::kProgram) p.program = partitioner::lower(p.graph, p.npu, p.plan);
+  return p;
+}
+
+void finish(benchmark::State& state, std::size_t items, const char* what) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  state.counters["peak_MB"] = static_cast<double>(usage.ru_maxrss) / 1024;
+  state.counters[what] = benchmark::Counter(static_cast<double>(items), benchmark::Counter::kIsIterationInvariantRate);
+  state.SetLabel(std::string(kGraphs[state.range(0)][0]) + "/" + kGraphs[state.range(0)][1]);
+}
+
+void BM_Import(benchmark::State& state) {  // emits ONNX, serialises, imports
+  const auto p = prepare(state, Upto::kImport);
+  for (auto _ : state) {
+    auto graph = workloads::zoo_graph(kGraphs[state.range(0)][0], kGraphs[state.range(0)][1]);
+    benchmark::DoNotOptimize(graph);
+  }
+  finish(state, p.exported.nodes.size(), "nodes/s");
+}
+
+void BM_Canonicalise(benchmark::State& state) {
+  const auto p = prepare(state, Upto::kImport);
+  for (auto _ : state) {
+    auto graph = workloads::canonicalise(p.exported);
+    benchmark::DoNotOptimize(graph);
+  }
+  finish(state, p.exported.nodes.size(), "nodes/s");
+}
+
+void BM_Partition(benchmark::State& state) {
+  const auto p = prepare(state, Upto::kCanonical);
+  for (auto _ : state) {
+    auto plan = partitioner::partition(p.graph, p.npu);
+    benchmark::DoNotOptimize(plan);
+  }
+  finish(state, p.graph.nodes.size(), "operators/s");
+}
+
+void BM_Lower(benchmark::State& state) {
+  const auto p = prepare(state, Upto::kProgram);
+  for (auto _ : state) {
+    auto program = partitioner::lower(p.graph, p.npu, p.plan);
+    benchmark::DoNotOptimize(program);
+  }
+  finish(state, p.program.commands.size(), "commands/s");
+}
+
+void BM_Check(benchmark::State& state) {
+  const auto p = prepare(state, Upto::kProgram);
+  for (auto _ : state) {
+    auto violations = partitioner::check(p.program);
+    benchmark::DoNotOptimize(violations);
+  }
+  finish(state, p.program.commands.size(), "commands/s");
+}
+
+/// The simulation runs in a child process, so wall time is what counts, and the child reports its own CPU time.
+void BM_Simulate(benchmark::State& state) {
+  const auto p = prepare(state, Upto::kProgram);
+  double host_seconds = 0;
+  std::int64_t cycles = 0;
+  std::int64_t bytes = 0;
+  for (auto _ : state) {
+    const auto result = simulator::simulate(p.program, p.npu);
+    host_seconds += result.host_seconds;
+    cycles += result.cycles;
+    bytes += result.moves.total();
+  }
+  const auto runs = static_cast<double>(state.iterations());
+  state.counters["cpu_s"] = host_seconds / runs;
+  state.counters["sim_Mcycles/cpu_s"] = static_cast<double>(cycles) / host_seconds / 1e6;
+  state.counters["commands/cpu_s"] = static_cast<double>(p.program.commands.size()) * runs / host_seconds;
+  state.counters["DRAM_MB/cpu_s"] = static_cast<double>(bytes) / host_seconds / 1e6;
+  finish(state, p.program.commands.size(), "commands/s");
+}
+
+void graphs(benchmark::internal::Benchmark* b) {
+  for (int i = 0; i < static_cast<int>(std::size(kGraphs)); ++i) b->Arg(i);
+  b->Unit(benchmark::kMillisecond);
+}
+
+BENCHMARK(BM_Import)->Apply(graphs);
+BENCHMARK(BM_Canonicalise)->Apply(graphs);
+BENCHMARK(BM_Partition)->Apply(graphs);
+BENCHMARK(BM_Lower)->Apply(graphs);
+BENCHMARK(BM_Check)->Apply(graphs);
+BENCHMARK(BM_Simulate)->Apply(graphs)->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();
