@@ -44,7 +44,12 @@ std::int64_t ByteReader::integer_in(std::int64_t low, std::int64_t high) {
 }
 
 std::size_t ByteReader::count(std::size_t least_bytes) {
-  return static_cast<std::size_t>(integer_in(0, static_cast<std::int64_t>(remaining() / least_bytes)));
+  const std::int64_t value = integer();
+  const std::size_t room = remaining() / least_bytes;  // of what follows the count itself
+  if (value < 0 || static_cast<std::uint64_t>(value) > room) {
+    bad(fmt::format("a list of {} records when the file has room for {}", value, room));
+  }
+  return static_cast<std::size_t>(value);
 }
 
 void ByteReader::text(std::string& value) {

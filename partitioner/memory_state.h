@@ -49,7 +49,7 @@ class Accesses {
   void prune();
 
   static constexpr std::size_t kShort = 1024;
-  static constexpr std::int64_t kPages = 1024;
+  static constexpr std::int64_t kPages = 256;
   const HappensBefore* order_;
   std::int64_t page_bytes_;
   std::vector<Access> accesses_;

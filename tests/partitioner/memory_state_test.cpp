@@ -46,7 +46,7 @@ void for_each_byte(const Footprint& f, Visit visit) {
 TEST_CASE("boxes written across a diagonal fill the box around them", "[partitioner][memory_state]") {
   const Program program = one_queue(5);
   const HappensBefore order(program, [](std::int32_t, const Wait&) {});
-  MemoryState memory(order, {100});
+  MemoryState memory(order, kMemory, {100});
   const Placement at{.origin = 0, .stride = {8, 1}};
   CHECK_FALSE(memory.write(0, 0, placed(operand_at({0, 0}, {1, 4}, at))));
   CHECK_FALSE(memory.write(1, 0, placed(operand_at({1, 0}, {1, 2}, at))));
@@ -63,7 +63,7 @@ TEST_CASE("what a memory holds equals a byte array that remembers", "[partitione
   int bad = 0;
   for (int round = 0; round < 40; ++round) {
     HappensBefore order(program, [](std::int32_t, const Wait&) {});
-    MemoryState memory(order, {1000, 1000});
+    MemoryState memory(order, kMemory, {1000, 1000});
     std::map<std::int64_t, std::array<int, 3>> bytes;  // address -> storage, y, x
     // A few windows of one row stride, as buffers have, so that reads have a chance to hit.
     const std::array<Placement, 3> placements{Placement{.origin = 64, .stride = {8, 1}},
