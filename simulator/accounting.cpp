@@ -225,8 +225,8 @@ QueueOrder queue_order(const Program& program) {
 }
 
 std::int32_t binding_predecessor(const Program& program, const QueueOrder& order,
-                                 const std::vector<CommandTimes>& times, const std::vector<std::int32_t>& place_in_queue,
-                                 std::int32_t command) {
+                                 const std::vector<CommandTimes>& times,
+                                 const std::vector<std::int32_t>& place_in_queue, std::int32_t command) {
   std::int32_t best = kNone;
   const auto consider = [&](std::int32_t other) {
     if (best == kNone || times[at(other)].end > times[at(best)].end ||

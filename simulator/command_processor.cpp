@@ -20,8 +20,8 @@ void CommandProcessor::fetch() {
       Engine& engine = *engines_[static_cast<std::size_t>(commands[next_].queue)];
       if (engine.full()) return next_trigger(engine.room());
       ++fetched_;
-      machine_.run.fetch_cycles[next_] = static_cast<std::int32_t>(
-          std::min<Cycles>(fetched_ - resumed_, std::numeric_limits<std::int32_t>::max()));
+      machine_.run.fetch_cycles[next_] =
+          static_cast<std::int32_t>(std::min<Cycles>(fetched_ - resumed_, std::numeric_limits<std::int32_t>::max()));
       engine.push({static_cast<std::int32_t>(next_), fetched_});
     }
   });

@@ -18,8 +18,8 @@ class CommandProcessor : public sc_core::sc_module {
   Machine& machine_;
   std::vector<Engine*> engines_;  // by queue
   std::size_t next_ = 0;
-  Cycles fetched_ = 0;            // when the last command was
-  Cycles resumed_ = 0;            // since when fetch has run unhindered
+  Cycles fetched_ = 0;  // when the last command was
+  Cycles resumed_ = 0;  // since when fetch has run unhindered
 };
 
 }  // namespace spillway::simulator

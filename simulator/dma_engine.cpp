@@ -10,10 +10,7 @@ using partitioner::Operand;
 using partitioner::Space;
 
 DmaEngine::DmaEngine(const sc_core::sc_module_name& name, Machine& machine, int queue)
-    : Engine(name, machine, queue),
-      source("source"),
-      destination("destination"),
-      window_(machine.npu.dma.outstanding) {
+    : Engine(name, machine, queue), source("source"), destination("destination"), window_(machine.npu.dma.outstanding) {
   transaction_.set_extension(&info_);
 }
 

@@ -58,8 +58,8 @@ DmaTransfer::DmaTransfer(const partitioner::Program& program, const partitioner:
 
 DmaTransfer::Request DmaTransfer::next() {
   if (kind_ == CommandKind::kGather) {
-    const auto place = static_cast<std::int64_t>(scatter(static_cast<std::uint64_t>(row_)) %
-                                                 static_cast<std::uint64_t>(table_rows_));
+    const auto place =
+        static_cast<std::int64_t>(scatter(static_cast<std::uint64_t>(row_)) % static_cast<std::uint64_t>(table_rows_));
     const Bytes bytes = std::min(max_burst_, row_bytes_ - row_taken_);
     const std::int64_t source = table_ + place * row_bytes_ + row_taken_;
     row_taken_ += bytes;

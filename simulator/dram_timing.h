@@ -45,16 +45,16 @@ class DramTiming {
 
  private:
   struct Bank {
-    std::int64_t row = -1;       // open row
-    std::int64_t epoch = 0;      // refreshes of the channel when it was opened: a later one has closed it
+    std::int64_t row = -1;   // open row
+    std::int64_t epoch = 0;  // refreshes of the channel when it was opened: a later one has closed it
     double activated = 0;
-    double column_ready = 0;     // first column command to the open row
+    double column_ready = 0;  // first column command to the open row
     double data_end = 0;
   };
   struct Channel {
     double bus_free = 0;
     double next_refresh = 0;
-    double refreshed = 0;        // end of the last refresh
+    double refreshed = 0;  // end of the last refresh
     std::int64_t epoch = 0;
     bool last_write = false;
     bool used = false;

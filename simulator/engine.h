@@ -41,9 +41,9 @@ class Engine : public sc_core::sc_module {
 
   CommandQueue queue_;
   sc_core::sc_event wake_, room_;
-  bool asleep_ = false;          // waits for the queue to fill
+  bool asleep_ = false;  // waits for the queue to fill
   bool room_awaited_ = false;
-  bool looked_at_ = false;       // the head's issue time is recorded
+  bool looked_at_ = false;  // the head's issue time is recorded
   std::int32_t running_ = partitioner::kNone;
   Step step_;
   Cycles last_end_ = 0;

@@ -3,7 +3,6 @@
 
 #include <exception>
 #include <functional>
-
 #include <systemc>
 
 #include "simulator/kernel_traffic.h"
@@ -25,11 +24,11 @@ struct Machine {
   KernelTraffic traffic;
   TokenBoard tokens;
   RawRun run;
-  std::function<void(std::int32_t)> execute;     ///< functional mode: does what a command does, when it completes
-  std::function<void(std::int64_t)> progress;    ///< told the number of completed commands
+  std::function<void(std::int32_t)> execute;   ///< functional mode: does what a command does, when it completes
+  std::function<void(std::int64_t)> progress;  ///< told the number of completed commands
   std::int64_t completed = 0;
   std::exception_ptr failure;
-  std::function<void(int)> wake;                 ///< wakes the engine of a queue
+  std::function<void(int)> wake;  ///< wakes the engine of a queue
 
   void complete(int queue) {
     tokens.complete(queue, [this](int engine) { wake(engine); });

@@ -161,8 +161,7 @@ std::vector<Change> changes_of(const Program& program, const KernelTraffic& traf
           continue;
         }
         const auto& storage = program.layout.storages[static_cast<std::size_t>(operand.storage)];
-        const bool accumulates =
-            writes && command.prior > 0 && storage.storage_class == StorageClass::kStatistics;
+        const bool accumulates = writes && command.prior > 0 && storage.storage_class == StorageClass::kStatistics;
         if ((writes && !accumulates) != write) continue;
         const ByteRange range = byte_range(operand);
         if (write) {

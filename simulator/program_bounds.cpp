@@ -50,8 +50,7 @@ class BoundsCheck {
     const auto need = [](const char* what, int wanted, int there) {
       if (wanted >= 0 && wanted <= there) return;
       throw Error(ErrorKind::kBadInput, Place{},
-                  std::string("the program uses ") + number(wanted) + " " + what + " when the NPU has " +
-                      number(there),
+                  std::string("the program uses ") + number(wanted) + " " + what + " when the NPU has " + number(there),
                   "make the program for this config");
     };
     need("DMA channels", program_.queues.dma, npu_.dma.channels);

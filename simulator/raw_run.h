@@ -10,19 +10,19 @@ namespace spillway::simulator {
 
 /// What one DMA command's cycles were: descriptor + dram + port == end - start.
 struct DmaRecord {
-  Cycles dram = 0;         ///< a DRAM transfer was what the channel waited for
-  Cycles port = 0;         ///< interconnect or scratchpad port, interconnect latency included
+  Cycles dram = 0;  ///< a DRAM transfer was what the channel waited for
+  Cycles port = 0;  ///< interconnect or scratchpad port, interconnect latency included
   Cycles descriptor = 0;
-  Bytes burst_bytes = 0;   ///< DRAM bytes including rounding to bursts
+  Bytes burst_bytes = 0;  ///< DRAM bytes including rounding to bursts
 };
 
 struct RawRun {
-  std::vector<CommandTimes> commands;       ///< issue, start, end; the causes are derived
+  std::vector<CommandTimes> commands;  ///< issue, start, end; the causes are derived
   /// By command: for how long fetch had run unhindered (one command a cycle) when it was fetched. Waiting for fetch
   /// beyond that is waiting for a full queue.
   std::vector<std::int32_t> fetch_cycles;
-  std::vector<DmaRecord> dma;               ///< by command; zero for those of other engines
-  std::vector<partitioner::Moves> moves;    ///< by group, as the DMA channels counted them
+  std::vector<DmaRecord> dma;             ///< by command; zero for those of other engines
+  std::vector<partitioner::Moves> moves;  ///< by group, as the DMA channels counted them
   DramUse dram;
   double cpu_seconds = 0;
 };

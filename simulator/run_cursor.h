@@ -21,10 +21,10 @@ class RunCursor {
   Piece take(configs::Bytes limit);
 
  private:
-  int outer_ = 0;                    // dimensions that are stepped through; those behind are one dense run
+  int outer_ = 0;  // dimensions that are stepped through; those behind are one dense run
   configs::Bytes run_ = 0;
-  configs::Bytes taken_ = 0;         // of the current run
-  std::int64_t address_ = 0;         // of the current run
+  configs::Bytes taken_ = 0;  // of the current run
+  std::int64_t address_ = 0;  // of the current run
   bool done_ = true;
   std::array<std::int32_t, workloads::kMaxRank> extent_{}, index_{};
   std::array<std::int64_t, workloads::kMaxRank> stride_{};

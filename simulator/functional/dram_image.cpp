@@ -44,9 +44,9 @@ void put(const Program& program, TensorId tensor, const HostTensor& value, Memor
 void check_input(const Tensor& tensor, const HostTensor& value) {
   const Place place{.tensor = tensor.name};
   if (value.shape != tensor.shape) {
-    throw Error(ErrorKind::kBadInput, place,
-                "input is " + workloads::to_string(value.shape) + " when it should be " +
-                    workloads::to_string(tensor.shape));
+    throw Error(
+        ErrorKind::kBadInput, place,
+        "input is " + workloads::to_string(value.shape) + " when it should be " + workloads::to_string(tensor.shape));
   }
   if (value.holds_float() != workloads::is_float(tensor.type)) {
     throw Error(ErrorKind::kBadInput, place,

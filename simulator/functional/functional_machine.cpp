@@ -47,8 +47,8 @@ void check_functional_formats(const Program& program) {
                 "use --precision fp32");
   };
   for (const partitioner::Storage& storage : program.layout.storages) {
-    const bool is_bool = storage.root != kNone &&
-                         program.graph.tensors[at(storage.root)].type == workloads::DataType::kBool;
+    const bool is_bool =
+        storage.root != kNone && program.graph.tensors[at(storage.root)].type == workloads::DataType::kBool;
     const bool known = storage.format == Format::kFp32 || storage.format == Format::kInt32 ||
                        (storage.format == Format::kInt8 && is_bool);
     if (!known) refuse(storage.format);

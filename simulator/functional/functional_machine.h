@@ -36,8 +36,8 @@ class FunctionalMachine {
   void accumulate(const partitioner::Command& command, const partitioner::Operand& operand, const Value& partial,
                   const Box& input);
 
-  [[nodiscard]] Value run_step(const partitioner::Command& command, const partitioner::Kernel& kernel,
-                               std::size_t step, const std::vector<Value>& before);
+  [[nodiscard]] Value run_step(const partitioner::Command& command, const partitioner::Kernel& kernel, std::size_t step,
+                               const std::vector<Value>& before);
   [[nodiscard]] Value drain(const partitioner::Command& command, const partitioner::KernelStep& step, const Box& box);
   [[nodiscard]] Value step_input(const partitioner::Command& command, const partitioner::KernelStep& step,
                                  std::size_t input, const Box& box, const std::vector<Value>& before);

@@ -10,8 +10,7 @@ namespace spillway::simulator {
 using configs::Format;
 
 SharedPages::SharedPages(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
-  void* pages =
-      ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* pages = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) {
     throw Error(ErrorKind::kBadInput, Place{},
                 "this machine cannot hold " + std::to_string(bytes) + " bytes of the NPU's memory");

@@ -71,7 +71,7 @@ struct WrongRead {
   std::string memory;
   std::int64_t address = 0;
   partitioner::StorageId wanted = partitioner::kNone;
-  partitioner::StorageId owner = partitioner::kNone;   ///< of what lies there; kNone: never written
+  partitioner::StorageId owner = partitioner::kNone;  ///< of what lies there; kNone: never written
 };
 
 }  // namespace spillway::simulator

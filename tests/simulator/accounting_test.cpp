@@ -16,10 +16,10 @@ TEST_CASE("energy is counts times the table", "[simulator][energy]") {
   const StorageId a = b.storage("a", 320), w = b.storage("w", 320, StorageClass::kWeight), c = b.storage("c", 320);
   const int load = b.load(0, a, 0, 320);
   // m 16, n 20, k 20 on 8 x 8: three folds along the columns, three along the contraction
-  const int product = b.matrix({.m = 16, .n = 20, .k = 20},
-                               {b.in_scratchpad(a, 0, 0, 320), b.in_scratchpad(w, 512, 0, 320),
-                                b.operand(Space::kAccumulator, c, 0, 0, 320)},
-                               {b.done(load)});
+  const int product = b.matrix(
+      {.m = 16, .n = 20, .k = 20},
+      {b.in_scratchpad(a, 0, 0, 320), b.in_scratchpad(w, 512, 0, 320), b.operand(Space::kAccumulator, c, 0, 0, 320)},
+      {b.done(load)});
   configs::VectorWork work{};
   work[static_cast<std::size_t>(configs::VectorOp::kExp)] = 320;
   const int drain = b.vector(work, {b.operand(Space::kAccumulator, c, 0, 0, 320), b.in_scratchpad(c, 1024, 0, 320)},
@@ -34,7 +34,7 @@ TEST_CASE("energy is counts times the table", "[simulator][energy]") {
   CHECK(r.energy.scratchpad_pj == Approx((640 + 1600) * 2));
   // partial sums written three times, read back twice, drained once
   CHECK(r.energy.accumulator_pj == Approx(320 * 6 * 3));
-  CHECK(r.energy.dram_pj == Approx(2 * 320 * 40));  // 320 bytes are five whole bursts
+  CHECK(r.energy.dram_pj == Approx(2 * 320 * 40));                           // 320 bytes are five whole bursts
   CHECK(r.energy.static_pj == Approx(static_cast<double>(r.cycles) * 100));  // 100 mW at 1 GHz: 100 pJ a cycle
   CHECK(r.vector_ops == work);
 }

@@ -1,6 +1,5 @@
 // SystemC stays inside simulator/.
 #include <catch2/catch.hpp>
-
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -11,7 +10,8 @@ TEST_CASE("SystemC and TLM are included in simulator/ only, and not by its publi
   const fs::path root = SPILLWAY_SOURCE_DIR;
   const std::regex forbidden(R"(^\s*#\s*include\s*[<"](systemc|tlm|sysc/|tlm_))");
   int files = 0;
-  for (const char* folder : {"configs", "workloads", "partitioner", "reports", "cli", "benchmarks", "tests", "simulator"}) {
+  for (const char* folder :
+       {"configs", "workloads", "partitioner", "reports", "cli", "benchmarks", "tests", "simulator"}) {
     if (!fs::exists(root / folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       const fs::path path = fs::relative(entry.path(), root);

@@ -1,7 +1,6 @@
 // Does every field of the config that the simulator reads move a number? Each row: the field, how it is changed, which
 // number moves, and which way.
 #include <catch2/catch.hpp>
-
 #include <functional>
 
 #include "program_builder.h"
@@ -19,7 +18,8 @@ configs::NpuConfig base_npu() {
 }
 
 /// A bit of everything, one thing after the other so that each shows: streaming and scattered loads from the same and
-/// other banks, both directions, several ragged folds, all vector classes, port-bound vector work, a copy, both directions at once.
+/// other banks, both directions, several ragged folds, all vector classes, port-bound vector work, a copy, both
+/// directions at once.
 partitioner::Program everything(const configs::NpuConfig& npu) {
   ProgramBuilder b(npu);
   const StorageId x = b.storage("x", 256 * 1024), y = b.storage("y", 64 * 1024), c = b.storage("c", 480);
@@ -42,17 +42,18 @@ partitioner::Program everything(const configs::NpuConfig& npu) {
   packed.at.origin = 0;
   packed.at.stride = {64, 1};
   next(b.add(CommandKind::kLoad, 0, {strided, packed}, last));
-  next(b.matrix({.m = 20, .n = 12, .k = 20, .batch = 2},
-                {b.in_scratchpad(x, 0, 0, 400), b.in_scratchpad(x, 0, 1000, 240),
-                 b.operand(Space::kAccumulator, c, 0, 0, 480)},
-                last));
+  next(b.matrix(
+      {.m = 20, .n = 12, .k = 20, .batch = 2},
+      {b.in_scratchpad(x, 0, 0, 400), b.in_scratchpad(x, 0, 1000, 240), b.operand(Space::kAccumulator, c, 0, 0, 480)},
+      last));
   for (int op = 0; op < configs::kVectorOpCount; ++op) {
     configs::VectorWork work{};
     work[static_cast<std::size_t>(op)] = 5000;
     next(b.vector(work, {b.in_scratchpad(x, 0, 0, 64), b.in_scratchpad(y, 300'000, 0, 64)}, last));
   }
   next(b.vector(additions(16), {b.in_scratchpad(x, 0, 0, 60'000), b.in_scratchpad(y, 300'000, 0, 60'000)}, last));
-  next(b.add(CommandKind::kCopy, 0, {b.in_scratchpad(y, 300'000, 0, 60'000), b.in_scratchpad(y, 400'000, 0, 60'000)}, last));
+  next(b.add(CommandKind::kCopy, 0, {b.in_scratchpad(y, 300'000, 0, 60'000), b.in_scratchpad(y, 400'000, 0, 60'000)},
+             last));
   next(b.store(1, y, 300'000, 60'000, last));
   const std::vector<Wait> before = last;
   next(b.load(0, x, 0, 10'000, before));  // beside the store
@@ -76,7 +77,8 @@ std::vector<Row> rows() {
   const auto int8 = static_cast<std::size_t>(configs::Format::kInt8);
   std::vector<Row> rows = {
       {"clock: DRAM nanoseconds are more cycles", [](N& n) { n.clock_hz *= 2; }, cycles, +1},
-      {"clock: static energy lasts less", [](N& n) { n.clock_hz *= 2; }, [](auto& r) { return r.energy.static_pj; }, -1},
+      {"clock: static energy lasts less", [](N& n) { n.clock_hz *= 2; }, [](auto& r) { return r.energy.static_pj; },
+       -1},
       {"matrix.rows", [](N& n) { n.matrix.rows = 4; }, cycles, +1},
       {"matrix.cols", [](N& n) { n.matrix.cols = 4; }, cycles, +1},
       {"matrix.shadow_weights", [](N& n) { n.matrix.shadow_weights = true; }, cycles, -1},
@@ -94,7 +96,8 @@ std::vector<Row> rows() {
       {"dram.channels", [](N& n) { n.dram.channels = 1; }, cycles, +1},
       {"dram.channel_bits", [](N& n) { n.dram.channel_bits = 16; }, cycles, +1},
       {"dram.data_rate", [](N& n) { n.dram.data_rate_mtps /= 2; }, cycles, +1},
-      {"dram.burst_length", [](N& n) { n.dram.burst_length *= 16; }, [](auto& r) { return double(r.dram.burst_bytes); }, +1},
+      {"dram.burst_length", [](N& n) { n.dram.burst_length *= 16; }, [](auto& r) { return double(r.dram.burst_bytes); },
+       +1},
       {"dram.banks", [](N& n) { n.dram.banks = 1; }, cycles, +1},
       {"dram.row_size", [](N& n) { n.dram.row_bytes = 128; }, [](auto& r) { return double(r.dram.row_misses); }, +1},
       {"dram.trcd", [](N& n) { n.dram.trcd_ns += 10; }, cycles, +1},

@@ -1,11 +1,11 @@
 // Is DRAM timing right: hit, miss, conflict, overlap, refresh, turnaround, streaming against random access?
-#include <catch2/catch.hpp>
+#include "simulator/dram_timing.h"
 
+#include <catch2/catch.hpp>
 #include <random>
 #include <set>
 
 #include "program_builder.h"
-#include "simulator/dram_timing.h"
 
 namespace spillway::simulator::test {
 
@@ -129,8 +129,7 @@ TEST_CASE("streaming reaches 90 percent of the peak, random bursts a fraction", 
     const double peak = npu.dram_bytes_per_cycle();
     const double streaming = rate([](int i) { return i * 4096LL; }, 4096);
     std::mt19937_64 random(1);
-    const double scattered =
-        rate([&](int) { return static_cast<std::int64_t>(random() % (1U << 30)) / 64 * 64; }, 64);
+    const double scattered = rate([&](int) { return static_cast<std::int64_t>(random() % (1U << 30)) / 64 * 64; }, 64);
     INFO("streaming " << streaming << ", scattered " << scattered << ", peak " << peak);
     CHECK(streaming > 0.9 * peak);
     CHECK(streaming <= peak);

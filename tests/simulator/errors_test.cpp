@@ -1,8 +1,7 @@
 // Programs that cannot run are refused with one clear sentence; nothing of the caller's process is harmed.
-#include <catch2/catch.hpp>
-
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <csignal>
 #include <thread>
 

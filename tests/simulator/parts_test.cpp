@@ -1,6 +1,5 @@
 // The plain classes inside the modules, each by itself.
 #include <catch2/catch.hpp>
-
 #include <random>
 
 #include "program_builder.h"

@@ -110,8 +110,8 @@ class ProgramBuilder {
     program.commands.back().matrix = shape;
     return c;
   }
-  int vector(const configs::VectorWork& work, const std::vector<Operand>& operands,
-             const std::vector<Wait>& waits = {}, int engine = 0) {
+  int vector(const configs::VectorWork& work, const std::vector<Operand>& operands, const std::vector<Wait>& waits = {},
+             int engine = 0) {
     const int c = add(CommandKind::kVector, program.queues.first_vector() + engine, operands, waits);
     program.commands.back().vector = work;
     return c;
@@ -148,11 +148,7 @@ inline configs::VectorWork additions(std::int64_t n) {
   return work;
 }
 
-inline Cycles share(const Result& result, Cause cause) {
-  return result.bound_by[static_cast<std::size_t>(cause)];
-}
-inline Cycles waiting(const EngineUse& engine, Cause cause) {
-  return engine.waiting[static_cast<std::size_t>(cause)];
-}
+inline Cycles share(const Result& result, Cause cause) { return result.bound_by[static_cast<std::size_t>(cause)]; }
+inline Cycles waiting(const EngineUse& engine, Cause cause) { return engine.waiting[static_cast<std::size_t>(cause)]; }
 
 }  // namespace spillway::simulator::test

@@ -1,6 +1,5 @@
 // Does every command take what its closed form says? Cycles are derived term by term beside each check.
 #include <catch2/catch.hpp>
-
 #include <numeric>
 
 #include "program_builder.h"
@@ -202,7 +201,7 @@ TEST_CASE("the critical path goes through the latest of several waits", "[simula
   const StorageId x = b.storage("x", 64);
   const Operand small = b.in_scratchpad(x, 4096, 0, 64);
   const int product = b.matrix({.m = 200, .n = 8, .k = 8}, {o.a, o.w, o.c});  // 1 .. 1 + 10 + 222
-  const int load = b.load(0, x, 4096, 64);                                   // 2 .. shorter
+  const int load = b.load(0, x, 4096, 64);                                    // 2 .. shorter
   b.group = 1;
   b.vector(additions(160), {small, small}, {b.done(load), b.done(product)});
   const Result r = simulate(b.program, npu);
