@@ -150,7 +150,7 @@ void Context::warn(const std::string& message) const {
 }
 
 void Context::warn(const std::string& place, const std::vector<std::string>& messages) const {
-  for (const std::string& message : messages) warn(place + ": " + message);
+  for (const std::string& message : messages) warn(fmt::format("{}: {}", place, message));
 }
 
 int run(int argc, char** argv) {

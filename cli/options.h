@@ -8,7 +8,7 @@
 #include "partitioner/partitioner.h"
 #include "workloads/workloads.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's
 class App;
 }
 

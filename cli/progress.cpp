@@ -20,7 +20,7 @@ constexpr auto kLineEvery = seconds(10);
 }  // namespace
 
 Progress::Progress(bool quiet, bool verbose)
-    : quiet_(quiet), verbose_(verbose), terminal_(::isatty(STDERR_FILENO) == 1), started_(Clock::now()), shown_{} {}
+    : quiet_(quiet), verbose_(verbose), terminal_(::isatty(STDERR_FILENO) == 1), started_(Clock::now()) {}
 
 Progress::~Progress() { finish(); }
 

@@ -7,7 +7,6 @@ namespace spillway::cli {
 
 namespace {
 
-using workloads::DataType;
 using workloads::Graph;
 using workloads::HostTensor;
 using workloads::Node;
@@ -59,7 +58,7 @@ Graph sampler_step(const Shape& latent, bool guidance) {
   graph.opset = 14;
   Builder build(graph);
   const TensorId x = build.input("latent", latent);
-  TensorId noise;
+  TensorId noise = workloads::kNone;
   if (guidance) {
     const TensorId u = build.input("noise_unconditional", latent);
     const TensorId c = build.input("noise_conditional", latent);

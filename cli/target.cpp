@@ -25,7 +25,7 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 Target zoo_target(const std::string& model, const std::string& only) {
   Target target{.name = model};
   for (const std::string& graph : workloads::zoo_graphs(model)) {
-    if (only.empty() || graph == only) target.graphs.push_back({model + "/" + graph, graph, model, ""});
+    if (only.empty() || graph == only) target.graphs.push_back({fmt::format("{}/{}", model, graph), graph, model, ""});
   }
   target.several = only.empty();
   if (!only.empty()) target.name = model + "_" + only;
@@ -62,7 +62,7 @@ Target folder_target(const std::string& text) {
 [[noreturn]] void unknown_target(const std::string& text) {
   std::vector<std::string> names = workloads::zoo_models();
   for (const std::string& model : workloads::zoo_models()) {
-    for (const std::string& graph : workloads::zoo_graphs(model)) names.push_back(model + "/" + graph);
+    for (const std::string& graph : workloads::zoo_graphs(model)) names.push_back(fmt::format("{}/{}", model, graph));
   }
   const std::string nearest = nearest_name(text, names);
   throw Error(ErrorKind::kBadInput, Place{.file = text}, "no such file or folder, and no zoo model of that name",

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -50,13 +51,14 @@ class NewFolders {
   explicit NewFolders(const fs::path& dir) {
     std::vector<fs::path> missing;
     for (fs::path at = dir.lexically_normal(); !at.empty() && !exists(at); at = at.parent_path()) missing.push_back(at);
-    for (auto it = missing.rbegin(); it != missing.rend(); ++it) {
-      if (::mkdir(it->c_str(), 0777) == 0) {
-        made_.push_back(*it);
+    std::reverse(missing.begin(), missing.end());
+    for (const fs::path& folder : missing) {
+      if (::mkdir(folder.c_str(), 0777) == 0) {
+        made_.insert(made_.begin(), folder);
       } else if (errno != EEXIST) {
         const int error = errno;
         undo();
-        fail(it->string(), "cannot create the folder", error);
+        fail(folder.string(), "cannot create the folder", error);
       }
     }
     struct stat status {};
@@ -76,11 +78,11 @@ class NewFolders {
     return ::lstat(path.c_str(), &status) == 0;
   }
   void undo() {
-    for (auto it = made_.rbegin(); it != made_.rend(); ++it) ::rmdir(it->c_str());
+    for (const fs::path& folder : made_) ::rmdir(folder.c_str());
     made_.clear();
   }
 
-  std::vector<fs::path> made_;
+  std::vector<fs::path> made_;  ///< innermost first
   bool keep_ = false;
 };
 
@@ -170,6 +172,7 @@ void write_atomically(const std::string& dir, const std::vector<NamedWriter>& fi
 
 void write_atomically(const std::string& dir, const std::vector<NamedContent>& files) {
   std::vector<NamedWriter> writers;
+  writers.reserve(files.size());
   for (const NamedContent& file : files) {
     writers.push_back({file.name, [&file](const std::string& path) { write_content(path, file.content); }});
   }

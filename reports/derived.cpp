@@ -178,6 +178,7 @@ std::vector<ExecutedRow> executed_mix(const GraphProfile& profile) {
     row.dma_cycles += use.dma_cycles;
   }
   std::vector<ExecutedRow> rows;
+  rows.reserve(by_op.size());
   for (auto& [op, row] : by_op) rows.push_back(std::move(row));
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.cycles() > b.cycles(); });
   return rows;
@@ -250,7 +251,7 @@ configs::Bytes constant_bytes(const GraphProfile& profile) {
 
 Verdict verdict(const GraphProfile& profile) {
   Verdict verdict;
-  const double base = static_cast<double>(profile.result.cycles);
+  const auto base = static_cast<double>(profile.result.cycles);
   if (base <= 0) return verdict;
   for (int i = 0; i < static_cast<int>(profile.sensitivity.size()); ++i) {
     const SensitivityRow& row = profile.sensitivity[i];

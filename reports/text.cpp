@@ -106,6 +106,7 @@ class Screen {
                                                                {"descriptor", lost.descriptor},
                                                                {"dependency", lost.dependency}};
     std::vector<double> seconds;
+    seconds.reserve(named.size());
     for (const auto& [name, cycles] : named) seconds.push_back(cycles / npu_.clock_hz);
     const Parts parts = rounded_parts(seconds, "s");
     std::string text;
