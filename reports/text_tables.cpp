@@ -17,7 +17,9 @@ std::string_view modelled() {
          "vector lanes, ports";
 }
 
-std::string_view not_modelled() { return "host CPU, clock and voltage scaling, weight compression, sparsity"; }
+std::string_view not_modelled() {
+  return "scratchpad bank conflicts, tRRD and tFAW, host CPU, clock and voltage scaling, weight compression, sparsity";
+}
 
 void print_moves(const partitioner::Moves& moves, std::ostream& out, int indent) {
   Table table({{"", Align::kLeft}, {"bytes"}, {"elements"}, {"read B"}, {"written B"}});
