@@ -372,7 +372,7 @@ Vote vote_of(const Graph& graph, const Node& node, TensorId tensor) {
     if (!statistics_output) return {3, channels_last(rank)};
   }
   if (op->op_class == OpClass::kMatrix || node.op == "LayerNormalization") {
-    const bool constant_product = node.inputs.size() > 1 && graph.tensors[node.inputs[1]].is_constant();
+    const bool constant_product = graph.has_input(node, 1) && graph.input(node, 1).is_constant();
     return {constant_product ? 2 : 1, row_major(rank)};
   }
   return {0, row_major(rank)};

@@ -97,18 +97,24 @@ class Lowering {
     std::vector<Draft> drafts{};
   };
 
+  /// Inputs, constants and outputs have their place from the start; what is computed gets one when it first leaves the
+  /// scratchpad, so that what never does takes no DRAM.
   void place_dram() {
-    std::int64_t address = 0;
     dram_.resize(program_.layout.storages.size());
     for (std::size_t s = 0; s < program_.layout.storages.size(); ++s) {
-      Storage& storage = program_.layout.storages[s];
-      storage.dram_address = address;
-      const Box none = Box{.rank = storage.rank};
-      dram_[s].at = dense(storage.extent, storage.rank, storage.element_bytes(), address, none);
-      dram_[s].allocation = hazards_.allocate(kDramMemory, address, address + storage.bytes(), true);
-      address += (storage.bytes() + kDramAlignment - 1) / kDramAlignment * kDramAlignment;
+      const Storage& storage = program_.layout.storages[s];
+      if (storage.is_input || storage.is_output) place_in_dram(static_cast<StorageId>(s));
     }
-    program_.dram_bytes = address;
+  }
+
+  void place_in_dram(StorageId s) {
+    Storage& storage = program_.layout.storages[s];
+    storage.dram_address = program_.dram_bytes;
+    const Box none = Box{.rank = storage.rank};
+    dram_[s].at = dense(storage.extent, storage.rank, storage.element_bytes(), storage.dram_address, none);
+    dram_[s].allocation =
+        hazards_.allocate(kDramMemory, storage.dram_address, storage.dram_address + storage.bytes(), true);
+    program_.dram_bytes += (storage.bytes() + kDramAlignment - 1) / kDramAlignment * kDramAlignment;
   }
 
   void place_residents() {
@@ -341,7 +347,8 @@ class Lowering {
   Access in_scratchpad(bool write, int l, const Spot& at, const Box& box) const {
     return access(write, at.allocation, operand(model_group_.locals[l].storage, Space::kScratchpad, at.at, box), at.window);
   }
-  Access in_dram(bool write, StorageId s, const Box& box) const {
+  Access in_dram(bool write, StorageId s, const Box& box) {
+    if (dram_[s].allocation == kNone) place_in_dram(s);
     return access(write, dram_[s].allocation, operand(s, Space::kDram, dram_[s].at, box));
   }
 

@@ -589,7 +589,7 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
   }
   std::stable_sort(estimates.begin(), estimates.end(), [](const Candidate& x, const Candidate& y) { return x.score < y.score; });
   std::optional<Candidate> winner;
-  constexpr int kWalks = 5;                   // estimates are near enough for the best to be among the first
+  constexpr int kWalks = 16;                  // estimates are near enough for the best to be among the first
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
   int walks = 0;
   for (const Candidate& estimate : estimates) {

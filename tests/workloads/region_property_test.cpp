@@ -17,7 +17,7 @@ using Random = std::mt19937;
 struct Case {
   std::string op;
   std::vector<In> inputs;
-  Attributes attributes;
+  Attributes attributes{};
   std::int64_t opset = 17;
 };
 
