@@ -37,7 +37,7 @@ void sort_by_stride(std::array<Index, kMaxRank>& factors, int count, const Place
 void measure(Footprint& f) {
   f.levels = 0;
   for (int i = 0; i < f.box.rank; ++i) {
-    if (f.box.extent[i] > 1) f.factor[f.levels++] = static_cast<std::int8_t>(i);
+    if (f.box.extent[i] > 1) f.factor[f.levels++] = static_cast<std::uint8_t>(i);
   }
   sort_by_stride(f.factor, f.levels, f.at);
   f.first = offset_of(f.at, f.box.begin, f.box.rank);
@@ -181,7 +181,7 @@ FootprintResult footprint_of(const Operand& operand, std::int64_t limit) {
       return result;
     }
     first += Wide{stride} * operand.box.begin[i];
-    if (operand.box.extent[i] > 1) f.factor[f.levels++] = static_cast<std::int8_t>(i);
+    if (operand.box.extent[i] > 1) f.factor[f.levels++] = static_cast<std::uint8_t>(i);
   }
   sort_by_stride(f.factor, f.levels, f.at);
   Wide span = f.element_bytes;

@@ -20,7 +20,7 @@ struct Footprint {
   std::int64_t element_bytes = 1;
   std::int64_t first = 0, last = 0;  ///< hull: [first, last)
   int levels = 0;
-  std::array<std::int8_t, kMaxRank> factor{};  ///< those of extent over 1, coarsest stride first
+  std::array<std::uint8_t, kMaxRank> factor{};  ///< those of extent over 1, coarsest stride first
 
   [[nodiscard]] bool dense() const { return last - first == box.elements() * element_bytes; }
   [[nodiscard]] bool hull_meets(const Footprint& other) const { return first < other.last && other.first < last; }

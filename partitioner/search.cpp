@@ -218,11 +218,11 @@ class Pricer {
       const auto blocks = blocks_of(group_, stage, fresh);
       std::vector<std::pair<std::array<std::int32_t, kMaxRank>, StageCost>> seen;
       for (const Box& block : blocks) {
-        const auto known =
+        const auto like =
             std::find_if(seen.begin(), seen.end(), [&](const auto& e) { return e.first == block.extent; });
         StageCost one;
-        if (known != seen.end()) {
-          one = known->second;
+        if (like != seen.end()) {
+          one = like->second;
         } else {
           if (stage.kind == StageKind::kMatrix) {
             one.matrix =
@@ -544,7 +544,7 @@ std::optional<Candidate> Search::search(const GroupModel& group, const Residents
     }
     return orders;
   };
-  /// The best buffering of a loop whose totals are known.
+  // The best buffering of a loop whose totals are known.
   const auto buffered = [&](Candidate candidate, const Totals& totals) {
     std::optional<Candidate> best;
     candidate.moves = totals.moves;

@@ -7,7 +7,6 @@ namespace spillway::simulator {
 
 using partitioner::CommandKind;
 using partitioner::Operand;
-using partitioner::Space;
 
 DmaEngine::DmaEngine(const sc_core::sc_module_name& name, Machine& machine, int queue)
     : Engine(name, machine, queue), source("source"), destination("destination"), window_(machine.npu.dma.outstanding) {

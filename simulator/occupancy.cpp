@@ -15,7 +15,6 @@
 namespace spillway::simulator {
 
 using partitioner::Command;
-using partitioner::CommandKind;
 using partitioner::Operand;
 using partitioner::Program;
 using partitioner::Space;

@@ -56,16 +56,20 @@ void zoo_export(const std::string& model, const std::string& dir, const ZooOptio
 
 /// Counts of a graph as exported, with the definitions of shared statistics files.
 struct Statistics {
-  std::int64_t nodes = 0;                     ///< Constant nodes included
+  std::int64_t nodes = 0;  ///< Constant nodes included
   std::int64_t nodes_without_constant = 0;
-  std::map<std::string, std::int64_t> ops;    ///< by type, Constant included
-  std::int64_t parameters = 0;                ///< float initializer elements
-  std::int64_t parameters_weights_only = 0;   ///< two extents over 1 (embedding, matrix, convolution; not [C, 1, 1])
-  std::map<std::string, std::int64_t> macs;   ///< "Conv_3x3", "Conv_1x1", "MatMul_weight", "MatMul_act_x_act", "Gemm"
+  std::map<std::string, std::int64_t> ops;   ///< by type, Constant included
+  std::int64_t parameters = 0;               ///< float initializer elements
+  std::int64_t parameters_weights_only = 0;  ///< two extents over 1 (embedding, matrix, convolution; not [C, 1, 1])
+  std::map<std::string, std::int64_t> macs;  ///< "Conv_3x3", "Conv_1x1", "MatMul_weight", "MatMul_act_x_act", "Gemm"
   std::int64_t macs_total = 0;
   std::map<std::string, std::int64_t> output_elements;  ///< by operator type, Constant excluded
-  struct Largest { std::string name, op; Shape shape; std::int64_t elements = 0; };
-  std::vector<Largest> largest;               ///< five largest activations; Reshape and the like are none
+  struct Largest {
+    std::string name, op;
+    Shape shape;
+    std::int64_t elements = 0;
+  };
+  std::vector<Largest> largest;  ///< five largest activations; Reshape and the like are none
 };
 [[nodiscard]] Statistics statistics_of(const Graph& exported);
 
