@@ -105,7 +105,7 @@ TEST_CASE("an unknown preset", "[cli][errors]") {
   CHECK(contains(place.run("profile sd-tiny --npu edge-8m").err, "edge-8mb"));
 }
 
-TEST_CASE("--set of an unknown key, without a value, of an impossible value", "[cli][errors]") {
+TEST_CASE("the --set flag with an unknown key, without a value, of an impossible value", "[cli][errors]") {
   const Workplace place;
   check_refused(place, place.run("profile sd-tiny --set scratchpad.sise=4MiB"), "scratchpad.size");
   check_refused(place, place.run("profile sd-tiny --set scratchpad.size"), "scratchpad.size");

@@ -15,7 +15,7 @@
 using namespace spillway;
 using namespace spillway::cli;
 
-TEST_CASE("--shape binds inputs, dimensions, and one graph of a folder", "[cli][units]") {
+TEST_CASE("the --shape flag binds inputs, dimensions, and one graph of a folder", "[cli][units]") {
   const ShapeFlag whole = parse_shape("sample:2x4x64x64");
   CHECK(whole.whole);
   CHECK(whole.name == "sample");
