@@ -170,7 +170,8 @@ bool LayoutBuilder::alias_slice(const Node& node) {
   }
   // A slice with a negative step has the same box but reverses: only the identity order is addressing.
   if (graph_.has_input(node, 4)) {
-    for (const std::int64_t step : workloads::materialise(graph_.input(node, 4)).ints()) {
+    const workloads::HostTensor steps = workloads::materialise(graph_.input(node, 4));
+    for (const std::int64_t step : steps.ints()) {
       if (step != 1) return false;
     }
   }

@@ -476,7 +476,8 @@ std::string Search::signature(const GroupModel& group, const Residents& resident
         // Small integer inputs (axes, pads, starts) are part of what the operator is.
         const workloads::Tensor& t = model_.graph.tensors[n.inputs[i]];
         if (t.is_constant() && !t.constant->missing() && !workloads::is_float(t.type) && t.elements() <= 16) {
-          for (const auto x : workloads::materialise(t).ints()) key += fmt::format("{}_", x);
+          const workloads::HostTensor value = workloads::materialise(t);
+          for (const auto x : value.ints()) key += fmt::format("{}_", x);
         }
       }
       key += fmt::format(">{}", node.output);
