@@ -93,7 +93,6 @@ class Lowering {
   struct Event {
     std::int64_t time = 0;
     int phase = 0;  // 0 loads, 1 halo copies, 2 stage commands, 3 stores
-    int lane = 0;   // phase 2: which stage, for interleaving
     std::vector<Draft> drafts{};
   };
 
@@ -281,7 +280,7 @@ class Lowering {
     if (!copies.drafts.empty()) events.push_back(std::move(copies));
     if (w.fresh.empty()) return;
 
-    Event compute{.time = time, .phase = 2, .lane = s};
+    Event compute{.time = time, .phase = 2};
     switch (stage.kind) {
       case StageKind::kConcat:
         concat(s, w.fresh, compute.drafts);
