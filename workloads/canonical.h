@@ -5,10 +5,11 @@
 // the operators below plus the plain ones of the operator table; `Node::origins` keeps the way back for the
 // operator-mix report: every exported node that executes is an origin of exactly one canonical node. Where one exported
 // node becomes several, one of them has it and the others' origins are empty (of an InstanceNormalization in a group
-// norm, NormStatistics; of a plain one, NormApply). Folded and dead nodes disappear, and so do nodes that change nothing
-// (their origins go to the node that makes the tensor, or to its first reader). Constant inputs that are parameters
-// (operators/parameters.h: the axes of a Slice, the scales of a Resize) become attributes: executed nodes have data
-// inputs only. No pattern changes a result beyond float rounding. Patterns: canonical/patterns.h, one file each.
+// norm, NormStatistics; of a plain one, NormApply). Folded and dead nodes disappear, and so do nodes that change
+// nothing (their origins go to the node that makes the tensor, or to its first reader). Constant inputs that are
+// parameters (operators/parameters.h: the axes of a Slice, the scales of a Resize) become attributes: executed nodes
+// have data inputs only. No pattern changes a result beyond float rounding. Patterns: canonical/patterns.h, one file
+// each.
 //
 //   NormStatistics(x)                      x [N, C, spatial...] -> [N, C, 2]: per-channel mean and sum of squared
 //        deviations over the spatial axes. kStatistics: its region map is asked "which input box" for an output box,
