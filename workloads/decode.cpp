@@ -92,4 +92,20 @@ void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::
   }
 }
 
+std::string encode_floats(const HostTensor& tensor) {
+  const auto& values = tensor.floats();
+  std::string bytes(values.size() * static_cast<std::size_t>(bytes_of(tensor.type)), '\0');
+  if (values.empty()) return bytes;
+  if (tensor.type == DataType::kFloat32) {
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+    return bytes;
+  }
+  if (tensor.type != DataType::kFloat16) internal_error("floats are encoded as float32 or float16");
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t half = half_from_float(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+  }
+  return bytes;
+}
+
 }  // namespace spillway::workloads

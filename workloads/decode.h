@@ -1,9 +1,10 @@
-// Elements in a file (little-endian, densely packed) to the two representations of HostTensor.
+// Elements in a file (little-endian, densely packed) to the two representations of HostTensor and back.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "workloads/graph.h"
 
@@ -15,5 +16,8 @@ namespace spillway::workloads {
 /// Decodes count = bytes.size() / bytes_of(tensor.type) elements into tensor.data from element `first` on.
 /// Throws Error(kBadInput) for an unsigned 64-bit value over 2^63 - 1.
 void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first);
+
+/// The elements of a float32 or float16 tensor as a file has them.
+[[nodiscard]] std::string encode_floats(const HostTensor& tensor);
 
 }  // namespace spillway::workloads

@@ -135,6 +135,21 @@ TEST_CASE("an exported folder profiles as the zoo model does", "[cli][profile]")
   }
 }
 
+TEST_CASE("an export without weights profiles as the zoo model does, to the last figure", "[cli][profile]") {
+  const Workplace place;
+  REQUIRE(place.run("zoo export sd-tiny --out tiny").code == 0);
+  const json folder = profile(place, "./tiny --no-sensitivity");
+  const json zoo = profile(place, "sd-tiny --no-sensitivity");
+  CHECK(folder.at("graphs").size() == 4);
+  REQUIRE(zoo.at("graphs").size() == folder.at("graphs").size());
+  for (std::size_t i = 0; i < zoo.at("graphs").size(); ++i) {
+    json theirs = folder.at("graphs")[i], ours = zoo.at("graphs")[i];
+    INFO(ours.at("model"));
+    for (json* graph : {&theirs, &ours}) graph->erase("model"), graph->erase("notes");
+    CHECK(theirs == ours);
+  }
+}
+
 TEST_CASE("a folder without weights profiles with a warning and does not run", "[cli][profile]") {
   const Workplace place;
   REQUIRE(place.run("zoo export sd-tiny --out tiny").code == 0);

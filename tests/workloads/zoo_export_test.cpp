@@ -1,17 +1,14 @@
 // Does the zoo write files that other tools and this importer read, and nothing half written?
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
+#include "tests/temporary_files.h"
 #include "workloads/workloads.h"
 
 namespace {
@@ -19,35 +16,9 @@ namespace {
 using namespace spillway;
 using namespace spillway::workloads;
 using Catch::Matchers::Contains;
+using spillway::testing::FileSizeLimit;
+using spillway::testing::TemporaryFolder;
 namespace fs = std::filesystem;
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "spillway_zoo_XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-std::string contents(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-std::vector<std::string> files_below(const fs::path& folder) {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(entry.path().lexically_relative(folder).string());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 Error error_of_export(const fs::path& dir, const ZooOptions& options, bool with_weights) {
   try {
@@ -59,24 +30,15 @@ Error error_of_export(const fs::path& dir, const ZooOptions& options, bool with_
   throw;
 }
 
-// Every file grows to at most `bytes` while this lives, as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
+// Elements of the tensors that belong beside the model: at least 1024 bytes each, as the onnx package has it.
+std::int64_t external_elements(const Graph& graph) {
+  std::int64_t elements = 0;
+  for (const auto& tensor : graph.tensors) {
+    const bool initializer = tensor.constant && tensor.producer == kNone;
+    if (initializer && tensor.elements() * bytes_of(tensor.type) >= 1024) elements += tensor.elements();
   }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int) = nullptr;
-};
+  return elements;
+}
 
 // Every float constant of the imported file equals the zoo's own.
 void check_same_weights(const fs::path& dir, const ZooOptions& options) {
@@ -107,7 +69,7 @@ TEST_CASE("an export that runs out of space leaves nothing behind", "[zoo][expor
   CHECK(error.kind() == ErrorKind::kBadInput);
   CHECK_THAT(error.what(), Contains("unet/weights.bin") && Contains("File too large"));
   // The text encoder came before and is whole.
-  CHECK(files_below(folder.path()) == std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin"});
+  CHECK(folder.files() == std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin"});
 }
 
 TEST_CASE("an export to a folder that cannot be made or written is refused", "[zoo][export]") {
@@ -135,13 +97,13 @@ TEST_CASE("a bad name or option exports nothing", "[zoo][export]") {
 TEST_CASE("exported weights are those that the zoo generates", "[zoo][export]") {
   const TemporaryFolder folder;
   zoo_export("sd-tiny", folder.path().string(), {.seed = 7}, true);
-  CHECK(files_below(folder.path()) == std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin",
-                                                               "unet/model.onnx", "unet/weights.bin",
-                                                               "vae_decoder/model.onnx", "vae_decoder/weights.bin",
-                                                               "vae_encoder/model.onnx", "vae_encoder/weights.bin"});
+  CHECK(folder.files() == std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin",
+                                                   "unet/model.onnx", "unet/weights.bin", "vae_decoder/model.onnx",
+                                                   "vae_decoder/weights.bin", "vae_encoder/model.onnx",
+                                                   "vae_encoder/weights.bin"});
   check_same_weights(folder.path(), {.seed = 7});
-  const auto parameters = statistics_of(zoo_graph("sd-tiny", "unet")).parameters;
-  CHECK(static_cast<std::int64_t>(fs::file_size(folder.path() / "unet/weights.bin")) == 4 * parameters);
+  const auto external = external_elements(zoo_graph("sd-tiny", "unet"));
+  CHECK(static_cast<std::int64_t>(fs::file_size(folder.path() / "unet/weights.bin")) == 4 * external);
 }
 
 TEST_CASE("fp16 weights take half the space and are the same on both ways", "[zoo][export]") {
@@ -149,8 +111,31 @@ TEST_CASE("fp16 weights take half the space and are the same on both ways", "[zo
   const ZooOptions options{.precision = "fp16"};
   zoo_export("sd-tiny", folder.path().string(), options, true);
   check_same_weights(folder.path(), options);
-  const auto parameters = statistics_of(zoo_graph("sd-tiny", "unet", options)).parameters;
-  CHECK(static_cast<std::int64_t>(fs::file_size(folder.path() / "unet/weights.bin")) == 2 * parameters);
+  const auto external = external_elements(zoo_graph("sd-tiny", "unet", options));
+  CHECK(static_cast<std::int64_t>(fs::file_size(folder.path() / "unet/weights.bin")) == 2 * external);
+}
+
+TEST_CASE("small tensors are in the model itself, weights or not", "[zoo][export]") {
+  const TemporaryFolder folder;
+  zoo_export("sd-tiny", folder.path().string(), {}, false);
+  for (const auto& name : zoo_graphs("sd-tiny")) {
+    INFO(name);
+    const auto ours = zoo_graph("sd-tiny", name);
+    const auto theirs = import_onnx((folder.path() / name / "model.onnx").string());
+    REQUIRE(theirs.tensors.size() == ours.tensors.size());
+    int small = 0;
+    for (std::size_t i = 0; i < ours.tensors.size(); ++i) {
+      const auto& tensor = theirs.tensors[i];
+      if (!tensor.constant || tensor.producer != kNone || !is_float(tensor.type)) continue;
+      INFO(tensor.name);
+      const bool external = tensor.elements() * bytes_of(tensor.type) >= 1024;
+      CHECK(tensor.constant->missing() == external);
+      if (external) continue;
+      CHECK(materialise(tensor).floats() == materialise(ours.tensors[i]).floats());
+      ++small;
+    }
+    CHECK(small > 0);
+  }
 }
 
 TEST_CASE("an export without weights loads with a warning", "[zoo][export]") {
@@ -166,17 +151,17 @@ TEST_CASE("an export without weights loads with a warning", "[zoo][export]") {
 TEST_CASE("an export is the same every time and never sits beside another's weights", "[zoo][export]") {
   const TemporaryFolder folder;
   zoo_export("sd-tiny", folder.path().string(), {}, true);
-  const auto model = contents(folder.path() / "unet/model.onnx");
-  const auto weights = contents(folder.path() / "unet/weights.bin");
+  const auto model = folder.read("unet/model.onnx");
+  const auto weights = folder.read("unet/weights.bin");
 
   zoo_export("sd-tiny", folder.path().string(), {}, false);  // the same model: its weights may stay
-  CHECK(contents(folder.path() / "unet/weights.bin") == weights);
+  CHECK(folder.read("unet/weights.bin") == weights);
 
   const auto error = error_of_export(folder.path(), {.seed = 2}, false);
   CHECK_THAT(error.what(), Contains("weights.bin") && Contains("another export"));
-  CHECK(contents(folder.path() / "unet/model.onnx") == model);
+  CHECK(folder.read("unet/model.onnx") == model);
 
   zoo_export("sd-tiny", folder.path().string(), {}, true);
-  CHECK(contents(folder.path() / "unet/model.onnx") == model);
-  CHECK(contents(folder.path() / "unet/weights.bin") == weights);
+  CHECK(folder.read("unet/model.onnx") == model);
+  CHECK(folder.read("unet/weights.bin") == weights);
 }

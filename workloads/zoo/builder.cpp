@@ -17,6 +17,7 @@
 #include <onnx/onnx_pb.h>
 
 #include "configs/error.h"
+#include "workloads/decode.h"
 #include "workloads/number_formats.h"
 
 namespace spillway::workloads::zoo {
@@ -98,8 +99,6 @@ std::uint64_t hash_of(const std::string& text) {
 Generator uniform(float deviation) {
   return {.kind = Generator::Kind::kUniform, .seed = 0, .scale = deviation * std::sqrt(3.0F)};
 }
-
-Generator filled(float value) { return {.kind = Generator::Kind::kConstant, .seed = 0, .scale = value}; }
 
 Builder::Builder(const std::string& graph_name, DataType float_type, std::uint64_t seed)
     : model_(std::make_unique<onnx::ModelProto>()),
@@ -253,13 +252,17 @@ Value Builder::weight(const std::string& name, const Shape& shape, Generator gen
   std::replace(full.begin(), full.end(), '/', '.');
   generator.seed = seed_ * 0x9e3779b97f4a7c15U + hash_of(full);
 
-  const std::int64_t offset = weights_.empty() ? 0 : weights_.back().offset + weights_.back().bytes;
-  const std::int64_t bytes = elements_of(shape) * bytes_of(float_type_);
-  weights_.push_back({full, float_type_, shape, generator, offset, bytes});
-
   auto& tensor = *graph_->add_initializer();
   tensor.set_name(full);
   set_header(tensor, float_type_, shape);
+  const std::int64_t bytes = elements_of(shape) * bytes_of(float_type_);
+  if (bytes < kLeastExternalBytes) {
+    const Tensor small{.name = full, .type = float_type_, .shape = shape, .constant = Constant{generator}};
+    tensor.set_raw_data(encode_floats(materialise(small)));
+    return {full, shape, float_type_};
+  }
+  const std::int64_t offset = weights_.empty() ? 0 : weights_.back().offset + weights_.back().bytes;
+  weights_.push_back({full, float_type_, shape, generator, offset, bytes});
   tensor.set_data_location(onnx::TensorProto::EXTERNAL);
   const auto entry = [&](const char* key, const std::string& text) {
     auto& data = *tensor.add_external_data();

@@ -29,7 +29,7 @@ struct Value {
   DataType type = DataType::kFloat32;
 };
 
-/// A parameter: where it lies in the external file, and what it holds.
+/// A parameter of the external file: where it lies there, and what it holds.
 struct Weight {
   std::string name;
   DataType type = DataType::kFloat32;
@@ -48,13 +48,13 @@ struct Model {
   }
 };
 
-/// The external file's name beside model.onnx.
+/// The external file's name beside model.onnx, and the least tensor that goes there: smaller ones are in model.onnx
+/// itself, as the onnx package's external data helpers have it by default (size_threshold = 1024).
 inline constexpr const char* kWeightsFile = "weights.bin";
+inline constexpr std::int64_t kLeastExternalBytes = 1024;
 
 /// Uniform values of standard deviation `deviation` (their range is deviation * sqrt 3).
 [[nodiscard]] Generator uniform(float deviation);
-/// The same value everywhere.
-[[nodiscard]] Generator filled(float value);
 
 class Builder {
  public:
@@ -109,7 +109,7 @@ class Builder {
   Value floats(const Shape& shape, const std::vector<float>& values, DataType type);
   Value number(float value);  ///< of the float type
 
-  /// A parameter of the current module, in the external file.
+  /// A parameter of the current module: in the external file, or in the model if it is small.
   Value weight(const std::string& name, const Shape& shape, Generator generator);
   /// A small integer initializer inside the model.
   Value index_initializer(const std::string& name, const Shape& shape, const std::vector<std::int64_t>& values);

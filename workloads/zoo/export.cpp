@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -11,7 +10,7 @@
 #include <vector>
 
 #include "configs/error.h"
-#include "workloads/number_formats.h"
+#include "workloads/decode.h"
 #include "workloads/zoo/output_file.h"
 #include "workloads/zoo/zoo.h"
 
@@ -23,22 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kBlockElements = std::int64_t{1} << 20;
 
-// Little-endian elements, as ONNX's external data has them.
-std::string encoded(const HostTensor& block) {
-  const auto& values = block.floats();
-  if (block.type == DataType::kFloat32) {
-    std::string bytes(values.size() * sizeof(float), '\0');
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
-  std::string bytes(values.size() * sizeof(std::uint16_t), '\0');
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t half = half_from_float(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-  }
-  return bytes;
-}
-
 // The same generator that a loaded zoo graph materialises from, seen as one row so that a block is one run.
 void write_weight(OutputFile& file, const Weight& weight) {
   const std::int64_t count = elements_of(weight.shape);
@@ -46,7 +29,7 @@ void write_weight(OutputFile& file, const Weight& weight) {
   for (std::int64_t begin = 0; begin < count; begin += kBlockElements) {
     Box block{.rank = 1};
     block.set(0, static_cast<std::int32_t>(begin), static_cast<std::int32_t>(std::min(kBlockElements, count - begin)));
-    file.write(encoded(materialise(row, block)));
+    file.write(encode_floats(materialise(row, block)));
   }
 }
 

@@ -79,7 +79,7 @@ Value group_norm(Builder& b, const std::string& module, const Value& x, std::int
 
   Shape per_channel(x.shape.size() - 1, 1);  // broadcasts over the spatial axes
   per_channel[0] = x.shape.at(1);
-  const Value scale = b.weight("weight", per_channel, filled(1.0F));
+  const Value scale = b.weight("weight", per_channel, uniform(1.0F));
   const Value bias = b.weight("bias", per_channel, uniform(kBiasDeviation));
   return b.node("Add", {b.node("Mul", {back, scale}, x.shape), bias}, x.shape);
 }
@@ -94,7 +94,7 @@ Value layer_norm(Builder& b, const std::string& module, const Value& x) {
   const Value variance = b.node("ReduceMean", {squared}, row, last_axis);
   const Value deviation = b.node("Sqrt", {b.node("Add", {variance, b.number(1e-5F)}, row)}, row);
   const Value normal = b.node("Div", {centred, deviation}, x.shape);
-  const Value scale = b.weight("weight", {width}, filled(1.0F));
+  const Value scale = b.weight("weight", {width}, uniform(1.0F));
   const Value bias = b.weight("bias", {width}, uniform(kBiasDeviation));
   return b.node("Add", {b.node("Mul", {normal, scale}, x.shape), bias}, x.shape);
 }
