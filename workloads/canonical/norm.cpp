@@ -16,6 +16,16 @@ struct Norm {
   float epsilon = 1e-5F;
 };
 
+/// What any normalising node says of itself.
+Norm norm_of(const Node& node) {
+  Norm norm;
+  norm.name = node.name;
+  norm.x = node.inputs[0];
+  norm.result = node.outputs[0];
+  norm.epsilon = node.real("epsilon", 1e-5F);
+  return norm;
+}
+
 /// `claimed`: the exported nodes that the statistics stand for.
 std::vector<Node> statistics_and_apply(Rewriter& rewriter, const Norm& norm, std::vector<NodeId> claimed) {
   const Shape& shape = rewriter.tensor(norm.x).shape;
@@ -54,11 +64,9 @@ bool match_group_norm(Rewriter& rewriter, NodeId id) {
   const NodeId entry = rewriter.producer(node.inputs[0], "Reshape");
   const NodeId exit = rewriter.sole_consumer(node.outputs[0], "Reshape");
   if (entry == kNone || exit == kNone) return false;
-  Norm norm;
-  norm.name = node.name;
+  Norm norm = norm_of(node);
   norm.x = rewriter.node(entry).inputs[0];
   norm.result = rewriter.node(exit).outputs[0];
-  norm.epsilon = node.real("epsilon", 1e-5F);
   const Shape& full = rewriter.tensor(norm.x).shape;
   const Shape& grouped = rewriter.tensor(node.inputs[0]).shape;
   if (full.size() < 2 || rewriter.tensor(norm.result).shape != full) return false;
@@ -86,12 +94,8 @@ bool match_group_norm(Rewriter& rewriter, NodeId id) {
 /// A plain instance normalisation: every channel is its own group.
 void match_instance_norm(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
-  Norm norm;
-  norm.name = node.name;
-  norm.x = node.inputs[0];
-  norm.result = node.outputs[0];
+  Norm norm = norm_of(node);
   norm.groups = rewriter.tensor(norm.x).shape[1];
-  norm.epsilon = node.real("epsilon", 1e-5F);
   if (rewriter.uniform(node.inputs[1]) != 1.0) norm.scale = node.inputs[1];
   if (rewriter.uniform(node.inputs[2]) != 0.0) norm.bias = node.inputs[2];
   rewriter.replace(std::vector{id}, statistics_and_apply(rewriter, norm, {}));
@@ -120,12 +124,8 @@ TensorId spread(Rewriter& rewriter, TensorId id, std::int64_t channels) {
 
 void match_group_normalization(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
-  Norm norm;
-  norm.name = node.name;
-  norm.x = node.inputs[0];
-  norm.result = node.outputs[0];
+  Norm norm = norm_of(node);
   norm.groups = node.integer("num_groups", 1);
-  norm.epsilon = node.real("epsilon", 1e-5F);
   const std::int64_t channels = rewriter.tensor(norm.x).shape[1];
   const bool constant = rewriter.tensor(node.inputs[1]).is_constant() && rewriter.tensor(node.inputs[2]).is_constant();
   if (!constant || norm.groups < 1 || channels % norm.groups != 0) return;

@@ -60,12 +60,6 @@ void infer(InferContext& context) {
   set_output(context, 0, graph.input(node, 0).type, std::move(out));
 }
 
-/// First group that output channels of the box touch, and how many.
-std::pair<std::int64_t, std::int64_t> groups_of(const Convolution& c, const Box& out) {
-  const std::int64_t first = out.begin[1] / c.out_channels;
-  return {first, (out.end(1) - 1) / c.out_channels - first + 1};
-}
-
 Box region(const Graph& graph, const Node& node, int i, const Box& out) {
   if (out.empty()) return no_region(graph, node, i);
   Box box = whole_input(graph, node, i);
@@ -74,7 +68,7 @@ Box region(const Graph& graph, const Node& node, int i, const Box& out) {
     return box;
   }
   const Convolution c = convolution_of(graph, node);
-  const auto [group, groups] = groups_of(c, out);
+  const auto [group, groups] = groups_of(out, c.out_channels);
   box.set(0, out.begin[0], out.extent[0]);
   box.set(1, static_cast<std::int32_t>(group * c.in_channels), static_cast<std::int32_t>(groups * c.in_channels));
   for (int d = 0; d < c.window.dims(); ++d) {
@@ -184,7 +178,7 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
   const std::int64_t channel_step = x.box.elements() / std::max<std::int64_t>(1, x.box.extent[0] * x.box.extent[1]);
   Matrix columns(pointwise ? 0 : patches.rows(), pointwise ? 0 : std::min(block, positions));
 
-  const auto [first, groups] = groups_of(c, out.box);
+  const auto [first, groups] = groups_of(out.box, c.out_channels);
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
     const std::int64_t sample = out.box.begin[0] + n;
     for (std::int64_t group = first; group < first + groups; ++group) {
@@ -220,10 +214,7 @@ configs::MatrixShape work(const Graph& graph, const Node& node, const Box& out) 
   shape.m = out.elements() / out.extent[1];
   shape.k = c.in_channels;
   for (const std::int64_t taps : c.window.kernel) shape.k *= taps;
-  const auto [first, groups] = groups_of(c, out);
-  // A box that cuts groups unevenly is counted channel by channel, so that the products add up exactly.
-  shape.batch = out.extent[1] % groups == 0 ? groups : out.extent[1];
-  shape.n = out.extent[1] / shape.batch;
+  split_channels(shape, out, groups_of(out, c.out_channels).count);
   return shape;
 }
 

@@ -281,15 +281,7 @@ struct Tile {
   template <typename T>
   static void move(const Graph& graph, const Node& node, std::span<const Part<T>> inputs, const Box& out, T* result) {
     const Shape& shape = graph.input(node, 0).shape;
-    const Box& box = inputs[0].box;
-    OffsetTables tables;
-    std::int64_t stride = 1;
-    for (int d = out.rank - 1; d >= 0; --d) {
-      for (std::int64_t c = out.begin[d]; c < out.end(d); ++c) {
-        tables.offset[d].push_back(stride * (c % shape[d] - box.begin[d]));
-      }
-      stride *= box.extent[d];
-    }
+    const auto tables = offset_tables(out, inputs[0].box, [&](int d, std::int64_t c) { return c % shape[d]; });
     table_copy(out, result, tables, inputs[0].data, T{});
   }
 };

@@ -38,6 +38,22 @@ struct OffsetTables {
   std::array<std::vector<std::int64_t>, kMaxRank> offset;
 };
 
+/// The tables of a move in which each output coordinate takes one coordinate of the same dimension of an input that is
+/// held over the box `in`: source_of(dimension, output coordinate), negative for the fill value.
+template <typename SourceOf>
+OffsetTables offset_tables(const Box& out, const Box& in, SourceOf source_of) {
+  OffsetTables tables;
+  std::int64_t stride = 1;
+  for (int d = out.rank - 1; d >= 0; --d) {
+    for (std::int64_t c = out.begin[d]; c < out.end(d); ++c) {
+      const std::int64_t source = source_of(d, c);
+      tables.offset[d].push_back(source < 0 ? OffsetTables::kFill : stride * (source - in.begin[d]));
+    }
+    stride *= in.extent[d];
+  }
+  return tables;
+}
+
 template <typename T>
 void table_copy(const Box& out, T* to, const OffsetTables& tables, const T* from, T fill) {
   if (out.empty()) return;

@@ -241,6 +241,17 @@ VectorWork group_work(const Graph& graph, const Node& node, const Box& out) {
   return normalisation_work(in.elements(), std::int64_t{in.extent[0]} * in.extent[1] / channels_of_group(graph, node));
 }
 
+/// An instance normalisation is a group normalisation of one channel a group.
+constexpr OpDef group_operator(std::string_view name) {
+  return {.name = name,
+          .op_class = OpClass::kRow,
+          .infer = infer_group,
+          .region = group_region,
+          .kernel = group_kernel,
+          .vector_work = group_work,
+          .input_passes = 2};
+}
+
 constexpr OpDef kOperators[] = {
     {.name = "LayerNormalization",
      .op_class = OpClass::kRow,
@@ -249,20 +260,8 @@ constexpr OpDef kOperators[] = {
      .kernel = layer_kernel,
      .vector_work = layer_work,
      .input_passes = 2},
-    {.name = "InstanceNormalization",
-     .op_class = OpClass::kRow,
-     .infer = infer_group,
-     .region = group_region,
-     .kernel = group_kernel,
-     .vector_work = group_work,
-     .input_passes = 2},
-    {.name = "GroupNormalization",
-     .op_class = OpClass::kRow,
-     .infer = infer_group,
-     .region = group_region,
-     .kernel = group_kernel,
-     .vector_work = group_work,
-     .input_passes = 2},
+    group_operator("InstanceNormalization"),
+    group_operator("GroupNormalization"),
 };
 
 }  // namespace

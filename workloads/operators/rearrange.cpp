@@ -137,16 +137,8 @@ struct Pad {
     const Pads pads = pads_of(graph, node);
     const PadMode mode = pad_mode(node);
     const Shape& shape = graph.input(node, 0).shape;
-    const Box& box = inputs[0].box;
-    OffsetTables tables;
-    std::int64_t stride = 1;
-    for (int d = out.rank - 1; d >= 0; --d) {
-      for (std::int64_t c = out.begin[d]; c < out.end(d); ++c) {
-        const std::int64_t source = padded_source(mode, c, pads.before[d], shape[d]);
-        tables.offset[d].push_back(source < 0 ? OffsetTables::kFill : stride * (source - box.begin[d]));
-      }
-      stride *= box.extent[d];
-    }
+    const auto tables = offset_tables(
+        out, inputs[0].box, [&](int d, std::int64_t c) { return padded_source(mode, c, pads.before[d], shape[d]); });
     table_copy(out, result, tables, inputs[0].data, pad_value<T>(graph, node));
   }
 };

@@ -1,5 +1,6 @@
-// Resize (opset 10 on) and Upsample: nearest and linear, one table of source positions per axis.
+// Resize (opset 10 on) and Upsample: nearest, linear and cubic, one table of weighted source positions per axis.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "workloads/operators/families.h"
@@ -45,10 +46,11 @@ Parameters parameters_of(const Graph& graph, const Node& node, const InferContex
 
 void check_mode(const Graph& graph, const Node& node) {
   const std::string mode = node.text("mode", "nearest");
-  if (mode != "nearest" && mode != "linear" && mode != "bilinear") {
-    bad_node(node, "mode '" + mode + "' is not supported", "nearest and linear are");
+  const bool since_11 = node.op != "Upsample" && graph.opset >= 11;
+  if (mode != "nearest" && mode != "linear" && mode != "bilinear" && !(mode == "cubic" && since_11)) {
+    bad_node(node, "mode '" + mode + "' is not supported", "nearest and linear are, and cubic from opset 11 on");
   }
-  if (node.op == "Upsample" || graph.opset < 11) return;
+  if (!since_11) return;
   const std::string transformation = node.text("coordinate_transformation_mode", "half_pixel");
   for (const char* known : {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
                             "half_pixel_symmetric"}) {
@@ -106,17 +108,32 @@ void infer(InferContext& context) {
   set_output(context, 0, x.type, std::move(out));
 }
 
-/// From where an output position takes its value: between `low` and `high`, `weight` of the latter.
+/// From where an output position takes its value: `taps` positions from `first` on, weighted.
 struct Source {
-  std::int32_t low = 0, high = 0;
-  float weight = 0.0F;
+  static constexpr int kMostTaps = 4;
+  std::int32_t first = 0;
+  int taps = 1;
+  std::array<float, kMostTaps> weight{1.0F};
 };
+
+/// Keys' cubic convolution kernel (IEEE Trans. ASSP 29(6), 1981) with its free coefficient a.
+double keys(double distance, double a) {
+  const double x = std::abs(distance);
+  if (x <= 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+  if (x < 2.0) return ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a;
+  return 0.0;
+}
 
 /// The resampling of one axis.
 class Axis {
  public:
   Axis(const Graph& graph, const Node& node, std::int64_t in, std::int64_t out, double scale)
-      : in_(in), out_(out), scale_(scale), linear_(node.text("mode", "nearest") != "nearest") {
+      : in_(in),
+        out_(out),
+        scale_(scale),
+        mode_(mode_of(node)),
+        cubic_coefficient_(node.real("cubic_coeff_a", -0.75F)),
+        exclude_outside_(node.integer("exclude_outside", 0) != 0) {
     const bool old = node.op == "Upsample" || graph.opset < 11;
     transformation_ = old ? "asymmetric" : node.text("coordinate_transformation_mode", "half_pixel");
     rounding_ = old ? "floor" : node.text("nearest_mode", "round_prefer_floor");
@@ -124,27 +141,67 @@ class Axis {
   }
 
   [[nodiscard]] bool identity() const { return identity_; }
+  /// Input positions that go into one output position, at most.
+  [[nodiscard]] int most_taps() const {
+    return identity_ || mode_ == Mode::kNearest ? 1 : mode_ == Mode::kLinear ? 2 : 4;
+  }
 
   [[nodiscard]] Source source(std::int64_t position) const {
     Source s;
     if (identity_) {
-      s.low = s.high = static_cast<std::int32_t>(position);
+      s.first = static_cast<std::int32_t>(position);
       return s;
     }
     const auto last = static_cast<double>(in_ - 1);
     const double at = origin(static_cast<double>(position));
-    if (!linear_) {
-      s.low = s.high = static_cast<std::int32_t>(std::clamp(rounded(at), 0.0, last));
+    if (mode_ == Mode::kCubic) return cubic(at);
+    if (mode_ == Mode::kNearest) {
+      s.first = static_cast<std::int32_t>(std::clamp(rounded(at), 0.0, last));
       return s;
     }
     const double inside = std::clamp(at, 0.0, last);
-    s.low = static_cast<std::int32_t>(inside);
-    s.high = std::min(s.low + 1, static_cast<std::int32_t>(last));
-    s.weight = static_cast<float>(inside - s.low);
+    s.first = static_cast<std::int32_t>(inside);
+    const auto weight = static_cast<float>(inside - s.first);
+    if (weight == 0.0F) return s;
+    s.taps = 2;
+    s.weight = {1.0F - weight, weight};
     return s;
   }
 
  private:
+  enum class Mode : std::uint8_t { kNearest, kLinear, kCubic };
+
+  static Mode mode_of(const Node& node) {
+    const std::string mode = node.text("mode", "nearest");
+    return mode == "nearest" ? Mode::kNearest : mode == "cubic" ? Mode::kCubic : Mode::kLinear;
+  }
+
+  /// Four neighbours. One outside the input stands for the border element, or counts for nothing (exclude_outside, the
+  /// other weights then add up to one).
+  [[nodiscard]] Source cubic(double at) const {
+    const std::int64_t floor =
+        static_cast<std::int64_t>(std::clamp(std::floor(at), -4.0, static_cast<double>(in_) + 4.0));
+    std::array<double, Source::kMostTaps> weight{};
+    std::array<std::int64_t, Source::kMostTaps> place{};
+    double sum = 0.0;
+    for (int k = 0; k < Source::kMostTaps; ++k) {
+      const std::int64_t neighbour = floor - 1 + k;
+      place[k] = std::clamp<std::int64_t>(neighbour, 0, in_ - 1);
+      if (!exclude_outside_ || place[k] == neighbour)
+        weight[k] = keys(at - static_cast<double>(neighbour), cubic_coefficient_);
+      sum += weight[k];
+    }
+    Source s;
+    s.first = static_cast<std::int32_t>(place.front());
+    s.taps = static_cast<int>(place.back() - place.front()) + 1;
+    s.weight = {};
+    const double scale = exclude_outside_ && sum != 0.0 ? 1.0 / sum : 1.0;
+    for (int k = 0; k < Source::kMostTaps; ++k) {
+      s.weight[place[k] - s.first] += static_cast<float>(weight[k] * scale);
+    }
+    return s;
+  }
+
   /// Position in the input, by the formulas of the ONNX operator specification.
   [[nodiscard]] double origin(double x) const {
     if (transformation_ == "asymmetric") return x / scale_;
@@ -168,7 +225,9 @@ class Axis {
 
   std::int64_t in_, out_;
   double scale_;
-  bool linear_, identity_ = false;
+  Mode mode_;
+  double cubic_coefficient_;
+  bool exclude_outside_, identity_ = false;
   std::string transformation_, rounding_;
 };
 
@@ -195,9 +254,9 @@ Box region(const Graph& graph, const Node& node, int i, const Box& out) {
   Box box = out;
   const auto axes = axes_of(graph, node);
   for (int d = 0; d < out.rank; ++d) {  // sources do not decrease with the position
-    const std::int32_t low = axes[d].source(out.begin[d]).low;
-    const std::int32_t high = axes[d].source(out.end(d) - 1).high;
-    box.set(d, low, high - low + 1);
+    const std::int32_t low = axes[d].source(out.begin[d]).first;
+    const Source last = axes[d].source(out.end(d) - 1);
+    box.set(d, low, last.first + last.taps - low);
   }
   return box;
 }
@@ -209,12 +268,15 @@ std::vector<float> resample(const std::vector<float>& from, std::int64_t outer, 
   float* y = to.data();
   for (std::int64_t o = 0; o < outer; ++o) {
     for (const Source& s : sources) {
-      const float* low = from.data() + (o * extent + s.low - begin) * inner;
-      const float* high = from.data() + (o * extent + s.high - begin) * inner;
-      if (s.weight == 0.0F) {
-        y = std::copy_n(low, inner, y);
-      } else {
-        for (std::int64_t i = 0; i < inner; ++i) *y++ = low[i] + s.weight * (high[i] - low[i]);
+      const float* x = from.data() + (o * extent + s.first - begin) * inner;
+      if (s.taps == 1 && s.weight[0] == 1.0F) {
+        y = std::copy_n(x, inner, y);
+        continue;
+      }
+      for (std::int64_t i = 0; i < inner; ++i) {
+        float sum = s.weight[0] * x[i];
+        for (int k = 1; k < s.taps; ++k) sum += s.weight[k] * x[k * inner + i];
+        *y++ = sum;
       }
     }
   }
@@ -249,12 +311,13 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
   std::copy(values.begin(), values.end(), out.data);
 }
 
-/// Nearest moves an element; linear takes two corners per interpolated axis: four products and sums in two axes.
+/// Nearest moves an element; linear and cubic take two and four positions an interpolated axis: in two axes four and
+/// sixteen products and sums.
 VectorWork work(const Graph& graph, const Node& node, const Box& out) {
   if (node.text("mode", "nearest") == "nearest") return work_of(VectorOp::kMove, out.elements());
-  std::int64_t corners = 1;
-  for (const Axis& axis : axes_of(graph, node)) corners *= axis.identity() ? 1 : 2;
-  return work_of(VectorOp::kAddMul, corners * out.elements());
+  std::int64_t positions = 1;
+  for (const Axis& axis : axes_of(graph, node)) positions *= axis.most_taps();
+  return work_of(VectorOp::kAddMul, positions * out.elements());
 }
 
 constexpr OpDef kOperators[] = {

@@ -93,4 +93,14 @@ std::pair<std::int32_t, std::int32_t> window_source(const Window& window, int d,
   return {static_cast<std::int32_t>(lo), static_cast<std::int32_t>(hi - lo)};
 }
 
+GroupRange groups_of(const Box& out, std::int64_t per_group) {
+  const std::int64_t first = out.begin[1] / per_group;
+  return {first, (out.end(1) - 1) / per_group - first + 1};
+}
+
+void split_channels(configs::MatrixShape& shape, const Box& out, std::int64_t groups) {
+  shape.batch = out.extent[1] % groups == 0 ? groups : out.extent[1];
+  shape.n = out.extent[1] / shape.batch;
+}
+
 }  // namespace spillway::workloads

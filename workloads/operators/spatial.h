@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "configs/timing.h"
 #include "workloads/graph.h"
 
 namespace spillway::workloads {
@@ -29,5 +30,16 @@ struct Window {
 /// Along spatial axis d, the input positions inside [0, in) that outputs [begin, begin + count) read: {begin, count}.
 [[nodiscard]] std::pair<std::int32_t, std::int32_t> window_source(const Window& window, int d, std::int64_t in,
                                                                   std::int32_t begin, std::int32_t count);
+
+/// The groups of a grouped convolution that a range of output channels touches.
+struct GroupRange {
+  std::int64_t first = 0, count = 0;
+};
+/// `per_group`: output channels of one group. `out` is not empty.
+[[nodiscard]] GroupRange groups_of(const Box& out, std::int64_t per_group);
+
+/// Sets batch and n for the output channels of a box that touches `groups` groups: a product per group, or per channel
+/// where the box cuts groups unevenly, so that the products add up exactly.
+void split_channels(configs::MatrixShape& shape, const Box& out, std::int64_t groups);
 
 }  // namespace spillway::workloads

@@ -92,14 +92,13 @@ Box region(const Graph& graph, const Node& node, int i, const Box& out) {
     return box;
   }
   const Transposed t = transposed_of(graph, node);
-  const std::int64_t first = out.begin[1] / t.out_channels;
-  const std::int64_t last = (out.end(1) - 1) / t.out_channels;
-  const auto channels = static_cast<std::int32_t>((last - first + 1) * t.in_channels);
+  const auto [first, groups] = groups_of(out, t.out_channels);
+  const auto channels = static_cast<std::int32_t>(groups * t.in_channels);
   const auto begin = static_cast<std::int32_t>(first * t.in_channels);
   if (i == 1) {
     box.set(0, begin, channels);
     // Several groups share the weight's channel axis: only one group's channels are a range of it.
-    if (first == last) box.set(1, static_cast<std::int32_t>(out.begin[1] - first * t.out_channels), out.extent[1]);
+    if (groups == 1) box.set(1, static_cast<std::int32_t>(out.begin[1] - first * t.out_channels), out.extent[1]);
     return box;
   }
   box.set(0, out.begin[0], out.extent[0]);
@@ -186,9 +185,7 @@ configs::MatrixShape work(const Graph& graph, const Node& node, const Box& out) 
   const Box in = region(graph, node, 0, out);
   shape.m = in.extent[1] == 0 ? 0 : in.elements() / in.extent[1];
   shape.k = t.in_channels;
-  const std::int64_t groups = in.extent[1] / t.in_channels;
-  shape.batch = out.extent[1] % groups == 0 ? groups : out.extent[1];
-  shape.n = out.extent[1] / shape.batch;
+  split_channels(shape, out, groups_of(out, t.out_channels).count);
   for (const std::int64_t taps : t.window.kernel) shape.n *= taps;
   return shape;
 }
