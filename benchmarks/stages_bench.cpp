@@ -43,49 +43,40 @@ void finish(benchmark::State& state, std::size_t items, const char* what) {
   state.SetLabel(std::string(kGraphs[state.range(0)][0]) + "/" + kGraphs[state.range(0)][1]);
 }
 
+/// Times `stage`, a function whose value is thrown away, over `items` of something.
+template <typename Stage>
+void measure(benchmark::State& state, std::size_t items, const char* what, Stage stage) {
+  for (auto _ : state) {
+    auto value = stage();
+    benchmark::DoNotOptimize(value);
+  }
+  finish(state, items, what);
+}
+
 void BM_Import(benchmark::State& state) {  // emits ONNX, serialises, imports
   const auto p = prepare(state, Upto::kImport);
-  for (auto _ : state) {
-    auto graph = workloads::zoo_graph(kGraphs[state.range(0)][0], kGraphs[state.range(0)][1]);
-    benchmark::DoNotOptimize(graph);
-  }
-  finish(state, p.exported.nodes.size(), "nodes/s");
+  measure(state, p.exported.nodes.size(), "nodes/s",
+          [&] { return workloads::zoo_graph(kGraphs[state.range(0)][0], kGraphs[state.range(0)][1]); });
 }
 
 void BM_Canonicalise(benchmark::State& state) {
   const auto p = prepare(state, Upto::kImport);
-  for (auto _ : state) {
-    auto graph = workloads::canonicalise(p.exported);
-    benchmark::DoNotOptimize(graph);
-  }
-  finish(state, p.exported.nodes.size(), "nodes/s");
+  measure(state, p.exported.nodes.size(), "nodes/s", [&] { return workloads::canonicalise(p.exported); });
 }
 
 void BM_Partition(benchmark::State& state) {
   const auto p = prepare(state, Upto::kCanonical);
-  for (auto _ : state) {
-    auto plan = partitioner::partition(p.graph, p.npu);
-    benchmark::DoNotOptimize(plan);
-  }
-  finish(state, p.graph.nodes.size(), "operators/s");
+  measure(state, p.graph.nodes.size(), "operators/s", [&] { return partitioner::partition(p.graph, p.npu); });
 }
 
 void BM_Lower(benchmark::State& state) {
   const auto p = prepare(state, Upto::kProgram);
-  for (auto _ : state) {
-    auto program = partitioner::lower(p.graph, p.npu, p.plan);
-    benchmark::DoNotOptimize(program);
-  }
-  finish(state, p.program.commands.size(), "commands/s");
+  measure(state, p.program.commands.size(), "commands/s", [&] { return partitioner::lower(p.graph, p.npu, p.plan); });
 }
 
 void BM_Check(benchmark::State& state) {
   const auto p = prepare(state, Upto::kProgram);
-  for (auto _ : state) {
-    auto violations = partitioner::check(p.program);
-    benchmark::DoNotOptimize(violations);
-  }
-  finish(state, p.program.commands.size(), "commands/s");
+  measure(state, p.program.commands.size(), "commands/s", [&] { return partitioner::check(p.program); });
 }
 
 /// The simulation runs in a child process, so wall time is what counts, and the child reports its own CPU time.
