@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "tests/configs/expect_error.h"
-#include "tests/configs/temp_folder.h"
+#include "tests/temporary_files.h"
 
 namespace spillway::configs {
 namespace {
@@ -69,7 +69,7 @@ TEST_CASE("a config that extends nothing must be complete", "[configs]") {
 }
 
 TEST_CASE("files that cannot be read", "[configs]") {
-  const test::TempFolder folder;
+  const testing::TemporaryFolder folder;
   const auto message = [](const std::string& path) { return test::message_of([&] { (void)load_config(path); }); };
   CHECK(message(folder.path("none.yaml")) == folder.path("none.yaml") + ": no such file");
   CHECK(message(folder.path("")).find("is a folder") != std::string::npos);
@@ -94,7 +94,7 @@ TEST_CASE("files that cannot be read", "[configs]") {
 }
 
 TEST_CASE("extends resolves from the file's folder, and loops are found", "[configs]") {
-  const test::TempFolder folder;
+  const testing::TemporaryFolder folder;
   folder.write("base.yaml", "extends: edge-8mb\nscratchpad: {size: 4MiB}\nclock: 2GHz\n");
   const std::string child = folder.write("sub/child.yaml", "clock: 3GHz\nextends: ../base.yaml\n");
   const NpuConfig npu = load_config(child);
@@ -124,7 +124,7 @@ TEST_CASE("extends resolves from the file's folder, and loops are found", "[conf
 }
 
 TEST_CASE("an error in an extended file names that file", "[configs]") {
-  const test::TempFolder folder;
+  const testing::TemporaryFolder folder;
   folder.write("base.yaml", "extends: edge-8mb\nmatrix: {rows: 0}\n");
   const std::string child = folder.write("child.yaml", "extends: base.yaml\n");
   CHECK(test::message_of([&] { (void)load_config(child); }) ==

@@ -1,9 +1,5 @@
 // Program files: what is saved comes back, and what is damaged is refused with one clear message.
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -12,41 +8,18 @@
 #include "configs/error.h"
 #include "partitioner/checker.h"
 #include "tests/partitioner/small_programs.h"
+#include "tests/temporary_files.h"
 
 using namespace spillway;
 using namespace spillway::partitioner;
 using namespace spillway::partitioner::test;
 using Catch::Matchers::Contains;
+using spillway::testing::content_of;
+using spillway::testing::FileSizeLimit;
+using spillway::testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A folder that goes with the test.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "spillway-program-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    dir_ = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::permissions(dir_, fs::perms::owner_all, ignored);
-    fs::remove_all(dir_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  [[nodiscard]] std::string file(const std::string& name) const { return (dir_ / name).string(); }
-  [[nodiscard]] const fs::path& dir() const { return dir_; }
-
- private:
-  fs::path dir_;
-};
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 
 void write_bytes(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
@@ -84,9 +57,9 @@ std::string refusal(const std::string& path) {
 }  // namespace
 
 TEST_CASE("a saved Program comes back the same", "[partitioner][program_io]") {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   for (const Program& program : {convolution_program(), normalisation_program(), concat_program()}) {
-    const std::string path = scratch.file(program.name);
+    const std::string path = scratch.path(program.name);
     save_program(program, path);
     const Program again = load_program(path);
     CHECK(again.name == program.name);
@@ -98,20 +71,20 @@ TEST_CASE("a saved Program comes back the same", "[partitioner][program_io]") {
     CHECK(check(again).empty());
     // Everything that is in the file is in the value: saving it again gives the same bytes.
     save_program(again, path + ".again");
-    CHECK(bytes_of(path) == bytes_of(path + ".again"));
+    CHECK(content_of(path) == content_of(path + ".again"));
     CHECK(fs::status(path).permissions() == static_cast<fs::perms>(0644));
   }
 }
 
 TEST_CASE("generators travel with a Program, other weights do not", "[partitioner][program_io]") {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   Program program = convolution_program();
   auto values = std::make_shared<workloads::HostTensor>();
   values->shape = {16};
   values->data = std::vector<float>(16, 0.25F);
   program.graph.tensors[2].constant = workloads::Constant{values};
-  save_program(program, scratch.file("p"));
-  const Program again = load_program(scratch.file("p"));
+  save_program(program, scratch.path("p"));
+  const Program again = load_program(scratch.path("p"));
   CHECK(workloads::materialise(again.graph.tensors[1]).floats() ==
         workloads::materialise(program.graph.tensors[1]).floats());
   CHECK(workloads::materialise(again.graph.tensors[2]).floats() == values->floats());
@@ -120,9 +93,9 @@ TEST_CASE("generators travel with a Program, other weights do not", "[partitione
   many->shape = {16, 16, 3, 3};
   many->data = std::vector<float>(std::size_t{16} * 16 * 9, 0.5F);
   program.graph.tensors[1].constant = workloads::Constant{many};
-  save_program(program, scratch.file("q"));
-  CHECK(load_program(scratch.file("q")).graph.tensors[1].constant->missing());
-  CHECK(check(load_program(scratch.file("q"))).empty());
+  save_program(program, scratch.path("q"));
+  CHECK(load_program(scratch.path("q")).graph.tensors[1].constant->missing());
+  CHECK(check(load_program(scratch.path("q"))).empty());
 }
 
 TEST_CASE("the disassembly reads as one line a command", "[partitioner][program_io]") {
@@ -136,15 +109,15 @@ TEST_CASE("the disassembly reads as one line a command", "[partitioner][program_
 }
 
 TEST_CASE("files that are no Programs are refused by name", "[partitioner][program_io]") {
-  const Scratch scratch;
-  const std::string path = scratch.file("program");
+  const TemporaryFolder scratch;
+  const std::string path = scratch.path("program");
   CHECK_THAT(refusal(path), Contains(path) && Contains("cannot open the file"));
   write_bytes(path, "");
   CHECK_THAT(refusal(path), Contains("not a Program file"));
   write_bytes(path, "SPWYPROG");
   CHECK_THAT(refusal(path), Contains("the file has 8 bytes when its header alone has 32"));
   save_program(convolution_program(), path);
-  const std::string good = bytes_of(path);
+  const std::string good = content_of(path);
   std::string bad = good;
   bad[8] = 2;
   write_bytes(path, bad);
@@ -159,14 +132,14 @@ TEST_CASE("files that are no Programs are refused by name", "[partitioner][progr
   reseal(bad);
   write_bytes(path, bad);
   CHECK_THAT(refusal(path), Contains("1 bytes follow the last record"));
-  CHECK_THAT(refusal(scratch.dir().string()), Contains(scratch.dir().string()));
+  CHECK_THAT(refusal(scratch.path().string()), Contains(scratch.path().string()));
 }
 
 TEST_CASE("every truncation is refused", "[partitioner][program_io]") {
-  const Scratch scratch;
-  const std::string path = scratch.file("program");
+  const TemporaryFolder scratch;
+  const std::string path = scratch.path("program");
   save_program(convolution_program(), path);
-  const std::string good = bytes_of(path);
+  const std::string good = content_of(path);
   for (std::size_t size = 32; size < good.size(); ++size) {
     std::string bad = good.substr(0, size);
     reseal(bad);
@@ -177,12 +150,12 @@ TEST_CASE("every truncation is refused", "[partitioner][program_io]") {
 }
 
 TEST_CASE("damage behind a valid checksum is refused or harmless", "[partitioner][program_io][fuzz]") {
-  const Scratch scratch;
-  const std::string path = scratch.file("program");
+  const TemporaryFolder scratch;
+  const std::string path = scratch.path("program");
   std::mt19937 random(5);
   for (const Program& program : {convolution_program(), normalisation_program(), concat_program()}) {
     save_program(program, path);
-    const std::string good = bytes_of(path);
+    const std::string good = content_of(path);
     int refused = 0;
     const auto try_bytes = [&](std::string bad) {
       reseal(bad);
@@ -227,37 +200,30 @@ TEST_CASE("damage behind a valid checksum is refused or harmless", "[partitioner
 }
 
 TEST_CASE("writing a Program is all or nothing", "[partitioner][program_io]") {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const Program program = convolution_program();
-  CHECK_THROWS_WITH(save_program(program, scratch.file("no/such/folder")), Contains("cannot write"));
+  CHECK_THROWS_WITH(save_program(program, scratch.path("no/such/folder")), Contains("cannot write"));
 
   // A rename that fails: nothing is left behind.
-  const std::string path = scratch.file("program");
+  const std::string path = scratch.path("program");
   save_program(program, path);
-  const std::string before = bytes_of(path);
-  fs::create_directory(scratch.file("folder"));
-  CHECK_THROWS_WITH(save_program(program, scratch.file("folder")), Contains("cannot write"));
-  CHECK(bytes_of(path) == before);
+  const std::string before = content_of(path);
+  fs::create_directory(scratch.path("folder"));
+  CHECK_THROWS_WITH(save_program(program, scratch.path("folder")), Contains("cannot write"));
+  CHECK(content_of(path) == before);
   std::size_t files = 0;
-  for (const auto& entry : fs::directory_iterator(scratch.dir())) files += entry.is_regular_file() ? 1 : 0;
+  for (const auto& entry : fs::directory_iterator(scratch.path())) files += entry.is_regular_file() ? 1 : 0;
   CHECK(files == 1);
 
   // A full disk, as far as the process can tell.
-  rlimit old{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit tight = old;
-  tight.rlim_cur = before.size() / 2;
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
   std::string message;
   try {
+    const FileSizeLimit limit(before.size() / 2);
     save_program(program, path);
   } catch (const Error& error) {
     message = error.what();
   }
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &old) == 0);
-  std::signal(SIGXFSZ, handler);
   CHECK_THAT(message, Contains(path) && Contains("cannot write"));
-  CHECK(bytes_of(path) == before);
-  CHECK(std::distance(fs::directory_iterator(scratch.dir()), fs::directory_iterator()) == 2);
+  CHECK(content_of(path) == before);
+  CHECK(std::distance(fs::directory_iterator(scratch.path()), fs::directory_iterator()) == 2);
 }

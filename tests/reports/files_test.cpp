@@ -1,55 +1,20 @@
 // Do report files appear complete or not at all?
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "reports/atomic_files.h"
 #include "sample.h"
+#include "tests/temporary_files.h"
 
 using namespace spillway;
 using namespace spillway::reports;
 namespace fs = std::filesystem;
 
 namespace {
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "spillway_reports_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() {
-    std::error_code error;
-    fs::permissions(path_, fs::perms::owner_all, error);
-    fs::remove_all(path_, error);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-  [[nodiscard]] std::vector<std::string> files() const {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::recursive_directory_iterator(path_)) names.push_back(entry.path().filename().string());
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
- private:
-  fs::path path_;
-};
-
-std::string content_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 std::string problem_of(const std::function<void()>& action) {
   try {
@@ -66,14 +31,15 @@ std::string problem_of(const std::function<void()>& action) {
 }  // namespace
 
 TEST_CASE("write_files makes the folder and all files, and no others", "[reports][files]") {
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   write_files(test::sample_report(), (folder.path() / "a" / "b").string());
-  CHECK(folder.files() == std::vector<std::string>{"a", "b", "graph.groups.csv", "graph.operators.csv",
-                                                   "graph.tensors.csv", "report.json", "resolved_config.yaml"});
+  CHECK(folder.files() == std::vector<std::string>{"a/b/graph.groups.csv", "a/b/graph.operators.csv",
+                                                   "a/b/graph.tensors.csv", "a/b/report.json",
+                                                   "a/b/resolved_config.yaml"});
 }
 
 TEST_CASE("the resolved config loads again as an equal config", "[reports][files]") {
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   const auto report = test::sample_report();
   write_files(report, folder.path().string());
   const auto again = configs::load_config((folder.path() / "resolved_config.yaml").string());
@@ -81,18 +47,18 @@ TEST_CASE("the resolved config loads again as an equal config", "[reports][files
 }
 
 TEST_CASE("a folder that is a file is refused", "[reports][files]") {
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   std::ofstream(folder.path() / "taken") << "mine";
   const std::string place = (folder.path() / "taken").string();
   CHECK(problem_of([&] { write_files(test::sample_report(), place); }).find(place) != std::string::npos);
   CHECK(problem_of([&] { check_writable(place); }).find(place) != std::string::npos);
   CHECK(problem_of([&] { check_writable(place + "/deeper"); }).find("Not a directory") != std::string::npos);
-  CHECK(content_of(folder.path() / "taken") == "mine");
+  CHECK(folder.read("taken") == "mine");
   CHECK(folder.files() == std::vector<std::string>{"taken"});
 }
 
 TEST_CASE("an unwritable folder is refused and stays empty", "[reports][files]") {
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   if (::geteuid() == 0) {
     // root may write anywhere but in a file system that is none.
     CHECK(problem_of([] {
@@ -106,29 +72,24 @@ TEST_CASE("an unwritable folder is refused and stays empty", "[reports][files]")
     CHECK(problem_of([&] { check_writable((folder.path() / "new").string()); }).find("Permission denied") !=
           std::string::npos);
   }
-  CHECK(folder.files().empty());
+  CHECK(fs::is_empty(folder.path()));
 }
 
 TEST_CASE("a full disk leaves older files as they were and nothing new", "[reports][files]") {
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   const fs::path kept = folder.path() / "report.json";
   std::ofstream(kept) << "older";
   // A limit on the size of a file stands in for a disk that fills up while the second file is written.
-  rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-  rlimit small = before;
-  small.rlim_cur = 4096;
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
   std::string problem;
   try {
+    const testing::FileSizeLimit limit(4096);
     write_atomically(folder.path().string(),
                      std::vector<NamedContent>{{"first.csv", "small"}, {"report.json", std::string(100000, 'x')}});
   } catch (const Error& error) {
     problem = error.what();
   }
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
   CHECK(problem.find("report.json") != std::string::npos);
-  CHECK(content_of(kept) == "older");
+  CHECK(folder.read("report.json") == "older");
   CHECK(folder.files() == std::vector<std::string>{"report.json"});
 }
 
@@ -137,7 +98,7 @@ TEST_CASE("a writer that meets a full device names the final file", "[reports][f
     WARN("skipped: no /dev/full");
     return;
   }
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   const auto write = [](const std::string&) {
     std::ofstream full("/dev/full");
     full << "x" << std::flush;
@@ -151,16 +112,17 @@ TEST_CASE("a writer that meets a full device names the final file", "[reports][f
   CHECK(problem.find("a.npy") != std::string::npos);
   CHECK(problem.find("temporary") == std::string::npos);
   // The folder that was made for the file is gone again.
-  CHECK(folder.files().empty());
+  CHECK(fs::is_empty(folder.path()));
 }
 
 TEST_CASE("a file name taken by a folder stops all files", "[reports][files]") {
-  const Folder folder;
+  const testing::TemporaryFolder folder;
   fs::create_directory(folder.path() / "b");
   CHECK(problem_of([&] {
           write_atomically(folder.path().string(), std::vector<NamedContent>{{"a", "1"}, {"b", "2"}});
         }).find("Is a directory") != std::string::npos);
-  CHECK(folder.files() == std::vector<std::string>{"b"});
+  CHECK(folder.files().empty());
+  CHECK(fs::is_empty(folder.path() / "b"));
 }
 
 TEST_CASE("file names are unique and safe", "[reports][files]") {

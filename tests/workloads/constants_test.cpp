@@ -13,8 +13,8 @@
 
 using namespace spillway;
 using namespace spillway::workloads;
+using spillway::testing::TemporaryFolder;
 using spillway::workloads::test::error_of;
-using spillway::workloads::test::TemporaryFolder;
 
 namespace {
 

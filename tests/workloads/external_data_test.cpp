@@ -5,9 +5,9 @@
 using namespace spillway;
 using namespace spillway::workloads;
 using Catch::Contains;
+using spillway::testing::TemporaryFolder;
 using spillway::workloads::test::error_of;
 using spillway::workloads::test::ModelMaker;
-using spillway::workloads::test::TemporaryFolder;
 
 namespace {
 

@@ -66,7 +66,7 @@ TEST_CASE("whether a node is folded does not depend on the weights being there",
   CHECK(tensor(absent, "wt").constant->missing());
   CHECK(tensor(absent, "wt").shape == Shape{2, 3});
 
-  const test::TemporaryFolder folder;
+  const spillway::testing::TemporaryFolder folder;
   const std::vector<float> weights{1, 2, 3, 4, 5, 6};
   folder.write("weights.bin", {reinterpret_cast<const char*>(weights.data()), 24});
   const auto present = import_onnx(folder.write("model.onnx", maker.bytes()));

@@ -3,8 +3,8 @@
 
 using namespace spillway;
 using namespace spillway::workloads;
+using spillway::testing::TemporaryFolder;
 using spillway::workloads::test::ModelMaker;
-using spillway::workloads::test::TemporaryFolder;
 
 TEST_CASE("a file becomes a graph with inferred shapes", "[import]") {
   const TemporaryFolder folder;

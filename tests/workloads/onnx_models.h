@@ -2,7 +2,6 @@
 #pragma once
 
 #include <onnx/onnx_pb.h>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "configs/error.h"
+#include "tests/temporary_files.h"
 #include "workloads/workloads.h"
 
 namespace spillway::workloads::test {
@@ -132,33 +132,6 @@ Error error_of(Action action) {
   FAIL("no Error was thrown");
   throw std::logic_error("unreachable");
 }
-
-/// A folder of its own that is gone at the end of the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    auto pattern = (std::filesystem::temp_directory_path() / "spillway-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  std::string write(const std::string& name, const std::string& bytes) const {
-    const auto file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << bytes;
-    return file.string();
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline const std::string kShared = std::string(SPILLWAY_SOURCE_DIR) + "/../shared";
 
