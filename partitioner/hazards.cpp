@@ -27,13 +27,15 @@ AllocationId Hazards::allocate(int memory, std::int64_t begin, std::int64_t end,
   fresh.latest.assign(queues_, 0);
   if (static_cast<int>(alive_.size()) <= memory) alive_.resize(memory + 1);
   auto& alive = alive_[memory];
-  for (const AllocationId other : alive) {
+  // Whatever shares bytes with the new allocation has ended. What lies wholly under it is reached through it from now
+  // on, and what nobody can need to wait for need not be reached at all.
+  std::erase_if(alive, [&](AllocationId other) {
     const Allocation& o = allocations_[other];
-    if (o.begin < end && begin < o.end) fresh.before.push_back(other);
-  }
-  // What lies wholly under the new allocation is reached through it from now on.
-  std::erase_if(
-      alive, [&](AllocationId other) { return allocations_[other].begin >= begin && allocations_[other].end <= end; });
+    if (o.end <= begin || end <= o.begin) return false;
+    if (over(o)) return true;
+    fresh.before.push_back(other);
+    return o.begin >= begin && o.end <= end;
+  });
   alive.push_back(id);
   allocations_.push_back(std::move(fresh));
   return id;
@@ -80,10 +82,32 @@ bool Hazards::covers(const Record& a, const Record& b) {
   return a.dense && a.lo <= b.lo && a.hi >= b.hi;
 }
 
-void Hazards::need_all(const std::vector<Record>& records, const Record& r, int queue) {
-  for (const Record& other : records) {
-    if (other.queue == queue || need_[other.queue] >= other.count) continue;
+void Hazards::need_all(std::vector<Record>& records, const Record& r, int queue) {
+  // Records that every queue knows to be complete are forgotten on the way.
+  std::erase_if(records, [&](const Record& other) {
+    if (other.count <= floor_[other.queue]) return true;
+    if (other.queue == queue || need_[other.queue] >= other.count) return false;
     if (conflict(other, r)) need_[other.queue] = other.count;
+    return false;
+  });
+}
+
+bool Hazards::over(const Allocation& allocation) const {
+  if (!allocation.before.empty()) return false;
+  for (int q = 0; q < queues_; ++q) {
+    if (allocation.latest[q] > floor_[q]) return false;
+  }
+  return true;
+}
+
+void Hazards::raise_floor() {
+  for (int q = 0; q < queues_; ++q) {
+    std::int32_t least = issued_[q];
+    for (int other = 0; other < queues_ && least > floor_[q]; ++other) {
+      if (other == q) continue;
+      least = std::min(least, issued_[other] > 0 ? clock(other, issued_[other])[q] : 0);
+    }
+    floor_[q] = std::max(floor_[q], least);
   }
 }
 
@@ -143,6 +167,8 @@ std::vector<Wait> Hazards::issue(int queue, const std::vector<Access>& accesses)
       if (access.write) need_all(allocation.reads, r, queue);
     }
     // Earlier lives of the same bytes, and theirs.
+    const auto ended = [&](AllocationId id) { return over(allocations_[id]); };
+    std::erase_if(allocation.before, ended);
     std::vector<AllocationId> stack = allocation.before;
     ++visit_;
     while (!stack.empty()) {
@@ -156,6 +182,7 @@ std::vector<Wait> Hazards::issue(int queue, const std::vector<Access>& accesses)
         need_all(old.writes, r, queue);
         need_all(old.reads, r, queue);
       }
+      std::erase_if(old.before, ended);
       stack.insert(stack.end(), old.before.begin(), old.before.end());
     }
     records.push_back(r);
@@ -186,6 +213,7 @@ std::vector<Wait> Hazards::issue(int queue, const std::vector<Access>& accesses)
   clocks_.insert(clocks_.end(), known.begin(), known.end());
   by_queue_[queue].push_back(command);
   ++issued_[queue];
+  raise_floor();
   return kept;
 }
 

@@ -23,7 +23,7 @@ struct Access {
 
 class Hazards {
  public:
-  explicit Hazards(int queues) : queues_(queues), issued_(queues, 0), by_queue_(queues) {}
+  explicit Hazards(int queues) : queues_(queues), issued_(queues, 0), floor_(queues, 0), by_queue_(queues) {}
 
   /// A new allocation of bytes [begin, end) of a memory; it must be ordered after what lived in those bytes before.
   /// `memory` tells memories apart: scratchpad, each engine's accumulators, DRAM.
@@ -60,7 +60,10 @@ class Hazards {
   static bool covers(const Record& a, const Record& b);
   /// Whether all that other queues did to an allocation is known complete already.
   [[nodiscard]] bool settled(const Allocation& allocation, int queue) const;
-  void need_all(const std::vector<Record>& records, const Record& r, int queue);
+  /// Whether no command to come can need to wait for it or for what lived there before it.
+  [[nodiscard]] bool over(const Allocation& allocation) const;
+  void need_all(std::vector<Record>& records, const Record& r, int queue);
+  void raise_floor();
   void remember(Allocation& allocation, const Record& r, bool write);
   [[nodiscard]] const std::int32_t* clock(int queue, std::int32_t count) const {
     return &clocks_[static_cast<std::size_t>(by_queue_[queue][count - 1]) * queues_];
@@ -68,6 +71,7 @@ class Hazards {
 
   int queues_;
   std::vector<std::int32_t> issued_;                 ///< by queue
+  std::vector<std::int32_t> floor_;                  ///< by queue: count that every queue knows to be complete
   std::vector<std::vector<std::int32_t>> by_queue_;  ///< command of each count
   std::vector<std::int32_t> clocks_;                 ///< commands x queues: known complete before it starts
   std::vector<Allocation> allocations_;
