@@ -104,7 +104,9 @@ TEST_CASE("pooling on any part of its output", "[operators][pool][regions]") {
 
 TEST_CASE("Resize refuses what it cannot do", "[operators][resize]") {
   const HostTensor x = counted({1, 1, 2, 2});
-  CHECK_THAT(refusal("Resize", {x, omitted(), scales({1, 1, 2, 2})}, resize("cubic")), Catch::Contains("cubic"));
+  CHECK_THAT(refusal("Resize", {x, omitted(), scales({1, 1, 2, 2})}, resize("lanczos")), Catch::Contains("lanczos"));
+  CHECK_THAT(refusal("Upsample", {x, scales({1, 1, 2, 2})}, {{"mode", std::string("cubic")}}),
+             Catch::Contains("mode 'cubic'"));
   CHECK_THAT(refusal("Resize", {x, omitted(), scales({1, 1, 2, 2})}, resize("linear", "tf_crop_and_resize")),
              Catch::Contains("tf_crop_and_resize"));
   CHECK_THAT(refusal("Resize", {x}, resize("nearest")), Catch::Contains("either scales or sizes"));
@@ -116,6 +118,38 @@ TEST_CASE("Resize refuses what it cannot do", "[operators][resize]") {
              Catch::Contains("resize an extent of 2 to 0"));
   CHECK_THAT(refusal("Resize", {x, omitted(), floats({4}, {1, 1, 2, 2})}, resize("nearest")),
              Catch::Contains("not known before"));
+}
+
+TEST_CASE("Resize cubic, as the specification's examples", "[operators][resize]") {
+  const auto first_row = [](const HostTensor& x, const std::vector<float>& by, const Attributes& attributes, int n) {
+    auto values = resized(x, by, attributes);
+    values.resize(static_cast<std::size_t>(n));
+    return values;
+  };
+  const HostTensor x = counted({1, 1, 4, 4});
+  check_near(first_row(x, {1, 1, 2, 2}, resize("cubic"), 8),
+             {0.47265625F, 0.76953125F, 1.24609375F, 1.875F, 2.28125F, 2.91015625F, 3.38671875F, 3.68359375F});
+  check_near(first_row(x, {1, 1, 0.8F, 0.8F}, resize("cubic"), 3), {1.47119141F, 2.78125F, 4.08251953F});
+  check_near(first_row(x, {1, 1, 2, 2}, resize("cubic", "asymmetric"), 8),
+             {1, 1.40625F, 2, 2.5F, 3, 3.59375F, 4, 4.09375F});
+  Attributes excluding = resize("cubic");
+  excluding["cubic_coeff_a"] = -0.5F;
+  excluding["exclude_outside"] = std::int64_t{1};
+  check_near(first_row(x, {1, 1, 2, 2}, excluding, 8),
+             {0.55882353F, 0.81494204F, 1.35698249F, 1.89705882F, 2.39705882F, 2.93713516F, 3.47917561F, 3.73529412F});
+  CHECK(resized(floats({1, 1, 1, 1}, {7}), {1, 1, 3, 2}, resize("cubic")) == std::vector<float>(6, 7.0F));
+  // Sixteen positions an element in two axes, none for the other two.
+  const OneNode n("Resize", {x, omitted(), scales({1, 1, 2, 2})}, resize("cubic"));
+  CHECK(n.work()[static_cast<std::size_t>(configs::VectorOp::kAddMul)] == 16 * 64);
+  check_regions(OneNode("Resize", {noise({1, 2, 7, 5}, 5), omitted(), scales({1, 1, 1.7F, 2.5F})}, resize("cubic")));
+  check_regions(OneNode("Resize", {noise({1, 2, 9, 8}, 5), omitted(), scales({1, 1, 0.5F, 0.7F})}, excluding));
+}
+
+TEST_CASE("Resize nearest: what lies half between two elements is decided by nearest_mode", "[operators][resize]") {
+  // Output 6 at a scale of 1.3 shows position 6.5 / 1.3 - 0.5 = 4.5, although 1.3F is a little less than 1.3.
+  const HostTensor x = counted({1, 1, 1, 9});
+  CHECK(resized(x, {1, 1, 1, 1.3F}, resize("nearest", "half_pixel", "round_prefer_floor")).at(6) == 5);
+  CHECK(resized(x, {1, 1, 1, 1.3F}, resize("nearest", "half_pixel", "round_prefer_ceil")).at(6) == 6);
 }
 
 TEST_CASE("Resize nearest, as the specification's examples", "[operators][resize]") {

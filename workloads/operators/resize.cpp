@@ -127,7 +127,7 @@ double keys(double distance, double a) {
 /// The resampling of one axis.
 class Axis {
  public:
-  Axis(const Graph& graph, const Node& node, std::int64_t in, std::int64_t out, double scale)
+  Axis(const Graph& graph, const Node& node, std::int64_t in, std::int64_t out, float scale)
       : in_(in),
         out_(out),
         scale_(scale),
@@ -137,7 +137,7 @@ class Axis {
     const bool old = node.op == "Upsample" || graph.opset < 11;
     transformation_ = old ? "asymmetric" : node.text("coordinate_transformation_mode", "half_pixel");
     rounding_ = old ? "floor" : node.text("nearest_mode", "round_prefer_floor");
-    identity_ = in == out && scale == 1.0;
+    identity_ = in == out && scale == 1.0F;
   }
 
   [[nodiscard]] bool identity() const { return identity_; }
@@ -153,7 +153,7 @@ class Axis {
       return s;
     }
     const auto last = static_cast<double>(in_ - 1);
-    const double at = origin(static_cast<double>(position));
+    const double at = origin(static_cast<float>(position));
     if (mode_ == Mode::kCubic) return cubic(at);
     if (mode_ == Mode::kNearest) {
       s.first = static_cast<std::int32_t>(std::clamp(rounded(at), 0.0, last));
@@ -202,19 +202,20 @@ class Axis {
     return s;
   }
 
-  /// Position in the input, by the formulas of the ONNX operator specification.
-  [[nodiscard]] double origin(double x) const {
+  /// Position in the input, by the formulas of the ONNX operator specification. In float, as runtimes compute it: an
+  /// exact half between two elements stays one (6.5 / 1.3F is 5), where a wider type would tip it to one side.
+  [[nodiscard]] float origin(float x) const {
     if (transformation_ == "asymmetric") return x / scale_;
     if (transformation_ == "align_corners") {
-      return out_ == 1 ? 0.0 : x * static_cast<double>(in_ - 1) / static_cast<double>(out_ - 1);
+      return out_ == 1 ? 0.0F : x * static_cast<float>(in_ - 1) / static_cast<float>(out_ - 1);
     }
-    if (transformation_ == "pytorch_half_pixel") return out_ > 1 ? (x + 0.5) / scale_ - 0.5 : 0.0;
-    if (transformation_ == "tf_half_pixel_for_nn") return (x + 0.5) / scale_;
+    if (transformation_ == "pytorch_half_pixel") return out_ > 1 ? (x + 0.5F) / scale_ - 0.5F : 0.0F;
+    if (transformation_ == "tf_half_pixel_for_nn") return (x + 0.5F) / scale_;
     if (transformation_ == "half_pixel_symmetric") {
-      const double adjustment = static_cast<double>(out_) / (scale_ * static_cast<double>(in_));
-      return static_cast<double>(in_) / 2.0 * (1.0 - adjustment) + (x + 0.5) / scale_ - 0.5;
+      const float adjustment = static_cast<float>(out_) / (scale_ * static_cast<float>(in_));
+      return static_cast<float>(in_) / 2.0F * (1.0F - adjustment) + (x + 0.5F) / scale_ - 0.5F;
     }
-    return (x + 0.5) / scale_ - 0.5;
+    return (x + 0.5F) / scale_ - 0.5F;
   }
   [[nodiscard]] double rounded(double at) const {
     if (rounding_ == "floor") return std::floor(at);
@@ -224,7 +225,7 @@ class Axis {
   }
 
   std::int64_t in_, out_;
-  double scale_;
+  float scale_;
   Mode mode_;
   double cubic_coefficient_;
   bool exclude_outside_, identity_ = false;
@@ -235,9 +236,9 @@ std::vector<Axis> axes_of(const Graph& graph, const Node& node) {
   const Shape& in = graph.input(node, 0).shape;
   const Shape& out = graph.output(node).shape;
   const Parameters p = parameters_of(graph, node, nullptr);
-  std::vector<double> scales;
+  std::vector<float> scales;
   for (std::size_t d = 0; d < in.size(); ++d) {
-    scales.push_back(in[d] == 0 ? 1.0 : static_cast<double>(out[d]) / static_cast<double>(in[d]));
+    scales.push_back(in[d] == 0 ? 1.0F : static_cast<float>(out[d]) / static_cast<float>(in[d]));
   }
   if (!p.scales.empty()) {
     const auto named = named_axes(node, static_cast<int>(in.size()), p.scales.size());
