@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "configs/error.h"
+#include "workloads/operators/einsum.h"
 #include "workloads/workloads.h"
 
 namespace spillway::workloads {
@@ -86,6 +87,10 @@ Product product_of(const Graph& graph, const Node& node, const std::vector<bool>
     const bool weight = derived[node.inputs[0]] || derived[node.inputs[1]];
     return {weight ? "MatMul_weight" : "MatMul_act_x_act",
             product(graph.output(node).elements(), graph.input(node, 0).shape.back())};
+  }
+  if (node.op == "Einsum" && node.inputs.size() == 2) {
+    const bool weight = derived[node.inputs[0]] || derived[node.inputs[1]];
+    return {weight ? "Einsum_weight" : "Einsum_act_x_act", read_einsum(graph, node).products()};
   }
   return {};
 }

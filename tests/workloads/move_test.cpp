@@ -130,11 +130,29 @@ TEST_CASE("Pad: constant, reflect, edge and wrap", "[operators][move]") {
   CHECK(compute("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) == Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
   CHECK(compute("Pad", {floats({2, 1}, {1, 2}), fixed(list({0, 1})), omitted(), fixed(list({-1}))}) ==
         Floats{1, 0, 2, 0});
-  CHECK_THAT(refusal("Pad", {x, fixed(list({-1, 0}))}), Contains("pad -1 is negative"));
+  CHECK_THAT(refusal("Pad", {x, fixed(list({-2, -2}))}), Contains("pads -2 and -2 crop more than the extent 3"));
+  CHECK_THAT(refusal("Pad", {x, fixed(list({INT64_MIN, 0}))}), Contains("crop more than the extent 3"));
   CHECK_THAT(refusal("Pad", {x, fixed(list({1}))}), Contains("pads has 1 elements when it should have 2"));
   CHECK_THAT(refusal("Pad", {x, fixed(list({3, 0}))}, {{"mode", std::string("reflect")}}),
              Contains("pad 3 is too large for extent 3"));
   CHECK_THAT(refusal("Pad", {x, fixed(list({3, 0}))}, {{"mode", std::string("mirror")}}), Contains("'mirror'"));
+}
+
+TEST_CASE("negative pads crop, and what is left is padded", "[operators][move]") {
+  const HostTensor x = floats({4}, {1, 2, 3, 4});
+  const auto pad = [&](const std::string& mode, IntList pads) {
+    return compute("Pad", {x, fixed(list(std::move(pads)))}, {{"mode", mode}});
+  };
+  CHECK(pad("constant", {-1, -2}) == Floats{2});
+  CHECK(pad("constant", {2, -1}) == Floats{0, 0, 1, 2, 3});
+  CHECK(pad("constant", {-4, 1}) == Floats{0});
+  CHECK(pad("reflect", {-1, 2}) == Floats{2, 3, 4, 3, 2});
+  CHECK(pad("edge", {2, -2}) == Floats{1, 1, 1, 2});
+  CHECK(pad("wrap", {-2, 2}) == Floats{3, 4, 3, 4});
+  CHECK_THAT(refusal("Pad", {x, fixed(list({-2, 2}))}, {{"mode", std::string("reflect")}}),
+             Contains("pad 2 is too large for extent 2"));
+  const OneNode cropped("Pad", {counting({5}), fixed(list({-1, 2}))}, {{"mode", std::string("reflect")}});
+  CHECK(region(cropped, 0, box_of({4}, {2})) == box_of({2}, {2}));  // 1 2 3 4 | 3 2: the last two show 3 2
 }
 
 TEST_CASE("Pad's regions stop at the data", "[operators][move]") {

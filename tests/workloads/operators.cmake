@@ -9,6 +9,7 @@ spillway_test(workloads_operator_tests
     normalisation_test.cpp
     reduce_test.cpp
     window_test.cpp
+    einsum_test.cpp
     move_test.cpp
     shape_test.cpp
     region_property_test.cpp

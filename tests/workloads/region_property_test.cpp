@@ -39,6 +39,13 @@ HostTensor indices(Shape shape, std::int64_t bound) {
   return t;
 }
 
+std::vector<Case> lrn_cases() {
+  const HostTensor x = noise({2, 7, 3, 2});
+  std::vector<Case> cases;
+  for (const std::int64_t size : {1, 2, 3, 5, 99}) cases.push_back({"LRN", {x}, {{"size", size}, {"alpha", 0.5F}}});
+  return cases;
+}
+
 std::vector<Case> elementwise_cases() {
   std::vector<Case> cases;
   const HostTensor x = noise({2, 3, 4, 5});
@@ -121,6 +128,8 @@ std::vector<Case> move_cases() {
       {"Trilu", {noise({5, 6}), fixed(ints({}, {-2}))}, {{"upper", std::int64_t{0}}}},
       {"Pad", {noise({3, 4}), fixed(list({1, 2, 3, 0})), fixed(floats({}, {7}))}},
       {"Pad", {noise({3, 4}), fixed(list({1, 2, 2, 3}))}, mode("reflect")},
+      {"Pad", {noise({5, 4}), fixed(list({-1, 2, 2, -1}))}, mode("reflect")},
+      {"Pad", {noise({5, 4}), fixed(list({-1, 2, 2, -1}))}},
       {"Pad", {noise({3, 4}), fixed(list({1, 2, 4, 6}))}, mode("edge")},
       {"Pad", {noise({3, 4}), fixed(list({1, 2, 3, 4}))}, mode("wrap")},
       {"DepthToSpace", {noise({2, 12, 2, 3})}, {{"blocksize", std::int64_t{2}}}},
@@ -235,7 +244,7 @@ std::vector<Case> window_cases() {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (auto family : {elementwise_cases(), move_cases(), matrix_cases(), row_cases(), window_cases()}) {
+  for (auto family : {elementwise_cases(), lrn_cases(), move_cases(), matrix_cases(), row_cases(), window_cases()}) {
     cases.insert(cases.end(), family.begin(), family.end());
   }
   return cases;

@@ -6,6 +6,7 @@
 namespace spillway::workloads {
 
 void simplify(Rewriter& rewriter);               ///< simplify.cpp: nodes that change nothing; parameters inlined
+void expand_einsums(Rewriter& rewriter);         ///< einsum.cpp: MatMul, Mul, ReduceSum
 void recognise_activations(Rewriter& rewriter);  ///< activation.cpp: Silu, Gelu
 void recognise_layer_norm(Rewriter& rewriter);   ///< layer_norm.cpp
 void recognise_norms(Rewriter& rewriter);  ///< norm.cpp: Group-, InstanceNormalization -> NormStatistics, NormApply
@@ -26,6 +27,7 @@ struct Pattern {
 
 inline constexpr Pattern kPatterns[] = {
     {"simplify", simplify},
+    {"einsum", expand_einsums},
     {"activations", recognise_activations},
     {"layer norm", recognise_layer_norm},
     {"norms", recognise_norms},

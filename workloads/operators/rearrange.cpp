@@ -25,6 +25,9 @@ struct Pads {
   Shape before, after;  // per dimension
 };
 
+/// How many elements of an extent a negative pad takes away, at most one more than there are.
+std::int64_t removed(std::int64_t pad, std::int64_t extent) { return pad >= 0 ? 0 : pad < -extent ? extent + 1 : -pad; }
+
 Pads pads_of(const Node& node, const Shape& shape, const std::optional<std::vector<std::int64_t>>& given,
              const std::optional<std::vector<std::int64_t>>& axes) {
   const auto rank = static_cast<int>(shape.size());
@@ -39,18 +42,26 @@ Pads pads_of(const Node& node, const Shape& shape, const std::optional<std::vect
   const PadMode mode = pad_mode(node);
   for (std::size_t i = 0; i < which.size(); ++i) {
     const int d = normalise_axis(node, which[i], rank);
-    for (const std::int64_t pad : {(*given)[i], (*given)[i + which.size()]}) {
-      if (pad < 0) bad_node(node, "pad " + std::to_string(pad) + " is negative", "use Slice to crop");
-      const bool too_far = (mode == PadMode::kReflect && pad > 0 && pad >= shape[d]) ||
-                           (mode == PadMode::kWrap && pad > shape[d]) ||
-                           (mode == PadMode::kEdge && pad > 0 && shape[d] == 0);
+    const std::int64_t before = (*given)[i];
+    const std::int64_t after = (*given)[i + which.size()];
+    const std::int64_t cropped = removed(before, shape[d]) + removed(after, shape[d]);
+    for (const std::int64_t pad : {before, after}) {
+      // Negative pads crop; what is left is then padded at the other end.
+      const std::int64_t extent = shape[d] - cropped;
+      if (extent < 0) {
+        bad_node(node, "pads " + std::to_string(before) + " and " + std::to_string(after) +
+                           " crop more than the extent " + std::to_string(shape[d]));
+      }
+      const bool too_far = (mode == PadMode::kReflect && pad > 0 && pad >= extent) ||
+                           (mode == PadMode::kWrap && pad > extent) ||
+                           (mode == PadMode::kEdge && pad > 0 && extent == 0);
       if (too_far) {
-        bad_node(node, "pad " + std::to_string(pad) + " is too large for extent " + std::to_string(shape[d]) +
+        bad_node(node, "pad " + std::to_string(pad) + " is too large for extent " + std::to_string(extent) +
                            " in mode " + node.text("mode", "constant"));
       }
     }
-    pads.before[d] = (*given)[i];
-    pads.after[d] = (*given)[i + which.size()];
+    pads.before[d] = before;
+    pads.after[d] = after;
   }
   return pads;
 }
@@ -78,19 +89,22 @@ void infer_pad(InferContext& context) {
   set_output(context, 0, x.type, std::move(shape));
 }
 
-/// The input coordinate that output coordinate c of a dimension shows; -1 for the fill value.
-std::int64_t padded_source(PadMode mode, std::int64_t c, std::int64_t before, std::int64_t extent) {
-  const std::int64_t i = c - before;
-  if (i >= 0 && i < extent) return i;
+/// The input coordinate that coordinate c of output dimension d shows; -1 for the fill value.
+std::int64_t padded_source(PadMode mode, const Pads& pads, const Shape& shape, int d, std::int64_t c) {
+  const std::int64_t i = c - pads.before[d];
+  // What negative pads leave of the input.
+  const std::int64_t first = std::max<std::int64_t>(0, -pads.before[d]);
+  const std::int64_t end = shape[d] - std::max<std::int64_t>(0, -pads.after[d]);
+  if (i >= first && i < end) return i;
   switch (mode) {
     case PadMode::kConstant:
       return -1;
     case PadMode::kReflect:
-      return i < 0 ? -i : 2 * (extent - 1) - i;
+      return i < first ? 2 * first - i : 2 * (end - 1) - i;
     case PadMode::kEdge:
-      return i < 0 ? 0 : extent - 1;
+      return i < first ? first : end - 1;
     case PadMode::kWrap:
-      return i < 0 ? i + extent : i - extent;
+      return i < first ? i + (end - first) : i - (end - first);
   }
   return -1;
 }
@@ -99,7 +113,8 @@ Box pad_region(const Graph& graph, const Node& node, int i, const Box& out) {
   if (i > 0) return no_region(graph, node, i);
   const Pads pads = pads_of(graph, node);
   const PadMode mode = pad_mode(node);
-  const Box input = whole_input(graph, node, 0);
+  const Shape& shape = graph.input(node, 0).shape;
+  const Box input = whole(shape);
   Box box = out;
   if (mode == PadMode::kConstant) {
     for (int d = 0; d < out.rank; ++d) box.begin[d] -= narrow(pads.before[d]);
@@ -109,7 +124,7 @@ Box pad_region(const Graph& graph, const Node& node, int i, const Box& out) {
     std::int64_t low = input.extent[d];
     std::int64_t high = -1;
     for (std::int64_t c = out.begin[d]; c < out.end(d); ++c) {
-      const std::int64_t source = padded_source(mode, c, pads.before[d], input.extent[d]);
+      const std::int64_t source = padded_source(mode, pads, shape, d, c);
       low = std::min(low, source);
       high = std::max(high, source);
     }
@@ -137,8 +152,8 @@ struct Pad {
     const Pads pads = pads_of(graph, node);
     const PadMode mode = pad_mode(node);
     const Shape& shape = graph.input(node, 0).shape;
-    const auto tables = offset_tables(
-        out, inputs[0].box, [&](int d, std::int64_t c) { return padded_source(mode, c, pads.before[d], shape[d]); });
+    const auto tables = offset_tables(out, inputs[0].box,
+                                      [&](int d, std::int64_t c) { return padded_source(mode, pads, shape, d, c); });
     table_copy(out, result, tables, inputs[0].data, pad_value<T>(graph, node));
   }
 };

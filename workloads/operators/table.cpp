@@ -13,11 +13,17 @@ bool by_name(const OpDef& a, const OpDef& b) { return a.name < b.name; }
 
 std::vector<OpDef> make_table() {
   std::vector<OpDef> table;
-  for (const auto family : {elementwise_operators(), variadic_operators(), activation_operators(), shape_operators(),
-                            view_operators(), move_operators(), rearrange_operators(), gather_operators(),
-                            reduce_operators(), scan_operators(), softmax_operators(), matrix_operators(),
-                            convolution_operators(), transposed_convolution_operators(), channel_norm_operators(),
-                            normalisation_operators(), window_operators(), resize_operators(), random_operators()}) {
+  for (const auto family : {elementwise_operators(),  variadic_operators(),
+                            activation_operators(),   shape_operators(),
+                            view_operators(),         move_operators(),
+                            rearrange_operators(),    gather_operators(),
+                            reduce_operators(),       scan_operators(),
+                            softmax_operators(),      matrix_operators(),
+                            convolution_operators(),  transposed_convolution_operators(),
+                            channel_norm_operators(), normalisation_operators(),
+                            window_operators(),       resize_operators(),
+                            lrn_operators(),          einsum_operators(),
+                            random_operators()}) {
     table.insert(table.end(), family.begin(), family.end());
   }
   std::sort(table.begin(), table.end(), by_name);
