@@ -140,7 +140,7 @@ std::vector<ExportedRow> exported_mix(const workloads::Statistics& statistics) {
 MacSplit mac_split(const workloads::Statistics& statistics) {
   MacSplit split;
   for (const auto& [name, macs] : statistics.macs) {
-    (name == "MatMul_act_x_act" ? split.activations : split.constant) += macs;
+    (name.ends_with("_act_x_act") ? split.activations : split.constant) += macs;
   }
   return split;
 }
