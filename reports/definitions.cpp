@@ -12,14 +12,18 @@ constexpr std::array kDefinitions{
     Definition{"bound_by_cycles", "NPU clock cycles",
                "the critical path walked back from the last command: every cycle belongs to the command on it or to "
                "its named wait; adds up to latency_cycles"},
-    Definition{"macs", "multiply-accumulates", "useful ones, of convolutions and products; padding excluded"},
+    Definition{"macs", "multiply-accumulates", "executed, of convolutions and products; padding excluded"},
+    Definition{"useful_macs", "multiply-accumulates",
+               "those that the graph asks for: macs less what the plan computes again at the borders of tiles"},
     Definition{"operations", "operations", "2 per multiply-accumulate of convolutions and products"},
     Definition{"vector_ops", "operations", "one per element and primitive operation on the vector engine, by class"},
     Definition{"utilisation", "fraction",
-               "macs / (cycles x peak_macs_per_cycle); of a group: its critical cycles, or its matrix engines' busy "
+               "useful_macs / (cycles x peak_macs_per_cycle); of a group: its macs over its critical cycles, or its "
+               "matrix engines' busy "
                "cycles where they are more because neighbours hide a part"},
-    Definition{"lower_bound", "NPU clock cycles",
-               "the largest of macs at peak rate, compulsory bytes at peak DRAM bandwidth, vector_ops at lane rate"},
+    Definition{
+        "lower_bound", "NPU clock cycles",
+        "the largest of useful_macs at peak rate, compulsory bytes at peak DRAM bandwidth, vector_ops at lane rate"},
     Definition{"loss_cycles", "NPU clock cycles",
                "latency minus lower bound, shared out in proportion to the critical cycles that were not ideal work "
                "of the bounding resource"},

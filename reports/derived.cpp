@@ -38,6 +38,14 @@ double utilisation(std::int64_t macs, configs::Cycles cycles, const NpuConfig& n
   return possible > 0 ? static_cast<double>(macs) / possible : 0;
 }
 
+std::int64_t useful_macs(const GraphProfile& profile) {
+  return std::min(profile.result.macs, profile.statistics.macs_total);
+}
+
+double utilisation(const GraphProfile& profile, const NpuConfig& npu) {
+  return utilisation(useful_macs(profile), profile.result.cycles, npu);
+}
+
 double utilisation(const simulator::GroupUse& group, const NpuConfig& npu) {
   const configs::Cycles busy = (group.matrix_busy + npu.matrix.count - 1) / npu.matrix.count;
   return utilisation(group.macs, std::max(group.critical, busy), npu);
@@ -50,7 +58,7 @@ std::int64_t total_vector_ops(const configs::VectorWork& ops) {
 LowerBound lower_bound(const GraphProfile& profile, const NpuConfig& npu) {
   LowerBound bound;
   if (const double peak = peak_macs_per_cycle(npu); peak > 0) {
-    bound.macs = static_cast<double>(profile.result.macs) / peak;
+    bound.macs = static_cast<double>(useful_macs(profile)) / peak;
   }
   bound.moves = static_cast<double>(profile.plan.compulsory_bytes) / npu.dram_bytes_per_cycle();
   for (int c = 0; c < configs::kVectorOpCount; ++c) {

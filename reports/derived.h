@@ -19,7 +19,10 @@ namespace spillway::reports {
 [[nodiscard]] double seconds_of(configs::Cycles cycles, const configs::NpuConfig& npu);
 /// MACs per cycle that the arrays can do in the formats of the profile.
 [[nodiscard]] double peak_macs_per_cycle(const configs::NpuConfig& npu);
+/// The MACs that the graph asks for: those executed less what the plan computes a second time, at the borders of tiles.
+[[nodiscard]] std::int64_t useful_macs(const GraphProfile& profile);
 /// Useful MACs over MACs that fit into the cycles.
+[[nodiscard]] double utilisation(const GraphProfile& profile, const configs::NpuConfig& npu);
 [[nodiscard]] double utilisation(std::int64_t macs, configs::Cycles cycles, const configs::NpuConfig& npu);
 /// Of a group: against its critical cycles, or its matrix engines' busy cycles where part of them is hidden behind its
 /// neighbours; so never over 1.

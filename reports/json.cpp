@@ -228,7 +228,8 @@ Json json_of(const GraphProfile& profile, const NpuConfig& npu, const std::strin
   json["latency_cycles"] = result.cycles;
   json["latency_seconds"] = seconds_of(result.cycles, npu);
   json["bound_by_cycles"] = json_by_cause(result.bound_by);
-  json["utilisation"] = utilisation(result.macs, result.cycles, npu);
+  json["utilisation"] = utilisation(profile, npu);
+  json["useful_macs"] = useful_macs(profile);
   json["macs"] = result.macs;
   json["operations"] = 2 * result.macs;
   json["vector_ops"] = json_of_vector_ops(result.vector_ops);

@@ -45,15 +45,25 @@ TEST_CASE("the lower bound is the largest of three", "[reports][derived]") {
   CHECK(by_moves.macs == Approx(64 / 4096.0));
   // 8 additions at 256 a cycle, 8 exponentials at 64 a cycle.
   CHECK(by_moves.vector == Approx(8 / 256.0 + 8 / 64.0));
-  profile.result.macs = 4096 * 100;
+  profile.result.macs = profile.statistics.macs_total = 4096 * 100;
   CHECK(lower_bound(profile, npu).kind == LowerBound::Kind::kMacs);
   CHECK(lower_bound(profile, npu).cycles == Approx(100));
+}
+
+TEST_CASE("what a plan computes twice is neither useful nor part of the lower bound", "[reports][derived]") {
+  const auto npu = sample_npu();
+  const auto once = sample_profile();
+  auto recomputing = once;
+  recomputing.result.macs = 80;
+  CHECK(useful_macs(recomputing) == 64);
+  CHECK(utilisation(recomputing, npu) == Approx(64.0 / 1000 / 4096));
+  CHECK(lower_bound(recomputing, npu).macs == lower_bound(once, npu).macs);
 }
 
 TEST_CASE("the loss parts add up to latency minus lower bound", "[reports][derived]") {
   const auto npu = sample_npu();
   auto profile = sample_profile();
-  profile.result.macs = 4096 * 100;
+  profile.result.macs = profile.statistics.macs_total = 4096 * 100;
   const Loss lost = loss(profile, npu);
   CHECK(lost.total == Approx(900));
   // Critical matrix time 600 = ideal 100 + padding 300 + fill 200, all of it shown: nothing is scaled.
