@@ -36,6 +36,13 @@ bool is_weight(const Shape& shape) {
   return std::count_if(shape.begin(), shape.end(), [](auto extent) { return extent > 1; }) >= 2;
 }
 
+/// Stored as integers that stand for real numbers.
+bool is_quantised(const Graph& graph, const Tensor& tensor) {
+  return std::any_of(tensor.consumers.begin(), tensor.consumers.end(), [&](NodeId id) {
+    return graph.nodes[id].op == "DequantizeLinear" && &graph.input(graph.nodes[id], 0) == &tensor;
+  });
+}
+
 std::string kernel_name(const std::string& op, const Shape& weight) {
   const Shape kernel(weight.begin() + 2, weight.end());
   return op + "_" + to_string(kernel);
@@ -102,7 +109,8 @@ Statistics statistics_of(const Graph& exported) {
   result.nodes = static_cast<std::int64_t>(exported.nodes.size());
   const auto derived = constant_derived(exported);
   for (const auto& tensor : exported.tensors) {
-    if (!tensor.is_constant() || tensor.producer != kNone || !is_float(tensor.type)) continue;
+    if (!tensor.is_constant() || tensor.producer != kNone) continue;
+    if (!is_float(tensor.type) && !is_quantised(exported, tensor)) continue;
     add(result.parameters, tensor.elements());
     if (is_weight(tensor.shape)) add(result.parameters_weights_only, tensor.elements());
   }

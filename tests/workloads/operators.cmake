@@ -10,6 +10,7 @@ spillway_test(workloads_operator_tests
     reduce_test.cpp
     window_test.cpp
     einsum_test.cpp
+    quantisation_test.cpp
     move_test.cpp
     shape_test.cpp
     region_property_test.cpp

@@ -39,6 +39,20 @@ HostTensor indices(Shape shape, std::int64_t bound) {
   return t;
 }
 
+std::vector<Case> quantisation_cases() {
+  const HostTensor x = noise({2, 3, 4});
+  const HostTensor fine = floats({3}, {0.01F, 0.02F, 0.03F});
+  const HostTensor zeros = ints({3}, {3, -2, 0}, DataType::kInt8);
+  const Attributes on_grid{{"low", -128.0F}, {"high", 127.0F}};
+  return {
+      {"QuantizeLinear", {x, floats({}, {0.02F})}},
+      {"QuantizeLinear", {x, fine, zeros}},
+      {"DequantizeLinear", {ints({2, 3, 4}, std::vector<std::int64_t>(24, 77), DataType::kInt8), fine, zeros}},
+      {"FakeQuantize", {x, floats({1}, {0.02F}), floats({1}, {3})}, on_grid},
+      {"FakeQuantize", {x, fine, floats({3}, {3, -2, 0})}, on_grid},
+  };
+}
+
 std::vector<Case> lrn_cases() {
   const HostTensor x = noise({2, 7, 3, 2});
   std::vector<Case> cases;
@@ -244,7 +258,8 @@ std::vector<Case> window_cases() {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (auto family : {elementwise_cases(), lrn_cases(), move_cases(), matrix_cases(), row_cases(), window_cases()}) {
+  for (auto family : {elementwise_cases(), lrn_cases(), quantisation_cases(), move_cases(), matrix_cases(), row_cases(),
+                      window_cases()}) {
     cases.insert(cases.end(), family.begin(), family.end());
   }
   return cases;

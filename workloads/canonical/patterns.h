@@ -7,6 +7,7 @@ namespace spillway::workloads {
 
 void simplify(Rewriter& rewriter);               ///< simplify.cpp: nodes that change nothing; parameters inlined
 void expand_einsums(Rewriter& rewriter);         ///< einsum.cpp: MatMul, Mul, ReduceSum
+void merge_quantisation(Rewriter& rewriter);     ///< quantisation.cpp: FakeQuantize
 void recognise_activations(Rewriter& rewriter);  ///< activation.cpp: Silu, Gelu
 void recognise_layer_norm(Rewriter& rewriter);   ///< layer_norm.cpp
 void recognise_norms(Rewriter& rewriter);  ///< norm.cpp: Group-, InstanceNormalization -> NormStatistics, NormApply
@@ -28,6 +29,7 @@ struct Pattern {
 inline constexpr Pattern kPatterns[] = {
     {"simplify", simplify},
     {"einsum", expand_einsums},
+    {"quantisation", merge_quantisation},
     {"activations", recognise_activations},
     {"layer norm", recognise_layer_norm},
     {"norms", recognise_norms},

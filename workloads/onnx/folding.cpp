@@ -114,7 +114,9 @@ void Folder::fold(Node& node) {
 }
 
 bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
-  const auto small = [&](TensorId id) { return id == kNone || graph_.tensors[id].elements() <= kMaxFoldedElements; };
+  // Weights that a quantised export stores as integers are constants all the same.
+  const std::int64_t most = node.op == "DequantizeLinear" ? kMaxDequantizedElements : kMaxFoldedElements;
+  const auto small = [&](TensorId id) { return id == kNone || graph_.tensors[id].elements() <= most; };
   if (!can_evaluate(def) || !std::all_of(node.outputs.begin(), node.outputs.end(), small)) return false;
   if (reads_shape_only(node.op)) {
     const auto& input = graph_.input(node, 0);
@@ -132,7 +134,16 @@ bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
     return true;
   }
   std::vector<const HostTensor*> inputs;
-  for (const auto id : node.inputs) inputs.push_back(value(id));
+  std::vector<HostTensor> passing;  // too large to be kept once its one reader is folded
+  passing.reserve(node.inputs.size());
+  for (const auto id : node.inputs) {
+    if (id != kNone && graph_.tensors[id].elements() > kMaxFoldedElements) {
+      passing.push_back(materialise(graph_.tensors[id]));
+      inputs.push_back(&passing.back());
+    } else {
+      inputs.push_back(value(id));
+    }
+  }
   return set_outputs(node, evaluate(def, graph_, node, inputs));
 }
 

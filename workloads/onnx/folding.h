@@ -13,6 +13,8 @@ namespace spillway::workloads {
 
 /// Constants of at most this many elements are looked at and folded; larger ones (weights) are left where they are.
 inline constexpr std::int64_t kMaxFoldedElements = std::int64_t{1} << 20;
+/// The same for weights stored as integers, which a DequantizeLinear turns into floats.
+inline constexpr std::int64_t kMaxDequantizedElements = std::int64_t{1} << 25;
 /// Nodes of more operations than this run where everything else does.
 inline constexpr std::int64_t kMaxFoldedWork = std::int64_t{1} << 26;
 

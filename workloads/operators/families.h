@@ -27,6 +27,7 @@ namespace spillway::workloads {
 [[nodiscard]] std::span<const OpDef> resize_operators();         ///< resize.cpp: Resize, Upsample
 [[nodiscard]] std::span<const OpDef> lrn_operators();            ///< lrn.cpp
 [[nodiscard]] std::span<const OpDef> einsum_operators();         ///< einsum.cpp
+[[nodiscard]] std::span<const OpDef> quantisation_operators();   ///< quantisation.cpp
 [[nodiscard]] std::span<const OpDef> random_operators();         ///< random.cpp
 
 }  // namespace spillway::workloads
