@@ -67,11 +67,17 @@ void internal_error(const std::string& sentence) {
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
   constexpr std::size_t kLongestWord = 256;  // a name longer than this has no near one worth its quadratic cost
   if (word.size() > kLongestWord) return {};
+  const auto common_start = [&](const std::string& candidate) {
+    return std::mismatch(word.begin(), word.end(), candidate.begin(), candidate.end()).first - word.begin();
+  };
   std::string best;
   std::size_t best_distance = word.size() / 2 + 1;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
+    // Of two equally near ones the one that starts alike: for --output it is --out, not --input.
+    const bool nearer = distance < best_distance ||
+                        (distance == best_distance && !best.empty() && common_start(candidate) > common_start(best));
+    if (nearer) {
       best_distance = distance;
       best = candidate;
     }

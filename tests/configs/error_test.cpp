@@ -38,6 +38,9 @@ TEST_CASE("nearest_name takes the nearest within half of the word", "[configs][e
   CHECK(nearest_name("row", names) == "rows");
   CHECK(nearest_name("clos", names) == "cols");  // a transposition is one step
   CHECK(nearest_name("xyzw", names).empty());
+  // Three steps from either; the one that starts alike is meant.
+  CHECK(nearest_name("--output", {"--input", "--out"}) == "--out");
+  CHECK(nearest_name("--output", {"--out", "--input"}) == "--out");
   CHECK(nearest_name("", names).empty());
   CHECK(nearest_name(std::string(100000, 'a'), names).empty());
 }
