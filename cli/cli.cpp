@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +10,7 @@
 #include <new>
 
 #include "cli/context.h"
+#include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/refusal.h"
 #include "reports/reports.h"
@@ -39,6 +39,8 @@ std::string message_of(const Error& error) {
   if (!help.empty()) text += fmt::format("  help: {}\n", help);
   return text;
 }
+
+std::string counted_warnings(int n) { return fmt::format("{} warning{}", n, n == 1 ? "" : "s"); }
 
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -102,15 +104,18 @@ Error parse_trouble(const CLI::App& app, const CLI::ParseError& error) {
 
 void build(CLI::App& app, Context& context) {
   app.require_subcommand(1);
-  app.get_formatter()->column_width(30);
-  app.set_help_flag("-h,--help", "this text");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag("-h,--help", "this text (default: off)");
   app.set_version_flag("--version",
-                       fmt::format("spillway {} (report schema {})", reports::tool_version(), reports::kSchemaVersion));
-  app.add_flag("-q,--quiet", context.quiet, "no progress and no warnings");
-  app.add_flag("-v,--verbose", context.verbose, "every stage with its time");
+                       fmt::format("spillway {} (report schema {})", reports::tool_version(), reports::kSchemaVersion),
+                       "print the versions of program and report schema (default: off)");
+  add_switch(app, "-q,--quiet", context.quiet, "no progress and no warnings");
+  add_switch(app, "-v,--verbose", context.verbose, "every stage with its time");
+  add_switch(app, "--Werror", context.warnings_are_errors, "warnings are errors: exit code 2 before any work is done");
   app.fallthrough();
   app.footer(
-      "Example:\n  spillway profile sd15 --sram 8MiB\n\nExit codes: 0 ok, 1 internal error, 2 bad input, 3 does "
+      "These flags go with every verb.\n\nExample:\n  spillway profile sd15 --sram 8MiB\n\nExit codes: 0 ok, 1 "
+      "internal error, 2 bad input, 3 does "
       "not fit, 130 interrupted.");
   add_profile(app, context);
   add_run(app, context);
@@ -135,6 +140,7 @@ int parse_and_act(int argc, char** argv) {
     throw parse_trouble(app, error);
   }
   if (context.action) context.action();
+  if (context.warnings > 0 && !context.quiet) std::fprintf(stderr, "%s\n", counted_warnings(context.warnings).c_str());
   errno = 0;
   if (!std::cout.flush()) {
     throw Error(ErrorKind::kBadInput, Place{.file = "standard output"},
@@ -145,12 +151,25 @@ int parse_and_act(int argc, char** argv) {
 
 }  // namespace
 
-void Context::warn(const std::string& message) const {
-  if (!quiet) std::fprintf(stderr, "warning: %s\n", message.c_str());
+void Context::warn(const std::vector<std::string>& messages) {
+  warnings += static_cast<int>(messages.size());
+  if (!quiet || warnings_are_errors) {
+    for (const std::string& message : messages) std::fprintf(stderr, "warning: %s\n", message.c_str());
+  }
+  if (warnings_are_errors && warnings > 0) {
+    throw Error(ErrorKind::kBadInput, Place{}, counted_warnings(warnings) + ", and --Werror makes warnings errors",
+                "mend what is warned about, or leave --Werror out");
+  }
 }
 
-void Context::warn(const std::string& place, const std::vector<std::string>& messages) const {
-  for (const std::string& message : messages) warn(fmt::format("{}: {}", place, message));
+void Context::warn_of(const std::vector<LoadedGraph>& graphs) {
+  std::vector<std::string> messages;
+  for (const LoadedGraph& loaded : graphs) {
+    for (const std::string& warning : loaded.graph.warnings) {
+      messages.push_back(fmt::format("{}: {}", loaded.target.label, warning));
+    }
+  }
+  warn(messages);
 }
 
 int run(int argc, char** argv) {

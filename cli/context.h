@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/progress.h"
+#include "cli/target.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's
 class App;
@@ -18,12 +19,15 @@ struct Context {
   std::string command;  ///< as typed, for the report's context block
   bool quiet = false;
   bool verbose = false;
-  std::function<void()> action;  ///< of the verb that was parsed
+  bool warnings_are_errors = false;  ///< --Werror
+  int warnings = 0;                  ///< so far
+  std::function<void()> action;      ///< of the verb that was parsed
 
   [[nodiscard]] Progress progress() const { return {quiet, verbose}; }
-  /// "warning: ..." on stderr, unless quiet.
-  void warn(const std::string& message) const;
-  void warn(const std::string& place, const std::vector<std::string>& messages) const;
+  /// "warning: ..." on stderr, unless quiet; with --Werror always, and then throws Error(kBadInput).
+  void warn(const std::vector<std::string>& messages);
+  /// What the import had to say of these graphs.
+  void warn_of(const std::vector<LoadedGraph>& graphs);
 };
 
 /// One function per verb: adds its subcommand, flags and example, and sets `context.action` when it is chosen.

@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+
+#include "cli/flags.h"
 
 namespace spillway::cli {
 
@@ -41,11 +42,16 @@ void check_choice(const std::string& flag, const std::string& value, const std::
 }
 
 void NpuFlags::add_to(CLI::App& verb) {
-  verb.add_option("--npu", npu, "preset name, or a YAML file")->capture_default_str();
-  verb.add_option("--sram", sram, "scratchpad size with unit, for example 8MiB (as --set scratchpad.size=8MiB)");
-  verb.add_option("--set", sets, "override one config field: key.path=value, units in the value; may be repeated")
-      ->allow_extra_args(false);
-  verb.add_option("--precision", precision, "int8, fp16 or fp32 for all tensor classes (default: the preset's)");
+  add_value(verb, "--npu", npu, "preset name, or a YAML file", npu, "edge-8mb-slow");
+  add_overrides_to(verb);
+}
+
+void NpuFlags::add_overrides_to(CLI::App& verb) {
+  add_value(verb, "--sram", sram, "scratchpad size with its unit, as --set scratchpad.size has it", "the preset's",
+            "8MiB");
+  add_values(verb, "--set", sets, "override one config field: key.path=value, units in the value", "none",
+             "dram.channels=2");
+  add_value(verb, "--precision", precision, "int8, fp16 or fp32 for all tensor classes", "the preset's", "fp16");
 }
 
 configs::NpuConfig NpuFlags::load(const std::vector<std::string>& more) const {
@@ -64,25 +70,26 @@ configs::NpuConfig NpuFlags::load(const std::vector<std::string>& more) const {
 }
 
 void ModelFlags::add_to(CLI::App& verb) {
-  verb.add_option("TARGET", target,
-                  "zoo model (sd15), zoo graph (sd15/unet), ONNX file, or a folder with text_encoder/model.onnx, "
-                  "unet/model.onnx, vae_encoder/model.onnx, vae_decoder/model.onnx")
-      ->required();
-  verb.add_option("--shape", shapes,
-                  "bind an input (sample:2x4x64x64) or a named dimension (batch=2) of an ONNX file; unet/batch=2 for "
-                  "one graph of a folder; may be repeated")
-      ->allow_extra_args(false);
-  verb.add_option("--batch", batch,
-                  "images at once for a pipeline (its U-Net gets two rows an image with guidance), batch of a single "
-                  "graph (0: default)");
-  verb.add_option("--image", image, "pixels per side (0: default)");
-  verb.add_option("--sequence", sequence, "tokens (0: default)");
-  verb.add_option("--seed", seed, "of generated weights and inputs")->capture_default_str();
+  add_argument(
+      verb, "TARGET", target,
+      "zoo model, zoo graph (sd15/unet), ONNX file, or a folder with text_encoder/model.onnx, unet/model.onnx, "
+      "vae_encoder/model.onnx, vae_decoder/model.onnx",
+      "sd15");
+  add_values(verb, "--shape", shapes,
+             "bind an input (sample:2x4x64x64) or a named dimension (batch=2) of an ONNX file; unet/batch=2 for one "
+             "graph of a folder",
+             "the file's", "input:1x3x224x224");
+  add_value(verb, "--batch", batch,
+            "images at once for a pipeline (its U-Net gets two rows an image with guidance); batch of a single graph",
+            "1, a single U-Net 2", "4");
+  add_value(verb, "--image", image, "pixels per side", "the model's", "768");
+  add_value(verb, "--sequence", sequence, "tokens", "the model's", "77");
+  add_value(verb, "--seed", seed, "of generated weights and inputs", std::to_string(seed), "7");
 }
 
 void PlanFlags::add_to(CLI::App& verb) {
-  verb.add_option("--strategy", strategy, "fused or layer-by-layer")->capture_default_str();
-  verb.add_option("--objective", objective, "latency or moves")->capture_default_str();
+  add_value(verb, "--strategy", strategy, "fused or layer-by-layer", strategy, "layer-by-layer");
+  add_value(verb, "--objective", objective, "latency or moves", objective, "moves");
 }
 
 partitioner::Options PlanFlags::options() const {
@@ -92,7 +99,11 @@ partitioner::Options PlanFlags::options() const {
           .objective = objective == "latency" ? partitioner::Objective::kLatency : partitioner::Objective::kMoves};
 }
 
-void FormatFlag::add_to(CLI::App& verb) { verb.add_option("--format", format, "table or json")->capture_default_str(); }
+void FormatFlag::add_to(CLI::App& verb) {
+  add_value(verb, "--format", format, "of what is printed: table or json", format, "json");
+}
+
+void FormatFlag::check() const { check_choice("--format", format, {"table", "json"}); }
 
 ShapeFlag parse_shape(const std::string& text) {
   ShapeFlag flag{.text = text};

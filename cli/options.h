@@ -22,6 +22,7 @@ struct NpuFlags {
   std::string precision;
 
   void add_to(CLI::App& verb);
+  void add_overrides_to(CLI::App& verb);  ///< all but --npu
   /// The config with all overrides in the order --set, --sram, --precision, then `more`.
   [[nodiscard]] configs::NpuConfig load(const std::vector<std::string>& more = {}) const;
 };
@@ -49,6 +50,7 @@ struct PlanFlags {
 struct FormatFlag {
   std::string format = "table";
   void add_to(CLI::App& verb);
+  void check() const;
   [[nodiscard]] bool json() const { return format == "json"; }
 };
 

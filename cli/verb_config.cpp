@@ -1,11 +1,11 @@
 // spillway config: the modelled NPUs.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 
 #include "cli/context.h"
+#include "cli/flags.h"
 #include "cli/options.h"
 #include "reports/format.h"
 
@@ -16,7 +16,7 @@ namespace {
 void list_presets() {
   using Align = reports::Table::Align;
   reports::Table table(
-      {{"name", Align::kLeft}, {"MAC cells"}, {"clock"}, {"scratchpad"}, {"DRAM peak"}, {"description", Align::kLeft}});
+      {{"name", Align::kLeft}, {"MAC cells"}, {"clock"}, {"scratchpad"}, {"DRAM peak"}, {"description", Align::kText}});
   for (const std::string& name : configs::preset_names()) {
     const configs::NpuConfig npu = configs::load_config(name);
     table.add({name, reports::grouped(npu.mac_cells()), reports::si(npu.clock_hz, "Hz"),
@@ -39,11 +39,8 @@ void add_config(CLI::App& app, Context& context) {
   CLI::App* show = verb->add_subcommand("show", "a preset or file, resolved, as YAML");
   show->footer("Example:\n  spillway config show edge-8mb --set scratchpad.size=4MiB");
   const auto flags = std::make_shared<NpuFlags>();
-  show->add_option("NAME", flags->npu, "preset name, or a YAML file")->required();
-  show->add_option("--sram", flags->sram, "scratchpad size with unit");
-  show->add_option("--set", flags->sets, "override one field: key.path=value; may be repeated")
-      ->allow_extra_args(false);
-  show->add_option("--precision", flags->precision, "int8, fp16 or fp32 for all tensor classes");
+  add_argument(*show, "NAME", flags->npu, "preset name, or a YAML file", "edge-8mb");
+  flags->add_overrides_to(*show);
   show->callback([&context, flags] { context.action = [flags] { std::cout << configs::to_yaml(flags->load()); }; });
 }
 

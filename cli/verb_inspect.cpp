@@ -1,12 +1,12 @@
 // spillway inspect: what is in a graph, before any NPU comes into it.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/context.h"
+#include "cli/flags.h"
 #include "cli/target.h"
 #include "reports/derived.h"
 #include "reports/format.h"
@@ -45,15 +45,17 @@ void print(const LoadedGraph& loaded, bool detail) {
   const double macs = static_cast<double>(std::max<std::int64_t>(statistics.macs_total, 1));
   std::cout << fmt::format("{}  (opset {}, {} nodes, {} without Constant)\n", loaded.target.label, graph.opset,
                            grouped(statistics.nodes), grouped(statistics.nodes_without_constant));
-  std::cout << "  inputs       " << signature(graph, graph.inputs) << '\n';
-  std::cout << "  outputs      " << signature(graph, graph.outputs) << '\n';
-  std::cout << fmt::format("  parameters   {} ({} in weights of rank 2 and more)\n", grouped(statistics.parameters),
-                           grouped(statistics.parameters_weights_only));
-  std::cout << fmt::format(
-      "  MACs         {} = {}; {:.1f} % with a constant operand, {:.1f} % of two activations\n",
-      grouped(statistics.macs_total), reports::si(2.0 * static_cast<double>(statistics.macs_total), "operations"),
-      100 * static_cast<double>(split.constant) / macs, 100 * static_cast<double>(split.activations) / macs);
-  for (const std::string& note : loaded.notes) std::cout << "  note         " << note << '\n';
+  const auto line = [](const char* label, const std::string& text) { reports::print_labelled(std::cout, label, text); };
+  line("inputs", signature(graph, graph.inputs));
+  line("outputs", signature(graph, graph.outputs));
+  line("parameters", fmt::format("{} ({} in weights of rank 2 and more)", grouped(statistics.parameters),
+                                 grouped(statistics.parameters_weights_only)));
+  line("MACs", fmt::format("{} = {}; {:.1f} % with a constant operand, {:.1f} % of two activations",
+                           grouped(statistics.macs_total),
+                           reports::si(2.0 * static_cast<double>(statistics.macs_total), "operations"),
+                           100 * static_cast<double>(split.constant) / macs,
+                           100 * static_cast<double>(split.activations) / macs));
+  for (const std::string& note : loaded.notes) line("note", note);
 
   std::cout << "  MACs by class\n";
   Table classes({{"", Align::kLeft}, {"MACs"}, {"share"}});
@@ -117,20 +119,19 @@ Json json_of(const LoadedGraph& loaded) {
           {"notes", loaded.notes}};
 }
 
-void inspect(const Context& context, const InspectFlags& flags) {
-  check_choice("--format", flags.format.format, {"table", "json"});
+void inspect(Context& context, const InspectFlags& flags) {
+  flags.format.check();
   const Target target = resolve_target(flags.model.target);
   Json all = Json::array();
-  bool first = true;
-  for (const LoadedGraph& loaded : load_graphs(target, flags.model, true)) {
-    context.warn(loaded.target.label, loaded.graph.warnings);
+  const std::vector<LoadedGraph> graphs = load_graphs(target, flags.model, true);
+  context.warn_of(graphs);
+  for (const LoadedGraph& loaded : graphs) {
     if (flags.format.json()) {
       all.push_back(json_of(loaded));
     } else {
-      if (!first) std::cout << '\n';
+      if (&loaded != &graphs.front()) std::cout << '\n';
       print(loaded, flags.detail);
     }
-    first = false;
   }
   if (flags.format.json()) {
     const Json json = {{"schema_version", reports::kSchemaVersion}, {"graphs", all}};
@@ -145,7 +146,7 @@ void add_inspect(CLI::App& app, Context& context) {
   const auto flags = std::make_shared<InspectFlags>();
   flags->model.add_to(*verb);
   flags->format.add_to(*verb);
-  verb->add_flag("--detail", flags->detail, "all operator types");
+  add_switch(*verb, "--detail", flags->detail, "all operator types");
   verb->footer("Example:\n  spillway inspect sd15/unet --batch 2");
   verb->callback([&context, flags] { context.action = [&context, flags] { inspect(context, *flags); }; });
 }

@@ -1,7 +1,6 @@
 // spillway partition: the plan, before it is simulated.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -11,6 +10,7 @@
 #include <sstream>
 
 #include "cli/context.h"
+#include "cli/flags.h"
 #include "cli/session.h"
 #include "reports/atomic_files.h"
 #include "reports/derived.h"
@@ -63,19 +63,20 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   std::cout << fmt::format("{} ({}, {}, for {}) on {}, {} scratchpad\n", model, reports::precision_name(npu.precision),
                            partitioner::name_of(plan.strategy), partitioner::name_of(plan.objective), npu.name,
                            reports::binary_bytes(plan.budget));
-  std::cout << fmt::format("  predicted    {}   {} cycles\n",
-                           reports::milliseconds(reports::seconds_of(plan.cycles, npu)), grouped(plan.cycles));
-  std::cout << fmt::format(
-      "  moves        {} B: weights {}, activations {}, parameters {}, statistics {}; compulsory {}\n",
-      grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
-      grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
-      grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
-      grouped(plan.moves.of(partitioner::StorageClass::kStatistics)), grouped(plan.compulsory_bytes));
-  std::cout << fmt::format("  scratchpad   peak {} of {} B\n", grouped(plan.peak_scratchpad), grouped(plan.budget));
-  std::cout << fmt::format("  plan         {} groups, {} storages held between groups, {} commands\n",
+  const auto line = [](const char* label, const std::string& text) { reports::print_labelled(std::cout, label, text); };
+  line("predicted", fmt::format("{}   {} cycles", reports::milliseconds(reports::seconds_of(plan.cycles, npu)),
+                                grouped(plan.cycles)));
+  line("moves",
+       fmt::format("{} B: weights {}, activations {}, parameters {}, statistics {}; compulsory {}",
+                   grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
+                   grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
+                   grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
+                   grouped(plan.moves.of(partitioner::StorageClass::kStatistics)), grouped(plan.compulsory_bytes)));
+  line("scratchpad", fmt::format("peak {} of {} B", grouped(plan.peak_scratchpad), grouped(plan.budget)));
+  line("plan", fmt::format("{} groups, {} storages held between groups, {} commands",
                            grouped(static_cast<std::int64_t>(plan.groups.size())),
                            grouped(static_cast<std::int64_t>(plan.residencies.size())),
-                           grouped(static_cast<std::int64_t>(planned.program.commands.size())));
+                           grouped(static_cast<std::int64_t>(planned.program.commands.size()))));
   std::vector<std::size_t> order(plan.groups.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   constexpr std::size_t kShown = 12;
@@ -173,18 +174,18 @@ void dump(const std::string& file, const std::string& text) {
   reports::write_atomically(folder.empty() ? "." : folder, {{path.filename().string(), text}});
 }
 
-void partition(const Context& context, const PartitionFlags& flags) {
-  check_choice("--format", flags.format.format, {"table", "json"});
+void partition(Context& context, const PartitionFlags& flags) {
+  flags.format.check();
   const configs::NpuConfig npu = flags.npu.load();
   const partitioner::Options options = flags.plan.options();
   const Target target = resolve_target(flags.model.target);
   Progress progress = context.progress();
   Json all = Json::array();
   std::string listing;
-  std::vector<LoadedGraph> graphs = load_graphs(target, flags.model, true);
+  const std::vector<LoadedGraph> graphs = load_graphs(target, flags.model, true);
+  context.warn_of(graphs);
   for (const LoadedGraph& loaded : graphs) {
     const std::string& model = loaded.target.label;
-    context.warn(model, loaded.graph.warnings);
     const workloads::Graph executed = workloads::canonicalise(loaded.graph);
     const Planned planned = plan_and_lower(model, executed, npu, options, &progress);
     std::string proof;
@@ -204,7 +205,7 @@ void partition(const Context& context, const PartitionFlags& flags) {
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
       print_plan(model, executed, planned, npu, flags.detail);
-      if (flags.check) std::cout << "  checker      " << proof << '\n';
+      if (flags.check) reports::print_labelled(std::cout, "checker", proof);
     }
   }
   if (!flags.dump.empty()) dump(flags.dump, listing);
@@ -223,9 +224,10 @@ void add_partition(CLI::App& app, Context& context) {
   flags->npu.add_to(*verb);
   flags->plan.add_to(*verb);
   flags->format.add_to(*verb);
-  verb->add_flag("--detail", flags->detail, "every group, and what is held between groups");
-  verb->add_flag("--check", flags->check, "prove the Program with the checker");
-  verb->add_option("--dump-program", flags->dump, "write the command stream as text to this file");
+  add_switch(*verb, "--detail", flags->detail, "every group, and what is held between groups");
+  add_switch(*verb, "--check", flags->check, "prove the Program with the checker");
+  add_value(*verb, "--dump-program", flags->dump, "write the command stream as text to this file", "not written",
+            "commands.txt");
   verb->footer("Example:\n  spillway partition sd15/vae_decoder --sram 8MiB --check");
   verb->callback([&context, flags] { context.action = [&context, flags] { partition(context, *flags); }; });
 }

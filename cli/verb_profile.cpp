@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -10,6 +9,8 @@
 #include <thread>
 
 #include "cli/context.h"
+#include "cli/dry_run.h"
+#include "cli/flags.h"
 #include "cli/pipeline.h"
 #include "cli/session.h"
 #include "reports/atomic_files.h"
@@ -27,6 +28,7 @@ struct ProfileFlags {
   bool no_guidance = false;
   bool no_sensitivity = false;
   bool detail = false;
+  bool dry_run = false;
   std::int64_t jobs = 0;
   std::string out;
 };
@@ -43,7 +45,7 @@ int jobs_of(std::int64_t flag) {
 
 void check(const ProfileFlags& flags) {
   constexpr std::int64_t kMostSteps = 1000000;
-  check_choice("--format", flags.format.format, {"table", "json"});
+  flags.format.check();
   if (flags.steps < 1 || flags.steps > kMostSteps) {
     throw Error(ErrorKind::kBadInput, Place{},
                 fmt::format("--steps is {}, should be in 1..{}", flags.steps, kMostSteps));
@@ -52,7 +54,15 @@ void check(const ProfileFlags& flags) {
     throw Error(ErrorKind::kBadInput, Place{}, fmt::format("--jobs is {}, should be at least 1", flags.jobs));
 }
 
-void profile(const Context& context, const ProfileFlags& flags) {
+std::vector<LoadedGraph> load(Context& context, const ProfileFlags& flags, const Target& target, Progress& progress) {
+  progress.stage(flags.model.target + ": loading");
+  std::vector<LoadedGraph> loaded = load_graphs(target, flags.model, !flags.no_guidance);
+  progress.finish();
+  context.warn_of(loaded);
+  return loaded;
+}
+
+void profile(Context& context, const ProfileFlags& flags) {
   check(flags);
   ProfileSettings settings{.npu_flags = flags.npu,
                            .npu = flags.npu.load(),
@@ -60,15 +70,17 @@ void profile(const Context& context, const ProfileFlags& flags) {
                            .sensitivity = !flags.no_sensitivity,
                            .jobs = jobs_of(flags.jobs)};
   const Target target = resolve_target(flags.model.target);
+  if (flags.dry_run) {
+    Progress progress = context.progress();
+    return print_dry_run(load(context, flags, target, progress),
+                         {context.command, settings.npu, settings.options, flags.format.json()}, progress);
+  }
   const std::string directory = flags.out.empty() ? "out/" + target.name : flags.out;
   reports::check_writable(directory);
   reports::Report report{.command = context.command, .npu = settings.npu, .graphs = {}, .pipeline = std::nullopt};
   {
     Progress progress = context.progress();
-    progress.stage(flags.model.target + ": loading");
-    std::vector<LoadedGraph> loaded = load_graphs(target, flags.model, !flags.no_guidance);
-    for (LoadedGraph& graph : loaded) {
-      context.warn(graph.target.label, graph.graph.warnings);
+    for (LoadedGraph& graph : load(context, flags, target, progress)) {
       report.graphs.push_back(profile_graph(std::move(graph), settings, progress));
     }
     if (target.several) progress.stage("pipeline: sampler arithmetic");
@@ -91,13 +103,16 @@ void add_profile(CLI::App& app, Context& context) {
   flags->model.add_to(*verb);
   flags->npu.add_to(*verb);
   flags->plan.add_to(*verb);
-  verb->add_option("--steps", flags->steps, "denoising steps of the pipeline total")->capture_default_str();
-  verb->add_flag("--no-guidance", flags->no_guidance, "no classifier-free guidance: U-Net batch 1, one text encoding");
-  verb->add_flag("--no-sensitivity", flags->no_sensitivity, "skip the sensitivity table (8 more runs a graph)");
-  verb->add_option("--jobs", flags->jobs, "sensitivity runs at once (0: one a processor)");
-  verb->add_option("--out", flags->out, "folder for the reports (default: out/NAME)");
+  add_value(*verb, "--steps", flags->steps, "denoising steps of the pipeline total", std::to_string(flags->steps),
+            "50");
+  add_switch(*verb, "--no-guidance", flags->no_guidance,
+             "no classifier-free guidance: U-Net batch 1, one text encoding");
+  add_switch(*verb, "--no-sensitivity", flags->no_sensitivity, "skip the sensitivity table (8 more runs a graph)");
+  add_value(*verb, "--jobs", flags->jobs, "sensitivity runs at once", "one a processor, at most 8", "2");
+  add_value(*verb, "--out", flags->out, "folder for the reports", "out/NAME", "results");
   flags->format.add_to(*verb);
-  verb->add_flag("--detail", flags->detail, "all tables in full");
+  add_switch(*verb, "--detail", flags->detail, "all tables in full");
+  add_switch(*verb, "--dry-run", flags->dry_run, "print the resolved config and the size of each plan, and stop");
   verb->footer(
       "Examples:\n  spillway profile sd15 --sram 8MiB\n  spillway profile unet/model.onnx --npu edge-8mb-slow "
       "--set dram.channels=2\n  spillway profile sd15/vae_decoder --strategy layer-by-layer --detail");

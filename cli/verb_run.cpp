@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
@@ -11,6 +10,8 @@
 #include <set>
 
 #include "cli/context.h"
+#include "cli/dry_run.h"
+#include "cli/flags.h"
 #include "cli/functional.h"
 #include "cli/session.h"
 #include "reports/atomic_files.h"
@@ -35,8 +36,9 @@ struct RunFlags {
   PlanFlags plan;
   FormatFlag format;
   std::vector<std::string> inputs;
-  std::string output;
+  std::string out;
   bool check = false;
+  bool dry_run = false;
 };
 
 std::string scientific(double value) { return fmt::format("{:.3g}", value); }
@@ -99,27 +101,32 @@ Json json_of(const std::string& model, const configs::NpuConfig& npu, const simu
           {"reference", compared}};
 }
 
-void run_verb(const Context& context, const RunFlags& flags) {
-  check_choice("--format", flags.format.format, {"table", "json"});
+void run_verb(Context& context, const RunFlags& flags) {
+  flags.format.check();
   NpuFlags npu_flags = flags.npu;
   // Only float32 storage can be executed yet; the header says which precision it was.
   if (npu_flags.precision.empty()) npu_flags.precision = "fp32";
   const configs::NpuConfig npu = npu_flags.load();
   const partitioner::Options options = flags.plan.options();
   const Target target = resolve_target(flags.model.target);
-  if (!flags.output.empty()) reports::check_writable(flags.output);
-  const LoadedGraph loaded = load_single(target, flags.model, "spillway run");
+  if (!flags.out.empty() && !flags.dry_run) reports::check_writable(flags.out);
+  const std::vector<LoadedGraph> graphs{load_single(target, flags.model, "spillway run")};
+  context.warn_of(graphs);
+  Progress progress = context.progress();
+  if (flags.dry_run) return print_dry_run(graphs, {context.command, npu, options, flags.format.json()}, progress);
+  const LoadedGraph& loaded = graphs.front();
   const std::string& model = loaded.target.label;
-  context.warn(model, loaded.graph.warnings);
   std::vector<std::string> generated;
   const TensorMap inputs = inputs_of(loaded.graph, flags.inputs, flags.model.seed, generated);
   if (!flags.inputs.empty()) {
+    std::vector<std::string> messages;
     for (const std::string& name : generated) {
-      context.warn(fmt::format("{}: input '{}' was not given: generated from seed {}", model, name, flags.model.seed));
+      messages.push_back(
+          fmt::format("{}: input '{}' was not given: generated from seed {}", model, name, flags.model.seed));
     }
+    context.warn(messages);
   }
 
-  Progress progress = context.progress();
   const Graph executed = workloads::canonicalise(loaded.graph);
   const Planned planned = plan_and_lower(model, executed, npu, options, &progress);
   progress.stage(model + ": executing");
@@ -131,15 +138,16 @@ void run_verb(const Context& context, const RunFlags& flags) {
     differences = differences_of(run.outputs, workloads::execute(loaded.graph, inputs));
   }
   progress.finish();
-  const std::vector<OutputFile> files = flags.output.empty() ? unwritten(run.outputs) : save(run.outputs, flags.output);
+  const std::vector<OutputFile> files = flags.out.empty() ? unwritten(run.outputs) : save(run.outputs, flags.out);
   if (flags.format.json()) {
     std::cout << json_of(model, npu, run, files, differences).dump(1, ' ', false, Json::error_handler_t::replace)
               << '\n';
   } else {
     print_table(model, npu, run, files, differences, flags.check);
     if (!generated.empty() && flags.inputs.empty()) {
-      std::cout << fmt::format("  note         inputs generated from seed {} (--input NAME=FILE.npy gives one)\n",
-                               flags.model.seed);
+      reports::print_labelled(
+          std::cout, "note",
+          fmt::format("inputs generated from seed {} (--input NAME=FILE.npy gives one)", flags.model.seed));
     }
   }
   for (const Difference& d : differences) {
@@ -160,10 +168,10 @@ void add_run(CLI::App& app, Context& context) {
   CLI::App* verb = app.add_subcommand("run", "execute one graph's command stream on real data (fp32)");
   const auto flags = std::make_shared<RunFlags>();
   flags->model.add_to(*verb);
-  verb->add_option("--input", flags->inputs, "NAME=FILE.npy, may be repeated (default: generated from --seed)")
-      ->allow_extra_args(false);
-  verb->add_option("--output", flags->output, "folder for the outputs as NAME.npy");
-  verb->add_flag("--check", flags->check, "compare with the reference executor");
+  add_values(*verb, "--input", flags->inputs, "NAME=FILE.npy", "generated from --seed", "sample=latent.npy");
+  add_value(*verb, "--out", flags->out, "folder for the outputs as NAME.npy", "not written", "results");
+  add_switch(*verb, "--check", flags->check, "compare with the reference executor");
+  add_switch(*verb, "--dry-run", flags->dry_run, "print the resolved config and the size of the plan, and stop");
   flags->npu.add_to(*verb);
   flags->plan.add_to(*verb);
   flags->format.add_to(*verb);

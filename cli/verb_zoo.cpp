@@ -3,11 +3,11 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 
 #include "cli/context.h"
+#include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "workloads/workloads.h"
@@ -71,15 +71,18 @@ void add_zoo(CLI::App& app, Context& context) {
   CLI::App* write = verb->add_subcommand("export", "write a model as ONNX files: DIR/GRAPH/model.onnx");
   write->footer("Example:\n  spillway zoo export sd-tiny --out sd-tiny --with-weights");
   const auto flags = std::make_shared<ExportFlags>();
-  write->add_option("MODEL", flags->model, "as `spillway zoo list` names it")->required();
-  write->add_option("--out", flags->out, "folder, created if missing")->required();
-  write->add_flag("--with-weights", flags->with_weights, "write weights.bin beside each model (gigabytes for sd15)");
-  write->add_option("--batch", flags->batch, "of every graph (0: default; the U-Net's is 2)");
-  write->add_option("--image", flags->image, "pixels per side (0: the model's)");
-  write->add_option("--sequence", flags->sequence, "tokens (0: 77)");
-  write->add_option("--seed", flags->seed, "of the generated weights")->capture_default_str();
-  write->add_option("--precision", flags->precision, "element type of weights and activations: fp32 or fp16")
-      ->capture_default_str();
+  add_argument(*write, "MODEL", flags->model, "as `spillway zoo list` names it", "sd-tiny");
+  add_value(*write, "--out", flags->out, "folder, created if missing; must be given", "none", "exported")->required();
+  add_switch(
+      *write, "--with-weights", flags->with_weights,
+      "write weights.bin beside each model (gigabytes for sd15); without it only tensors of less than 1024 bytes "
+      "have values");
+  add_value(*write, "--batch", flags->batch, "of every graph", "1, the U-Net's 2", "4");
+  add_value(*write, "--image", flags->image, "pixels per side", "the model's", "768");
+  add_value(*write, "--sequence", flags->sequence, "tokens", "77", "32");
+  add_value(*write, "--seed", flags->seed, "of the generated weights", std::to_string(flags->seed), "7");
+  add_value(*write, "--precision", flags->precision, "element type of weights and activations: fp32 or fp16",
+            flags->precision, "fp16");
   write->callback([&context, flags] { context.action = [&context, flags] { export_model(context, *flags); }; });
 }
 

@@ -138,22 +138,100 @@ std::string shortened(const std::string& name, std::size_t width) {
   return name.substr(0, head) + ".." + name.substr(name.size() - tail);
 }
 
+std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::string rest = text;
+  while (rest.size() > width) {
+    // A break between phrases that leaves the line more than half full, else the last between words, else the first.
+    std::size_t at = std::string::npos;
+    for (const std::string_view mark : {std::string_view("  "), std::string_view("; "), std::string_view(", ")}) {
+      const std::size_t found = rest.rfind(mark, width);
+      const std::size_t end = found == std::string::npos ? 0 : rest.find(' ', found);
+      if (end > width / 2 && end <= width) at = at == std::string::npos ? end : std::max(at, end);
+    }
+    if (at == std::string::npos) at = rest.rfind(' ', width);
+    if (at == std::string::npos || at == 0) at = rest.find(' ', 1);
+    if (at == std::string::npos) break;
+    lines.push_back(rest.substr(0, at));
+    rest.erase(0, rest.find_first_not_of(' ', at));
+  }
+  lines.push_back(rest);
+  for (std::string& line : lines) line.erase(line.find_last_not_of(' ') + 1);
+  return lines;
+}
+
+void print_labelled(std::ostream& out, const std::string& label, const std::string& text) {
+  std::string before = fmt::format("  {:<{}}", label, kLabelWidth);
+  for (const std::string& line : wrapped(text, kScreenWidth - 2 - kLabelWidth)) {
+    out << before << line << '\n';
+    before.assign(2 + kLabelWidth, ' ');
+  }
+}
+
 void Table::add(std::vector<std::string> cells) {
   if (cells.size() != columns_.size()) internal_error("a table row has as many cells as the table has columns");
   rows_.push_back(std::move(cells));
 }
 
-void Table::print(std::ostream& out, int indent) const {
+std::vector<std::size_t> Table::widths(std::size_t room) const {
   std::vector<std::size_t> width;
   for (const Column& column : columns_) width.push_back(column.heading.size());
   for (const auto& row : rows_) {
     for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
   }
+  std::size_t all = std::accumulate(width.begin(), width.end(), 2 * (width.size() - 1));
+  while (all > room) {
+    std::size_t widest = columns_.size();
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const bool text = columns_[c].align == Align::kText;
+      const std::size_t readable = std::max<std::size_t>(text ? 40 : 12, columns_[c].heading.size());
+      if (columns_[c].align == Align::kRight || width[c] <= readable) continue;
+      if (widest == columns_.size() || text || width[c] > width[widest]) widest = c;
+      if (text) break;
+    }
+    if (widest == columns_.size()) break;
+    --width[widest], --all;
+  }
+  return width;
+}
+
+Table Table::closed_up() const {
+  Table table = *this;
+  for (auto& row : table.rows_) {
+    for (std::string& cell : row) {
+      const bool number =
+          std::all_of(cell.begin(), cell.end(), [](char c) { return c == ' ' || (c >= '0' && c <= '9'); });
+      if (number) std::erase(cell, ' ');
+    }
+  }
+  return table;
+}
+
+void Table::print(std::ostream& out, int indent) const {
+  const std::size_t room = kScreenWidth - static_cast<std::size_t>(indent);
+  const std::vector<std::size_t> wide = widths(room);
+  const bool fits = std::accumulate(wide.begin(), wide.end(), 2 * (wide.size() - 1)) <= room;
+  if (fits) {
+    print(out, indent, wide);
+  } else {
+    const Table table = closed_up();
+    table.print(out, indent, table.widths(room));
+  }
+}
+
+void Table::print(std::ostream& out, int indent, const std::vector<std::size_t>& width) const {
   const auto line = [&](const auto& cell_of) {
     std::string text(static_cast<std::size_t>(indent), ' ');
     for (std::size_t c = 0; c < columns_.size(); ++c) {
       if (c > 0) text += "  ";
-      const std::string& cell = cell_of(c);
+      const std::string& whole = cell_of(c);
+      if (columns_[c].align == Align::kText) {
+        const std::string under(text.size(), ' ');
+        const auto lines = wrapped(whole, width[c]);
+        for (std::size_t i = 0; i < lines.size(); ++i) text += (i == 0 ? "" : "\n" + under) + lines[i];
+        continue;
+      }
+      const std::string cell = columns_[c].align == Align::kLeft ? shortened(whole, width[c]) : whole;
       const std::string pad(width[c] - cell.size(), ' ');
       text += columns_[c].align == Align::kLeft ? cell + pad : pad + cell;
     }

@@ -32,10 +32,22 @@ struct Parts {
 /// At most `width` characters: the middle of a longer name is replaced by "..".
 [[nodiscard]] std::string shortened(const std::string& name, std::size_t width);
 
-/// Columns aligned by their widest cell; numbers to the right.
+/// What every screen keeps to.
+inline constexpr std::size_t kScreenWidth = 120;
+
+/// `text` in lines of at most `width` characters, broken between phrases where that is possible, else between words. A
+/// word that is longer stands alone.
+[[nodiscard]] std::vector<std::string> wrapped(const std::string& text, std::size_t width);
+
+/// "  label      text", wrapped to the screen under the text's first column.
+void print_labelled(std::ostream& out, const std::string& label, const std::string& text);
+inline constexpr int kLabelWidth = 13;
+
+/// Columns aligned by their widest cell; numbers to the right. A table wider than the screen shortens the cells of its
+/// left columns, widest first, then closes up whole numbers; text (a last column) is wrapped instead.
 class Table {
  public:
-  enum class Align { kLeft, kRight };
+  enum class Align { kLeft, kRight, kText };
   struct Column {
     std::string heading;
     Align align = Align::kRight;
@@ -45,6 +57,10 @@ class Table {
   void print(std::ostream& out, int indent) const;
 
  private:
+  [[nodiscard]] std::vector<std::size_t> widths(std::size_t room) const;
+  [[nodiscard]] Table closed_up() const;  ///< whole numbers without spaces between their digits
+  void print(std::ostream& out, int indent, const std::vector<std::size_t>& width) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };

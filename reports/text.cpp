@@ -16,7 +16,9 @@ namespace {
 using configs::NpuConfig;
 using simulator::Cause;
 
-constexpr int kLabelWidth = 13;
+/// Rows of the tables that only --detail shows in full: with these a profile is one screen of 45 lines.
+constexpr std::size_t kOperatorRows = 4;
+constexpr std::size_t kGroupRows = 5;
 
 std::string rate_text(double per_second) {
   if (per_second >= 1000) return grouped(std::llround(per_second)) + " runs/s";
@@ -39,25 +41,28 @@ class Screen {
     slowest();
     energy();
     scope();
-    for (const std::string& note : profile_.notes) line(note.starts_with(' ') ? "" : "note", note);
+    for (const std::string& note : profile_.notes) {
+      const bool explanation = note.starts_with(' ');
+      if (options_.detail || !explanation) line(explanation ? "" : "note", note.substr(note.find_first_not_of(' ')));
+    }
     if (options_.detail) print_detail(profile_, npu_, out_);
     sensitivity();
   }
 
  private:
-  void line(const std::string& label, const std::string& text) {
-    out_ << fmt::format("  {:<{}}{}\n", label, kLabelWidth, text);
-  }
+  void line(const std::string& label, const std::string& text) { print_labelled(out_, label, text); }
   [[nodiscard]] std::string bold(const std::string& text) const {
     return options_.colour ? "\033[1m" + text + "\033[0m" : text;
   }
 
   void header() {
-    const auto batch = batch_of(profile_.exported);
-    out_ << bold(fmt::format("{} ({}, batch {}, {}) on {} @ {:g} MHz, {} scratchpad", profile_.model,
-                             precision_name(npu_.precision), batch, partitioner::name_of(profile_.plan.strategy),
-                             npu_.name, npu_.clock_hz / 1e6, binary_bytes(npu_.scratchpad.size)))
-         << '\n';
+    const std::string rest =
+        fmt::format(" ({}, batch {}, {}) on {} @ {:g} MHz, {} scratchpad", precision_name(npu_.precision),
+                    batch_of(profile_.exported), partitioner::name_of(profile_.plan.strategy), npu_.name,
+                    npu_.clock_hz / 1e6, binary_bytes(npu_.scratchpad.size));
+    constexpr std::size_t kLeastName = 24;
+    const std::size_t room = std::max(kLeastName, kScreenWidth - std::min(kScreenWidth, rest.size()));
+    out_ << bold(shortened(profile_.model, room) + rest) << '\n';
   }
 
   void speed() {
@@ -68,16 +73,16 @@ class Screen {
 
   void limits() {
     line("bound by", bound_text() + "  of cycles");
-    line("utilisation",
-         fmt::format("{} of {} MACs/cycle   {} = {} operations   {} on the vector engine",
-                     percent(utilisation(result_.macs, result_.cycles, npu_)),
-                     grouped(static_cast<std::int64_t>(peak_macs_per_cycle(npu_))),
-                     si(static_cast<double>(result_.macs), "MACs"), si(2.0 * static_cast<double>(result_.macs), ""),
-                     si(static_cast<double>(total_vector_ops(result_.vector_ops)), "")));
+    line(
+        "utilisation",
+        fmt::format("{} of {} MACs/cycle   {} = {} operations   {} on the vector engine",
+                    percent(utilisation(profile_, npu_)), grouped(static_cast<std::int64_t>(peak_macs_per_cycle(npu_))),
+                    si(static_cast<double>(result_.macs), "MACs"), si(2.0 * static_cast<double>(result_.macs), ""),
+                    si(static_cast<double>(total_vector_ops(result_.vector_ops)), "")));
     const LowerBound bound = lower_bound(profile_, npu_);
-    line("lower bound", fmt::format("{} ({}); lost against it: {}",
-                                    milliseconds(seconds_of(static_cast<configs::Cycles>(bound.cycles), npu_)),
-                                    name_of(bound.kind), loss_text()));
+    line("lower bound",
+         fmt::format("{} ({}); lost: {}", milliseconds(seconds_of(static_cast<configs::Cycles>(bound.cycles), npu_)),
+                     name_of(bound.kind), loss_text()));
   }
 
   [[nodiscard]] std::string bound_text() const {
@@ -97,14 +102,21 @@ class Screen {
 
   [[nodiscard]] std::string loss_text() const {
     const Loss lost = loss(profile_, npu_);
-    const std::vector<std::pair<const char*, double>> named = {{"padding", lost.padding},
-                                                               {"fill and drain", lost.fill},
-                                                               {"MAC work", lost.matrix},
-                                                               {"vector", lost.vector},
-                                                               {"DRAM", lost.dram},
-                                                               {"scratchpad port", lost.port},
-                                                               {"descriptor", lost.descriptor},
-                                                               {"dependency", lost.dependency}};
+    std::vector<std::pair<const char*, double>> named = {{"padding", lost.padding},
+                                                         {"fill and drain", lost.fill},
+                                                         {"MAC work", lost.matrix},
+                                                         {"vector", lost.vector},
+                                                         {"DRAM", lost.dram},
+                                                         {"scratchpad port", lost.port},
+                                                         {"descriptor", lost.descriptor},
+                                                         {"dependency", lost.dependency}};
+    std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    constexpr std::size_t kShown = 2;
+    if (!options_.detail) {
+      for (std::size_t i = kShown + 1; i < named.size(); ++i) named[kShown].second += named[i].second;
+      named[kShown].first = "other";
+      named.resize(kShown + 1);
+    }
     std::vector<double> seconds;
     seconds.reserve(named.size());
     for (const auto& [name, cycles] : named) seconds.push_back(cycles / npu_.clock_hz);
@@ -126,7 +138,7 @@ class Screen {
                                                   static_cast<double>(moved.total()) / static_cast<double>(compulsory),
                                                   si(static_cast<double>(compulsory), "B"))
                                     : ""));
-    print_moves(moved, out_, 4);
+    print_moves(moved, options_.detail, out_, 4);
   }
 
   void buffers() {
@@ -134,25 +146,28 @@ class Screen {
                                 si(static_cast<double>(result_.working_buffer), "B"),
                                 si(static_cast<double>(result_.peak_dram_activation), "B"),
                                 si(static_cast<double>(result_.peak_scratchpad), "B")));
-    const auto constants = constant_bytes(profile_);
-    const Parts dram =
-        rounded_parts({static_cast<double>(result_.peak_dram_activation), static_cast<double>(constants)}, "B");
-    line("memory", fmt::format("scratchpad peak {} of {} KiB{}   DRAM peak {} {} (activations {}, constants {})",
-                               grouped((result_.peak_scratchpad + 1023) / 1024), grouped(npu_.scratchpad.size / 1024),
-                               peak_place(), dram.total, dram.unit, dram.parts[0], dram.parts[1]));
+    const auto dram = result_.peak_dram_activation + constant_bytes(profile_);
+    const std::string peak =
+        fmt::format("scratchpad peak {} of {} KiB", grouped((result_.peak_scratchpad + 1023) / 1024),
+                    grouped(npu_.scratchpad.size / 1024));
+    const std::string with_constants =
+        fmt::format("   DRAM peak {} with constants", si(static_cast<double>(dram), "B"));
+    line("memory",
+         peak + peak_place(kScreenWidth - 2 - kLabelWidth - peak.size() - with_constants.size()) + with_constants);
   }
 
-  [[nodiscard]] std::string peak_place() const {
+  [[nodiscard]] std::string peak_place(std::size_t room) const {
     const auto group = static_cast<std::size_t>(result_.peak_group);
+    const std::string in = " in ";
     if (group >= profile_.plan.groups.size()) return "";
-    return " in " + shortened(profile_.plan.groups[group].name, 40);
+    return in + shortened(profile_.plan.groups[group].name, room - in.size());
   }
 
   void exported() {
     const auto& statistics = profile_.statistics;
     const auto rows = exported_mix(statistics);
     std::string text;
-    constexpr std::size_t kShown = 7;
+    constexpr std::size_t kShown = 5;
     std::int64_t rest = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (i < kShown) {
@@ -165,18 +180,15 @@ class Screen {
     line("exported", fmt::format("{} nodes: {}", grouped(statistics.nodes), text));
     const MacSplit split = mac_split(statistics);
     const auto shares = permille({static_cast<double>(split.constant), static_cast<double>(split.activations)});
-    line("", fmt::format("convolutions and products: {} of {} nodes (Constant apart), {:.2f} % of operations;",
-                         grouped(matrix_nodes(statistics)), grouped(statistics.nodes_without_constant),
-                         100 * matrix_share_of_operations(statistics)));
-    line("", fmt::format("of these {} with a constant operand, {} of two activations; {} parameters",
-                         percent_of_permille(shares[0]), percent_of_permille(shares[1]),
-                         si(static_cast<double>(statistics.parameters), "")));
+    line("", fmt::format("{} convolutions and products: {:.2f} % of operations ({} with a constant); {} parameters",
+                         grouped(matrix_nodes(statistics)), 100 * matrix_share_of_operations(statistics),
+                         percent_of_permille(shares[0]), si(static_cast<double>(statistics.parameters), "")));
   }
 
   void executed() {
     line("executed", fmt::format("{} groups, {} commands; by operator type and busy cycles of each kind of engine",
                                  grouped(static_cast<std::int64_t>(profile_.plan.groups.size())), grouped(commands())));
-    print_executed(profile_, options_.detail ? 0 : 5, out_, 4);
+    print_executed(profile_, options_.detail ? 0 : kOperatorRows, out_, 4);
   }
 
   [[nodiscard]] std::int64_t commands() const {
@@ -188,7 +200,7 @@ class Screen {
   void slowest() {
     line("slowest", fmt::format("groups by their share of the critical path, {} in all",
                                 grouped(static_cast<std::int64_t>(result_.groups.size()))));
-    print_groups(profile_, npu_, 5, out_, 4);
+    print_groups(profile_, npu_, kGroupRows, out_, 4);
   }
 
   void energy() {
@@ -196,8 +208,7 @@ class Screen {
     const Parts parts = rounded_parts({e.mac_pj * 1e-12, e.vector_pj * 1e-12, e.scratchpad_pj * 1e-12,
                                        e.accumulator_pj * 1e-12, e.dram_pj * 1e-12, e.static_pj * 1e-12},
                                       "J");
-    line("energy", fmt::format("{} {} = MAC {} + vector {} + scratchpad {} + accumulators {} + DRAM {} + static {}"
-                               "   (provisional table)",
+    line("energy", fmt::format("{} {} = MAC {} + vector {} + scratchpad {} + accumulators {} + DRAM {} + static {}",
                                parts.total, parts.unit, parts.parts[0], parts.parts[1], parts.parts[2], parts.parts[3],
                                parts.parts[4], parts.parts[5]));
   }
@@ -210,7 +221,7 @@ class Screen {
   void sensitivity() {
     if (profile_.sensitivity.empty()) return;
     line("sensitivity", "each row re-planned and re-simulated; change against this profile");
-    print_sensitivity(profile_, npu_, out_, 4);
+    print_sensitivity(profile_, npu_, options_.detail, out_, 4);
     const Verdict v = verdict(profile_);
     if (v.best >= 0) {
       const SensitivityRow& row = profile_.sensitivity[v.best];
@@ -260,11 +271,12 @@ void write_text(const Report& report, const TextOptions& options, std::ostream& 
     out << '\n';
   }
   if (options.directory.empty()) return;
-  out << fmt::format("  {:<{}}{}/report.json", "reports", kLabelWidth, options.directory);
   std::string stems;
   for (const std::string& stem : file_stems(report)) stems += (stems.empty() ? "" : ",") + stem;
   if (report.graphs.size() > 1) stems = "{" + stems + "}";
-  out << fmt::format("   (also {}.{{groups,operators,tensors}}.csv, resolved_config.yaml)\n", stems);
+  print_labelled(out, "reports",
+                 fmt::format("{}/report.json, {}.{{groups,operators,tensors}}.csv, resolved_config.yaml",
+                             options.directory, stems));
 }
 
 }  // namespace spillway::reports

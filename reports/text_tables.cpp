@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "reports/derived.h"
@@ -13,26 +14,37 @@ using configs::NpuConfig;
 using Align = Table::Align;
 
 std::string_view modelled() {
-  return "commands and tokens, DMA descriptors and bursts, DRAM rows, turnaround and refresh, array fill and drain, "
-         "vector lanes, ports";
+  return "commands, tokens, DMA descriptors and bursts, DRAM rows and refresh, array fill and drain, lanes, ports";
 }
 
 std::string_view not_modelled() {
-  return "scratchpad bank conflicts, tRRD and tFAW, host CPU, clock and voltage scaling, weight compression, sparsity";
+  return "scratchpad banks, tRRD, tFAW, host CPU, DVFS, compression, sparsity; provisional energies";
 }
 
-void print_moves(const partitioner::Moves& moves, std::ostream& out, int indent) {
+void print_moves(const partitioner::Moves& moves, bool detail, std::ostream& out, int indent) {
+  struct Row {
+    configs::Bytes read = 0, written = 0;
+    std::int64_t elements = 0;
+    void add(const Row& other) { read += other.read, written += other.written, elements += other.elements; }
+  };
   Table table({{"", Align::kLeft}, {"bytes"}, {"elements"}, {"read B"}, {"written B"}});
-  configs::Bytes read = 0, written = 0;
-  std::int64_t elements = 0;
+  const auto print = [&](const std::string& name, const Row& row) {
+    table.add({name, grouped(row.read + row.written), grouped(row.elements), grouped(row.read), grouped(row.written)});
+  };
+  Row other, total;
   for (int c = 0; c < partitioner::kStorageClassCount; ++c) {
     const auto storage_class = static_cast<partitioner::StorageClass>(c);
-    table.add({std::string(partitioner::name_of(storage_class)), grouped(moves.of(storage_class)),
-               grouped(moves.elements_of(storage_class)), grouped(moves.read[c]), grouped(moves.written[c])});
-    read += moves.read[c], written += moves.written[c];
-    elements += moves.elements_of(storage_class);
+    const Row row{moves.read[c], moves.written[c], moves.elements_of(storage_class)};
+    total.add(row);
+    if (detail || storage_class == partitioner::StorageClass::kWeight ||
+        storage_class == partitioner::StorageClass::kActivation) {
+      print(std::string(partitioner::name_of(storage_class)), row);
+    } else {
+      other.add(row);
+    }
   }
-  table.add({"total", grouped(read + written), grouped(elements), grouped(read), grouped(written)});
+  if (!detail) print("parameters and statistics", other);
+  print("total", total);
   table.print(out, indent);
 }
 
@@ -121,16 +133,49 @@ std::string change(double now, double base) {
   return base > 0 ? fmt::format("{:+.1f} %", (now - base) / base * 100) : "-";
 }
 
-}  // namespace
+/// Halved beside doubled, changes only.
+void print_changes(const GraphProfile& profile, std::ostream& out, int indent) {
+  Table table({{"", Align::kLeft},
+               {"halved", Align::kLeft},
+               {"latency"},
+               {"moves"},
+               {"energy"},
+               {"doubled", Align::kLeft},
+               {"latency"},
+               {"moves"},
+               {"energy"}});
+  const auto& base = profile.result;
+  for (int k = 0; k < kKnobCount; ++k) {
+    std::vector<std::string> cells{std::string(name_of(static_cast<Knob>(k)))};
+    for (const double factor : {0.5, 2.0}) {
+      const auto row = std::find_if(profile.sensitivity.begin(), profile.sensitivity.end(), [&](const auto& r) {
+        return r.knob == static_cast<Knob>(k) && r.factor == factor;
+      });
+      if (row == profile.sensitivity.end()) {
+        cells.insert(cells.end(), {"-", "", "", ""});
+      } else if (!row->fits) {
+        cells.insert(cells.end(), {row->setting, "not run", "", ""});
+      } else {
+        cells.insert(cells.end(),
+                     {row->setting, change(static_cast<double>(row->cycles), static_cast<double>(base.cycles)),
+                      change(static_cast<double>(row->total_moves), static_cast<double>(base.moves.total())),
+                      change(row->energy_pj, base.energy.total_pj())});
+      }
+    }
+    table.add(cells);
+  }
+  table.print(out, indent);
+}
 
-void print_sensitivity(const GraphProfile& profile, const NpuConfig& npu, std::ostream& out, int indent) {
+/// Every run with its figures.
+void print_runs(const GraphProfile& profile, const NpuConfig& npu, std::ostream& out, int indent) {
   Table table({{"", Align::kLeft},
                {"setting", Align::kLeft},
                {"latency"},
                {"change"},
-               {"weights B"},
-               {"activations B"},
-               {"all moves B"},
+               {"weights"},
+               {"activations"},
+               {"all moves"},
                {"change"},
                {"energy"},
                {"change"}});
@@ -139,25 +184,39 @@ void print_sensitivity(const GraphProfile& profile, const NpuConfig& npu, std::o
                        configs::Bytes weights, configs::Bytes activations, configs::Bytes total, double energy_pj,
                        bool compare) {
     table.add({knob, setting, milliseconds(seconds_of(cycles, npu)),
-               compare ? change(static_cast<double>(cycles), static_cast<double>(base.cycles)) : "", grouped(weights),
-               grouped(activations), grouped(total),
+               compare ? change(static_cast<double>(cycles), static_cast<double>(base.cycles)) : "",
+               si(static_cast<double>(weights), "B"), si(static_cast<double>(activations), "B"),
+               si(static_cast<double>(total), "B"),
                compare ? change(static_cast<double>(total), static_cast<double>(base.moves.total())) : "",
                si(energy_pj * 1e-12, "J"), compare ? change(energy_pj, base.energy.total_pj()) : ""});
   };
   row("as profiled", "", base.cycles, base.moves.of(partitioner::StorageClass::kWeight),
       base.moves.of(partitioner::StorageClass::kActivation), base.moves.total(), base.energy.total_pj(), false);
-  std::vector<std::string> refused;
   for (const SensitivityRow& r : profile.sensitivity) {
     const std::string knob = fmt::format("{} x{:g}", name_of(r.knob), r.factor);
     if (r.fits) {
       row(knob, r.setting, r.cycles, r.weight_moves, r.activation_moves, r.total_moves, r.energy_pj, true);
     } else {
       table.add({knob, r.setting, "not run", "", "", "", "", "", "", ""});
-      refused.push_back(fmt::format("{}: {}", knob, r.why_not));
     }
   }
   table.print(out, indent);
-  for (const std::string& why : refused) out << std::string(static_cast<std::size_t>(indent), ' ') << why << '\n';
+}
+
+}  // namespace
+
+void print_sensitivity(const GraphProfile& profile, const NpuConfig& npu, bool detail, std::ostream& out, int indent) {
+  if (detail) {
+    print_runs(profile, npu, out, indent);
+  } else {
+    print_changes(profile, out, indent);
+  }
+  const std::string margin(static_cast<std::size_t>(indent), ' ');
+  for (const SensitivityRow& r : profile.sensitivity) {
+    if (r.fits) continue;
+    const std::string why = fmt::format("{} x{:g}: {}", name_of(r.knob), r.factor, r.why_not);
+    for (const std::string& line : wrapped(why, kScreenWidth - margin.size())) out << margin << line << '\n';
+  }
 }
 
 void print_pipeline(const PipelineTotal& pipeline, const NpuConfig& npu, std::ostream& out) {
@@ -185,7 +244,7 @@ void print_pipeline(const PipelineTotal& pipeline, const NpuConfig& npu, std::os
   table.add({"total", "", "", milliseconds(seconds_of(all_cycles, npu)), grouped(all_cycles),
              all_cycles > 0 ? "100.0 %" : "-", grouped(all_moved), si(all_energy * 1e-12, "J")});
   table.print(out, 2);
-  for (const std::string& assumption : pipeline.assumptions) out << "  assumes  " << assumption << '\n';
+  for (const std::string& assumption : pipeline.assumptions) print_labelled(out, "assumes", assumption);
 }
 
 namespace {
@@ -208,24 +267,28 @@ void print_exported(const GraphProfile& profile, std::ostream& out) {
 }
 
 void print_engines(const simulator::Result& result, std::ostream& out) {
-  out << "  engines: busy and waiting cycles, each row adds up to the latency\n";
+  out << "  engines: busy cycles and waiting by cause (none: left out), each row adds up to the latency\n";
   std::vector<Table::Column> columns{{"", Align::kLeft}, {"commands"}, {"busy"}};
+  std::vector<int> causes;
   for (int c = 0; c < simulator::kCauseCount; ++c) {
+    const auto waits = [&](const auto& engine) { return engine.waiting[c] != 0; };
+    if (std::none_of(result.engines.begin(), result.engines.end(), waits)) continue;
+    causes.push_back(c);
     columns.push_back({fmt::format("wait {}", simulator::name_of(static_cast<simulator::Cause>(c)))});
   }
   Table table(columns);
   for (const auto& engine : result.engines) {
     std::vector<std::string> cells{engine.name, grouped(engine.commands), grouped(engine.busy)};
-    for (const auto cycles : engine.waiting) cells.push_back(grouped(cycles));
+    for (const int c : causes) cells.push_back(grouped(engine.waiting[c]));
     table.add(cells);
   }
   table.print(out, 4);
   const auto& dram = result.dram;
-  out << fmt::format(
-      "  DRAM: {} row hits, {} misses, {} refreshes, {} turnarounds, {} B in whole bursts, "
-      "data bus busy {} cycles\n",
-      grouped(dram.row_hits), grouped(dram.row_misses), grouped(dram.refreshes), grouped(dram.turnarounds),
-      grouped(dram.burst_bytes), grouped(dram.busy));
+  print_labelled(out, "DRAM",
+                 fmt::format("{} row hits, {} misses, {} refreshes, {} turnarounds; {} B in whole bursts; data bus "
+                             "busy {} cycles",
+                             grouped(dram.row_hits), grouped(dram.row_misses), grouped(dram.refreshes),
+                             grouped(dram.turnarounds), grouped(dram.burst_bytes), grouped(dram.busy)));
   out << fmt::format("  matrix commands: ideal {} + padding {} + fill and drain {} = {} cycles\n",
                      grouped(result.matrix_cycles.ideal), grouped(result.matrix_cycles.padding),
                      grouped(result.matrix_cycles.fill), grouped(result.matrix_cycles.total()));

@@ -85,7 +85,7 @@ TEST_CASE("partition shows the plan, proves it and dumps the command stream", "[
 
 TEST_CASE("run executes the Program, equals the reference and writes its outputs", "[cli][verbs]") {
   const Workplace place;
-  const Ran ran = place.run("run sd-tiny/vae_decoder --check --output o");
+  const Ran ran = place.run("run sd-tiny/vae_decoder --check --out o");
   INFO(ran.err << ran.out);
   REQUIRE(ran.code == 0);
   CHECK(contains(ran.out, "(fp32, executed on real data)"));
@@ -94,7 +94,7 @@ TEST_CASE("run executes the Program, equals the reference and writes its outputs
   const std::string written = place.files().front();
   // The same seed gives the same bytes, and an output can be an input again only where it fits.
   const std::string bytes = place.read(written);
-  REQUIRE(place.run("run sd-tiny/vae_decoder --output o").code == 0);
+  REQUIRE(place.run("run sd-tiny/vae_decoder --out o").code == 0);
   CHECK(place.read(written) == bytes);
   const Ran wrong = place.run("run sd-tiny/vae_decoder --input latent_sample=" + written);
   CHECK(wrong.code == 2);

@@ -86,3 +86,52 @@ TEST_CASE("a table row of the wrong width is our bug", "[reports][format]") {
   table.print(out, 2);
   CHECK(out.str() == "   a  b\n  10  x\n");
 }
+
+TEST_CASE("text is broken between phrases, else between words", "[reports][format]") {
+  CHECK(wrapped("", 20) == std::vector<std::string>{""});
+  CHECK(wrapped("short enough", 20) == std::vector<std::string>{"short enough"});
+  CHECK(wrapped("padding 0.527, vector 7.6 and more", 20) ==
+        std::vector<std::string>{"padding 0.527,", "vector 7.6 and more"});
+  CHECK(wrapped("one two three four", 9) == std::vector<std::string>{"one two", "three", "four"});
+  // Nothing to break at, and nothing lost.
+  CHECK(wrapped(std::string(50, 'x') + " y", 20) == std::vector<std::string>{std::string(50, 'x'), "y"});
+}
+
+TEST_CASE("a labelled line keeps to the screen and to its column", "[reports][format]") {
+  std::ostringstream out;
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += (i == 0 ? "" : ", ") + std::to_string(100000 + i);
+  print_labelled(out, "label", text);
+  std::istringstream lines(out.str());
+  std::string line, all;
+  for (int n = 0; std::getline(lines, line); ++n) {
+    CHECK(line.size() <= kScreenWidth);
+    CHECK(line.substr(0, 15) == (n == 0 ? "  label        " : std::string(15, ' ')));
+    all += (n == 0 ? "" : " ") + line.substr(15);
+  }
+  CHECK(all == text);
+}
+
+TEST_CASE("a table keeps to the screen: names are shortened, text is wrapped, numbers are whole", "[reports][format]") {
+  using Align = Table::Align;
+  const std::string name(100, 'n'), prose = "these are many words " + std::string(30, 'w') + " and some more of them";
+  Table table({{"name", Align::kLeft}, {"number"}, {"what", Align::kText}});
+  table.add({name, "1 234 567 890", prose});
+  std::ostringstream out;
+  table.print(out, 4);
+  std::istringstream lines(out.str());
+  std::string all;
+  for (std::string line; std::getline(lines, line);) {
+    CHECK(line.size() <= kScreenWidth);
+    all += line + "\n";
+  }
+  CHECK(all.find("1 234 567 890") != std::string::npos);
+  CHECK(all.find("nn..nn") != std::string::npos);
+  Table numbers(std::vector<Table::Column>(9));
+  numbers.add(std::vector<std::string>(9, "123 456 789 012"));
+  std::ostringstream closed;
+  numbers.print(closed, 0);
+  CHECK(closed.str().find("123456789012  123456789012") != std::string::npos);
+  for (const char* word : {"these", "many", "words", "some", "more", "them"})
+    CHECK(all.find(word) != std::string::npos);
+}
