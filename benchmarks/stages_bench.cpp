@@ -46,7 +46,7 @@ void finish(benchmark::State& state, std::size_t items, const char* what) {
 /// Times `stage`, a function whose value is thrown away, over `items` of something.
 template <typename Stage>
 void measure(benchmark::State& state, std::size_t items, const char* what, Stage stage) {
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     auto value = stage();
     benchmark::DoNotOptimize(value);
   }
@@ -85,7 +85,7 @@ void BM_Simulate(benchmark::State& state) {
   double host_seconds = 0;
   std::int64_t cycles = 0;
   std::int64_t bytes = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto result = simulator::simulate(p.program, p.npu);
     host_seconds += result.host_seconds;
     cycles += result.cycles;

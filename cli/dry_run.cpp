@@ -24,8 +24,7 @@ struct PlanSize {
 
 PlanSize size_of(const LoadedGraph& loaded, const DryRun& run, Progress& progress) {
   const std::string& model = loaded.target.label;
-  const Planned planned =
-      plan_and_lower(model, workloads::canonicalise(loaded.graph), run.npu, run.options, &progress);
+  const Planned planned = plan_and_lower(model, workloads::canonicalise(loaded.graph), run.npu, run.options, &progress);
   const partitioner::Plan& plan = planned.plan;
   return {.model = model,
           .groups = static_cast<std::int64_t>(plan.groups.size()),

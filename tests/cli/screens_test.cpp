@@ -22,8 +22,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 /// Every verb, and what must stand before its flags.
 const std::vector<std::pair<std::string, std::string>> kVerbs = {
-    {"profile", "sd-tiny/unet"}, {"run", "sd-tiny/unet"}, {"partition", "sd-tiny/unet"}, {"inspect", "sd-tiny/unet"},
-    {"zoo export", "sd-tiny"}, {"config show", "edge-8mb"}};
+    {"profile", "sd-tiny/unet"}, {"run", "sd-tiny/unet"},   {"partition", "sd-tiny/unet"},
+    {"inspect", "sd-tiny/unet"}, {"zoo export", "sd-tiny"}, {"config show", "edge-8mb"}};
 
 struct Flag {
   std::string head, text;  ///< "--npu TEXT", its description in one line
@@ -76,8 +76,9 @@ TEST_CASE("the defaults that help names are those that are used", "[cli][screens
   const Workplace place;
   const std::string bare = place.run("profile sd-tiny --no-sensitivity --format json").out;
   const std::string said = place
-                               .run("profile sd-tiny --no-sensitivity --format json --npu edge-8mb --strategy fused "
-                                    "--objective latency --steps 20 --seed 1 --out out/sd-tiny")
+                               .run(
+                                   "profile sd-tiny --no-sensitivity --format json --npu edge-8mb --strategy fused "
+                                   "--objective latency --steps 20 --seed 1 --out out/sd-tiny")
                                .out;
   json a = json::parse(bare), b = json::parse(said);
   a["context"].erase("command"), b["context"].erase("command");
@@ -104,12 +105,26 @@ TEST_CASE("a flag with a slip names the nearest of its verb", "[cli][screens]") 
 
 TEST_CASE("no line of any screen is over 120 columns", "[cli][screens]") {
   const Workplace place;
-  for (const char* arguments :
-       {"--help", "profile --help", "run --help", "partition --help", "inspect --help", "zoo --help", "zoo export --help",
-        "config --help", "config show --help", "config list", "zoo list", "inspect sdxl/unet", "inspect sd15 --detail",
-        "partition sd-tiny", "partition sd-tiny --detail --check", "profile sd-tiny", "profile sd-tiny --detail",
-        "profile sd15/vae_encoder --no-sensitivity --detail", "profile sd15/text_encoder --strategy layer-by-layer",
-        "run sd-tiny/text_encoder --check"}) {
+  for (const char* arguments : {"--help",
+                                "profile --help",
+                                "run --help",
+                                "partition --help",
+                                "inspect --help",
+                                "zoo --help",
+                                "zoo export --help",
+                                "config --help",
+                                "config show --help",
+                                "config list",
+                                "zoo list",
+                                "inspect sdxl/unet",
+                                "inspect sd15 --detail",
+                                "partition sd-tiny",
+                                "partition sd-tiny --detail --check",
+                                "profile sd-tiny",
+                                "profile sd-tiny --detail",
+                                "profile sd15/vae_encoder --no-sensitivity --detail",
+                                "profile sd15/text_encoder --strategy layer-by-layer",
+                                "run sd-tiny/text_encoder --check"}) {
     const Ran ran = place.run(arguments);
     REQUIRE(ran.code == 0);
     for (const std::string& line : lines_of(ran.out)) {
