@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 #include <tuple>
 
 #include "configs/error.h"
+#include "configs/timing.h"
 #include "partitioner/hazards.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/walk.h"
@@ -43,7 +45,6 @@ struct Draft {
   Command command;
   std::vector<Access> accesses;  // in operand order
   std::vector<Box> boxes;
-  bool joined = false;           // a product and its drain: nothing comes between them
 };
 
 class Lowering {
@@ -71,6 +72,7 @@ class Lowering {
       for (int h = 0; h < 2; ++h) halves_.push_back(hazards_.allocate(2 + e, h * half, (h + 1) * half));
     }
     half_.assign(npu_.matrix.count, 1);
+    undrained_.resize(npu_.matrix.count);
     for (std::size_t g = 0; g < plan_.groups.size(); ++g) lower_group(static_cast<int>(g));
     return std::move(program_);
   }
@@ -93,7 +95,8 @@ class Lowering {
   struct Event {
     std::int64_t time = 0;
     int phase = 0;  // 0 loads, 1 halo copies, 2 stage commands, 3 stores
-    std::vector<Draft> drafts{};
+    int stage = kNone;
+    std::vector<Draft> drafts{};  // of a matrix stage: each product and then its drain
   };
 
   /// Inputs, constants and outputs have their place from the start; what is computed gets one when it first leaves the
@@ -169,26 +172,76 @@ class Lowering {
     }
   }
 
-  /// Stages of different tiles share the engines: their commands take turns in proportion to how many each has.
+  /// Stages of different tiles share the engines, whose queues run in order: a drain that is queued before its product
+  /// has ended holds up whatever else the vector engine could do meanwhile. So the commands are listed as they could
+  /// start (list scheduling, by the closed forms), and of two that could start at once the older tile's goes first.
   void interleave(std::vector<Event>& events, std::size_t from, std::size_t to) {
-    std::vector<std::size_t> done(to - from, 0);
+    struct Stream {
+      std::size_t next = 0;                ///< draft to come, drains left out
+      std::deque<std::pair<std::size_t, double>> drains;  ///< drafts whose product ends then
+      double ready = 0;
+    };
+    std::vector<Stream> streams(to - from);
+    for (std::size_t k = 0; k < streams.size(); ++k) {
+      for (int s = 0; s < events[from + k].stage; ++s) streams[k].ready = std::max(streams[k].ready, finished_[s]);
+    }
+    std::vector<double> finish = finished_;
     while (true) {
-      std::size_t best = to;
-      double least = 2;
-      for (std::size_t k = to; k-- > from;) {  // older tiles (later stages) first among equals
-        const std::size_t all = events[k].drafts.size();
-        if (done[k - from] == all) continue;
-        const double share = static_cast<double>(done[k - from]) / static_cast<double>(all);
-        if (share < least) least = share, best = k;
+      Stream* best = nullptr;
+      std::size_t best_event = 0;
+      bool best_drains = false;
+      double least = 0;
+      const auto consider = [&](std::size_t k, double ready, const Draft& d, bool drains) {
+        const double start = std::max(ready, engine_free_[d.command.queue]);
+        if (best != nullptr && start >= least) return;
+        best = &streams[k], best_event = from + k, best_drains = drains, least = start;
+      };
+      for (std::size_t k = streams.size(); k-- > 0;) {
+        const Stream& stream = streams[k];
+        const auto& drafts = events[from + k].drafts;
+        if (!stream.drains.empty()) {
+          consider(k, stream.drains.front().second, drafts[stream.drains.front().first], true);
+        }
+        if (stream.next >= drafts.size()) continue;
+        const Draft& d = drafts[stream.next];
+        if (d.command.kind == CommandKind::kMatrix) {
+          const int engine = d.command.queue - queues_.first_matrix();
+          if (undrained_[engine].size() == 2) continue;
+          consider(k, std::max(stream.ready, half_free_[engine * 2 + 1 - half_[engine]]), d, false);
+        } else {
+          consider(k, stream.ready, d, false);
+        }
       }
-      if (best == to) return;
-      bool more = true;
-      while (more) {
-        Draft& d = events[best].drafts[done[best - from]++];
-        more = d.joined;
-        emit(d);
+      if (best == nullptr) break;
+      Event& event = events[best_event];
+      const std::size_t index = best_drains ? best->drains.front().first : best->next;
+      Draft& d = event.drafts[index];
+      const double end = least + static_cast<double>(cycles_of(d));
+      engine_free_[d.command.queue] = end;
+      finish[event.stage] = std::max(finish[event.stage], end);
+      emit(d);
+      if (best_drains) {
+        best->drains.pop_front();
+        const Access& sums = d.accesses.front();
+        half_free_[sums.operand.engine * 2 + (sums.allocation == halves_[sums.operand.engine * 2] ? 0 : 1)] = end;
+      } else if (d.command.kind == CommandKind::kMatrix) {
+        best->drains.emplace_back(index + 1, end);
+        best->next += 2;
+      } else {
+        ++best->next;
       }
     }
+    finished_ = finish;
+  }
+
+  Cycles cycles_of(const Draft& d) const {
+    if (d.command.kind == CommandKind::kMatrix) {
+      return configs::matrix_cycles(npu_.matrix, d.command.matrix, npu_.precision.weight).total();
+    }
+    if (d.command.kind != CommandKind::kVector) return 0;
+    Bytes touched = 0;
+    for (const Access& a : d.accesses) touched += a.operand.space == Space::kScratchpad ? a.operand.bytes() : 0;
+    return configs::vector_cycles(npu_, d.command.vector, touched).total();
   }
 
   void begin_group(const Group& plan) {
@@ -223,6 +276,9 @@ class Lowering {
     }
     kernels_.clear();
     accumulated_.clear();
+    engine_free_.assign(queues_.count(), 0);
+    half_free_.assign(halves_.size(), 0);
+    finished_.assign(model_group_.stages.size(), 0);
   }
 
   int level(int stage) const { return plan_.groups[group_].pipelining == Pipelining::kSoftware ? stage : 0; }
@@ -280,7 +336,7 @@ class Lowering {
     if (!copies.drafts.empty()) events.push_back(std::move(copies));
     if (w.fresh.empty()) return;
 
-    Event compute{.time = time, .phase = 2};
+    Event compute{.time = time, .phase = 2, .stage = s};
     switch (stage.kind) {
       case StageKind::kConcat:
         concat(s, w.fresh, compute.drafts);
@@ -460,7 +516,6 @@ class Lowering {
     sums.box = block;
     sums.at = dense(block.extent, block.rank, sums.element_bytes(), 0, block);
     d.accesses.push_back(access(true, kNone, sums));  // which half is known when it is emitted
-    d.joined = true;
     d.command.matrix = matrix_of(model_group_, stage, block);
     d.command.kernel = kernel({s, kProduct, 0}, [&] {
       Kernel k;
@@ -566,12 +621,18 @@ class Lowering {
     return it->second;
   }
 
-  /// A product takes the half of the accumulators that the one before it left; its drain follows it there.
+  /// A product takes the half of the accumulators that the one before it left; drains follow in the products' order.
   void place_sums(Access& a) {
-    int& half = half_[a.operand.engine];
-    if (a.write) half = 1 - half, ++sums_;
-    a.window = sums_;
-    a.allocation = halves_[a.operand.engine * 2 + half];
+    const int engine = a.operand.engine;
+    auto& undrained = undrained_[engine];
+    if (a.write) {
+      half_[engine] = 1 - half_[engine];
+      undrained.emplace_back(half_[engine], ++sums_);
+    }
+    const auto [half, window] = a.write ? undrained.back() : undrained.front();
+    if (!a.write) undrained.pop_front();
+    a.window = window;
+    a.allocation = halves_[engine * 2 + half];
     a.operand.at.origin += half * (npu_.matrix.accumulator_bytes / 2);
   }
 
@@ -604,6 +665,7 @@ class Lowering {
   std::map<StorageId, Spot> residences_;
   std::vector<AllocationId> halves_;
   std::vector<int> half_;  // by matrix engine: the one last filled
+  std::vector<std::deque<std::pair<int, std::int64_t>>> undrained_;  // by matrix engine: half and window, oldest first
   // of the group being lowered
   int group_ = 0;
   GroupModel model_group_;
@@ -612,6 +674,7 @@ class Lowering {
   std::vector<bool> is_resident_;
   std::map<Role, std::int32_t> kernels_;
   std::map<NodeId, std::vector<std::int64_t>> accumulated_;
+  std::vector<double> engine_free_, half_free_, finished_;  // list scheduling: by queue, by half, by stage
   std::int64_t loads_ = 0, matrix_turn_ = 0, vector_turn_ = 0, sums_ = 0;
 };
 
