@@ -112,3 +112,28 @@ TEST_CASE("run in JSON carries the comparison", "[cli][verbs]") {
   for (const json& row : result.at("reference")) CHECK(row.at("ok") == true);
   CHECK(place.files().empty());
 }
+
+TEST_CASE("dimensions that a file leaves open are bound with the shape flag", "[cli][verbs]") {
+  const std::string file = SPILLWAY_SOURCE_DIR "/../shared/exports/sd15_vae_decoder_dyn.onnx";
+  if (!std::filesystem::exists(file)) {
+    WARN("skipped: no ../shared/exports");
+    return;
+  }
+  const Workplace place;
+  const Ran open = place.run("inspect '" + file + "'");
+  CHECK(open.code == 2);
+  CHECK(contains(open.err, "'height' (dimension 2 of input 'latent_sample')"));
+  CHECK(contains(open.err, "help: bind a whole input, for example --shape latent_sample:"));
+  for (const char* flags :
+       {"--shape latent_sample:1x4x32x16", "--shape batch=1 --shape channels=4 --shape height=32 --shape width=16"}) {
+    const Ran bound = place.run("inspect '" + file + "' --format json " + flags);
+    INFO(flags << ": " << bound.err);
+    REQUIRE(bound.code == 0);
+    const json graph = json::parse(bound.out).at("graphs")[0];
+    CHECK(graph.at("inputs")[0].at("shape") == json({1, 4, 32, 16}));
+    CHECK(graph.at("outputs")[0].at("shape") == json({1, 3, 256, 128}));
+  }
+  const Ran wrong = place.run("inspect '" + file + "' --shape latent_sample:1x4x32");
+  CHECK(wrong.code == 2);
+  CHECK(contains(wrong.err, "latent_sample"));
+}
