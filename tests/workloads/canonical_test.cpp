@@ -61,6 +61,16 @@ TEST_CASE("operators without an executable form are refused, all at once", "[can
   const TensorId c = b.op("Shape", {x});
   const Graph graph = b.finish({a, c});
   CHECK_THROWS_WITH(canonicalise(graph), Catch::Contains("by hand") && Catch::Contains("Shape (2)"));
+
+  GraphBuilder sorting;
+  const auto top = sorting.ops("TopK", {sorting.input("x", {2, 3}), sorting.constant(list({1}))}, {}, 2);
+  try {
+    static_cast<void>(canonicalise(sorting.finish(top)));
+    FAIL("a TopK was taken for executable");
+  } catch (const Error& error) {
+    CHECK_THAT(error.what(), Catch::Contains("TopK (1)"));
+    CHECK_THAT(error.help(), Catch::Contains("cut the graph before them"));
+  }
 }
 
 TEST_CASE("folded and dead nodes disappear", "[canonical]") {

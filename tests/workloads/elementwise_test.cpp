@@ -265,5 +265,25 @@ TEST_CASE("random operators are seeded, counter-based and distributed as asked",
   CHECK(count(shaped.work(), VectorOp::kExp) == 20);  // logarithm and cosine
 }
 
+TEST_CASE("trigonometry, hyperbolic functions and Shrink", "[operators][elementwise]") {
+  const auto near = [](const char* op, float x, float wanted) {
+    INFO(op);
+    CHECK(compute(op, {floats({}, {x})}).at(0) == Approx(wanted).margin(1e-6));
+  };
+  near("Tan", 0.7853982F, 1.0F);
+  near("Asin", 0.5F, 0.5235988F);
+  near("Acos", 0.5F, 1.0471976F);
+  near("Atan", 1.0F, 0.7853982F);
+  near("Sinh", 1.0F, 1.1752012F);
+  near("Cosh", 1.0F, 1.5430806F);
+  near("Asinh", 1.1752012F, 1.0F);
+  near("Acosh", 1.5430806F, 1.0F);
+  near("Atanh", 0.7615942F, 1.0F);
+  // The examples of the ONNX specification: hard and soft.
+  const HostTensor x = floats({5}, {-2, -1, 0, 1, 2});
+  CHECK(compute("Shrink", {x}, {{"lambd", 1.5F}}) == std::vector<float>{-2, 0, 0, 0, 2});
+  CHECK(compute("Shrink", {x}, {{"lambd", 1.5F}, {"bias", 1.5F}}) == std::vector<float>{-0.5F, 0, 0, 0, 0.5F});
+}
+
 }  // namespace
 }  // namespace spillway::workloads

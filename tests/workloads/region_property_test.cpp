@@ -91,12 +91,21 @@ std::vector<Case> elementwise_cases() {
                          "Mish",
                          "IsNaN",
                          "IsInf",
+                         "Tan",
+                         "Atan",
+                         "Sinh",
+                         "Cosh",
+                         "Asinh",
+                         "Shrink",
                          "Identity",
                          "Dropout",
                          "RandomNormalLike",
                          "RandomUniformLike"}) {
     cases.push_back({op, {x}});
   }
+  const HostTensor within_one = floats({2, 3}, {-0.9F, -0.5F, 0, 0.1F, 0.6F, 0.95F});
+  for (const char* op : {"Asin", "Acos", "Atanh"}) cases.push_back({op, {within_one}});
+  cases.push_back({"Acosh", {floats({2, 2}, {1, 1.5F, 2, 9})}});
   for (const char* op : {"Sqrt", "Log", "Reciprocal"}) cases.push_back({op, {positive({3, 7})}});
   for (const char* op : {"Add", "Sub", "Mul", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Max", "Min",
                          "Sum", "Mean", "PRelu"}) {
@@ -137,6 +146,8 @@ std::vector<Case> move_cases() {
        {x, fixed(list({1, -1, 4})), fixed(list({9, -9, 0})), fixed(list({1, 2, 3})), fixed(list({1, -2, -3}))}},
       {"Slice", {x}, {{"starts", IntList{0, 1}}, {"ends", IntList{5, 4}}, {"axes", IntList{3, 2}}}, 9},
       {"Expand", {noise({3, 1, 5}), fixed(list({2, 1, 4, 1}))}},
+      {"OneHot", {indices({3, 4}, 5), fixed(ints({}, {5})), floats({2}, {-1, 2})}},
+      {"OneHot", {indices({3, 4}, 9), fixed(ints({}, {5})), floats({2}, {-1, 2})}, {{"axis", std::int64_t{0}}}},
       {"Tile", {noise({2, 1, 3}), fixed(list({2, 3, 3}))}},
       {"Trilu", {noise({2, 5, 6})}},
       {"Trilu", {noise({5, 6}), fixed(ints({}, {-2}))}, {{"upper", std::int64_t{0}}}},

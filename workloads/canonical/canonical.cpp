@@ -12,10 +12,13 @@ namespace {
 
 void check_executable(const Graph& graph) {
   std::map<std::string, int> refused;
+  bool only_shapes = true;
   for (const Node& node : graph.nodes) {
     const OpDef* def = find_operator(node.op);
     const bool executes = def != nullptr && (def->op_class == OpClass::kView || def->region != nullptr);
-    if (!executes) ++refused[node.op];
+    if (executes) continue;
+    ++refused[node.op];
+    only_shapes &= def != nullptr && def->op_class == OpClass::kShape;
   }
   if (refused.empty()) return;
   std::string list;
@@ -23,7 +26,9 @@ void check_executable(const Graph& graph) {
     list += (list.empty() ? "" : ", ") + op + " (" + std::to_string(count) + ")";
   }
   throw Error(ErrorKind::kBadInput, Place{.file = graph.source}, "operators without an executable form: " + list,
-              "shape arithmetic must fold: bind every dynamic dimension");
+              only_shapes
+                  ? "shape arithmetic must fold: bind every dynamic dimension"
+                  : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host");
 }
 
 }  // namespace

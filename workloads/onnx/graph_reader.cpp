@@ -16,7 +16,7 @@ namespace spillway::workloads {
 namespace {
 
 constexpr std::int64_t kOldestOpset = 7;
-constexpr std::int64_t kNewestOpset = 20;
+constexpr std::int64_t kNewestOpset = 23;
 
 bool is_default_domain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
 

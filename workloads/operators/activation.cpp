@@ -1,6 +1,6 @@
 // Unary mathematics and activations. Costs are what a vector unit spends without special function tables beyond those
-// of its operation classes: logarithm, sine and cosine run on the exponential unit (kExp), a comparison-and-select,
-// sign or absolute value is kCompare, rounding is kAddMul.
+// of its operation classes: logarithm and (hyper)trigonometry run on the exponential unit (kExp), a
+// comparison-and-select, sign or absolute value is kCompare, rounding is kAddMul.
 #include "workloads/operators/elementwise.h"
 #include "workloads/operators/families.h"
 
@@ -158,6 +158,12 @@ struct ThresholdedRelu {
   float operator()(float x) const { return x > alpha ? x : 0.0F; }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1); }
 };
+struct Shrink {
+  float bias, lambd;
+  Shrink(const Graph&, const Node& n) : bias(n.real("bias", 0.0F)), lambd(n.real("lambd", 0.5F)) {}
+  float operator()(float x) const { return x < -lambd ? x + bias : x > lambd ? x - bias : 0.0F; }
+  static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2, kAddMul, 1); }
+};
 struct Softplus : Plain {
   using Plain::Plain;
   float operator()(float x) const { return softplus(x); }
@@ -206,6 +212,15 @@ std::span<const OpDef> activation_operators() {
       unary<Function<std::sin, kExp>>("Sin", infer_float),
       unary<Function<std::cos, kExp>>("Cos", infer_float),
       unary<Function<std::erf, kErf>>("Erf", infer_float),
+      unary<Function<std::tan, kExp>>("Tan", infer_float),
+      unary<Function<std::asin, kExp>>("Asin", infer_float),
+      unary<Function<std::acos, kExp>>("Acos", infer_float),
+      unary<Function<std::atan, kExp>>("Atan", infer_float),
+      unary<Function<std::sinh, kExp>>("Sinh", infer_float),
+      unary<Function<std::cosh, kExp>>("Cosh", infer_float),
+      unary<Function<std::asinh, kExp>>("Asinh", infer_float),
+      unary<Function<std::acosh, kExp>>("Acosh", infer_float),
+      unary<Function<std::atanh, kExp>>("Atanh", infer_float),
       unary<Function<std::ceil, kAddMul>>("Ceil", infer_float),
       unary<Function<std::floor, kAddMul>>("Floor", infer_float),
       unary<Function<std::nearbyint, kAddMul>>("Round", infer_float),  // halves to even: the default rounding mode
@@ -221,6 +236,7 @@ std::span<const OpDef> activation_operators() {
       unary<Selu>("Selu", infer_float),
       unary<Celu>("Celu", infer_float),
       unary<ThresholdedRelu>("ThresholdedRelu", infer_float),
+      unary<Shrink>("Shrink", infer_float),
       unary<Softplus>("Softplus", infer_float),
       unary<Softsign>("Softsign", infer_float),
       unary<HardSigmoid>("HardSigmoid", infer_float),

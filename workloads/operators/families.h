@@ -28,6 +28,7 @@ namespace spillway::workloads {
 [[nodiscard]] std::span<const OpDef> lrn_operators();            ///< lrn.cpp
 [[nodiscard]] std::span<const OpDef> einsum_operators();         ///< einsum.cpp
 [[nodiscard]] std::span<const OpDef> quantisation_operators();   ///< quantisation.cpp
+[[nodiscard]] std::span<const OpDef> one_hot_operators();        ///< one_hot.cpp
 [[nodiscard]] std::span<const OpDef> random_operators();         ///< random.cpp
 
 }  // namespace spillway::workloads

@@ -206,53 +206,6 @@ std::vector<HostTensor> evaluate_eye_like(const Graph& graph, const Node& node, 
   return one(std::move(tensor));
 }
 
-// --- OneHot(indices, depth, [off, on]), attribute axis ---
-
-std::int64_t depth_of(const Node& node, const HostTensor* value) {
-  if (value == nullptr || elements_of(value->shape) != 1) bad_node(node, "depth should be a known scalar");
-  const std::int64_t depth = value->holds_float() ? to_integer(DataType::kInt64, value->floats()[0]) : value->ints()[0];
-  if (depth < 1) bad_node(node, "depth " + std::to_string(depth) + " should be positive");
-  return depth;
-}
-
-int one_hot_axis(const Node& node, std::size_t rank) {
-  return normalise_axis(node, node.integer("axis", -1), static_cast<int>(rank) + 1);
-}
-
-void infer_one_hot(InferContext& context) {
-  check_arity(context, 3, 3);
-  const Tensor& indices = context.graph.input(context.node, 0);
-  const Tensor& values = context.graph.input(context.node, 2);
-  if (values.shape != Shape{2}) bad_node(context.node, "values should hold the off and the on value");
-  Shape shape = indices.shape;
-  shape.insert(shape.begin() + one_hot_axis(context.node, shape.size()), depth_of(context.node, context.value(1)));
-  set_output(context, 0, values.type, std::move(shape));
-}
-
-std::vector<HostTensor> evaluate_one_hot(const Graph& graph, const Node& node,
-                                         std::span<const HostTensor* const> inputs) {
-  const HostTensor& indices = *inputs[0];
-  const Tensor& declared = graph.output(node);
-  const auto axis = static_cast<std::size_t>(one_hot_axis(node, indices.shape.size()));
-  const std::int64_t depth = declared.shape[axis];
-  const std::int64_t inner = elements_of(indices.shape, axis, indices.shape.size());
-  HostTensor tensor = make_tensor(declared.type, declared.shape);
-  const auto fill = [&]<typename T>(std::vector<T>& values) {
-    const auto& off_on = std::get<std::vector<T>>(inputs[2]->data);
-    std::fill(values.begin(), values.end(), off_on[0]);
-    const std::int64_t count = elements_of(indices.shape);
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::int64_t index =
-          indices.holds_float() ? to_integer(DataType::kInt64, indices.floats()[i]) : indices.ints()[i];
-      if (index < 0) index += depth;
-      if (index < 0 || index >= depth) continue;  // ONNX: all off
-      values[(i / inner * depth + index) * inner + i % inner] = off_on[1];
-    }
-  };
-  std::visit(fill, tensor.data);
-  return one(std::move(tensor));
-}
-
 OpDef shape_operator(std::string_view name, void (*infer)(InferContext&), decltype(OpDef::evaluate) evaluate) {
   return {.name = name, .op_class = OpClass::kShape, .infer = infer, .evaluate = evaluate};
 }
@@ -267,7 +220,6 @@ std::span<const OpDef> shape_operators() {
       shape_operator("ConstantOfShape", infer_constant_of_shape, evaluate_constant_of_shape),
       shape_operator("Range", infer_range, evaluate_range),
       shape_operator("EyeLike", infer_eye_like, evaluate_eye_like),
-      shape_operator("OneHot", infer_one_hot, evaluate_one_hot),
   };
   return table;
 }

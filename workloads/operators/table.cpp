@@ -23,7 +23,8 @@ std::vector<OpDef> make_table() {
                             channel_norm_operators(), normalisation_operators(),
                             window_operators(),       resize_operators(),
                             lrn_operators(),          einsum_operators(),
-                            quantisation_operators(), random_operators()}) {
+                            quantisation_operators(), one_hot_operators(),
+                            random_operators()}) {
     table.insert(table.end(), family.begin(), family.end());
   }
   std::sort(table.begin(), table.end(), by_name);
