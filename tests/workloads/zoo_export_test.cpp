@@ -70,6 +70,12 @@ TEST_CASE("an export that runs out of space leaves nothing behind", "[zoo][expor
   CHECK_THAT(error.what(), Contains("unet/weights.bin") && Contains("File too large"));
   // The text encoder came before and is whole.
   CHECK(folder.files() == std::vector<std::string>{"text_encoder/model.onnx", "text_encoder/weights.bin"});
+  CHECK_FALSE(fs::exists(folder.path() / "unet"));
+  CHECK_FALSE(fs::exists(folder.path() / "vae_decoder"));
+
+  const FileSizeLimit limit(100);
+  CHECK(error_of_export(folder.path() / "new" / "deep", {}, false).kind() == ErrorKind::kBadInput);
+  CHECK_FALSE(fs::exists(folder.path() / "new"));
 }
 
 TEST_CASE("an export to a folder that cannot be made or written is refused", "[zoo][export]") {

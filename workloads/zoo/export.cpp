@@ -33,14 +33,35 @@ void write_weight(OutputFile& file, const Weight& weight) {
   }
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
+/// The folders that an export makes; those that are still empty go again if it does not come to writing.
+class NewFolders {
+ public:
+  NewFolders() = default;
+  NewFolders(const NewFolders&) = delete;
+  NewFolders& operator=(const NewFolders&) = delete;
+  ~NewFolders() {
+    std::error_code ignored;
+    for (auto it = made_.rbegin(); it != made_.rend(); ++it) fs::remove(*it, ignored);  // refuses what is not empty
+  }
+
+  void make(const fs::path& folder) {
+    std::error_code error;
+    if (folder.empty() || fs::is_directory(folder, error)) return;
+    make(folder.parent_path());
+    if (fs::create_directory(folder, error)) made_.push_back(folder);
+    if (error) fail(folder, error);
+  }
+
+ private:
+  [[noreturn]] static void fail(const fs::path& folder, const std::error_code& error) {
     throw Error(ErrorKind::kBadInput, Place{.file = folder.string()},
                 fmt::format("cannot make the folder: {}", error.message()), "choose another --out");
   }
-}
+
+  std::vector<fs::path> made_;
+};
+
+std::string megabytes(std::uintmax_t bytes) { return fmt::format("{:.2f} MB", static_cast<double>(bytes) / 1e6); }
 
 // Better to say so now than after an hour of writing.
 void check_space(const fs::path& folder, std::int64_t needed) {
@@ -48,8 +69,8 @@ void check_space(const fs::path& folder, std::int64_t needed) {
   const auto space = fs::space(folder, error);
   if (error || space.available >= static_cast<std::uintmax_t>(needed)) return;
   throw Error(ErrorKind::kBadInput, Place{.file = folder.string()},
-              fmt::format("the weights need {:.2f} GB when {:.2f} GB are free", static_cast<double>(needed) / 1e9,
-                          static_cast<double>(space.available) / 1e9),
+              fmt::format("the export needs {} when {} are free", megabytes(static_cast<std::uintmax_t>(needed)),
+                          megabytes(space.available)),
               "free some space, export in fp16, or export without weights");
 }
 
@@ -79,7 +100,8 @@ void zoo_export(const std::string& model, const std::string& dir, const ZooOptio
     needed += static_cast<std::int64_t>(parts.back().model.bytes.size());
     if (with_weights) needed += parts.back().model.weight_bytes();
   }
-  for (const auto& part : parts) zoo::make_folder(part.folder);
+  zoo::NewFolders folders;
+  for (const auto& part : parts) folders.make(part.folder);
   zoo::check_space(dir, needed);
   for (const auto& part : parts) {
     if (!with_weights) zoo::check_no_stale_weights(part);
