@@ -376,6 +376,25 @@ TEST_CASE("not a bias: a row constant, a scalar, an activation, a product read t
   CHECK(op_counts(found)["MatMul"] == 5);
 }
 
+TEST_CASE("vector operands of a product become matrices", "[canonical]") {
+  GraphBuilder b;
+  const TensorId v = b.input("v", {7});
+  const TensorId a = b.input("a", {5, 7});
+  const TensorId t = b.input("t", {2, 7, 3});
+  const std::vector<TensorId> results{b.op("MatMul", {v, v}), b.op("MatMul", {a, v}), b.op("MatMul", {v, t}),
+                                      b.op("MatMul", {a, b.random({7})}), b.op("MatMul", {b.random({7}), t})};
+  const Shape shapes[] = {{}, {5}, {2, 3}, {5}, {2, 3}};
+  for (std::size_t i = 0; i < results.size(); ++i) CHECK(b.shape(results[i]) == shapes[i]);
+  const Graph found = canonical(b.finish(results));
+  CHECK(op_counts(found)["MatMul"] == 5);
+  for (const Node& node : found.nodes) {
+    if (node.op != "MatMul") continue;
+    for (const TensorId id : {node.inputs[0], node.inputs[1], node.outputs[0]}) {
+      CHECK(found.tensors[id].shape.size() >= 2);
+    }
+  }
+}
+
 TEST_CASE("Gemm becomes MatMul", "[canonical]") {
   GraphBuilder b;
   const TensorId x = b.input("x", {7, 4});

@@ -66,6 +66,47 @@ void rewrite_gemm(Rewriter& rewriter, NodeId id) {
   rewriter.replace(std::vector{id}, std::move(nodes));
 }
 
+/// A vector operand is a matrix of one row or column whose axis the result does not show (NumPy's matmul): addressing
+/// before and after the product.
+void give_vectors_an_axis(Rewriter& rewriter, NodeId id) {
+  Node product = rewriter.node(id);
+  const bool row = rewriter.tensor(product.inputs[0]).shape.size() == 1;
+  const bool column = rewriter.tensor(product.inputs[1]).shape.size() == 1;
+  if ((!row && !column) || product.inputs.size() != 2) return;
+  std::vector<Node> nodes;
+  const auto reshape = [&](TensorId from, TensorId to, const std::string& suffix) {
+    Node node;
+    node.name = product.name + suffix;
+    node.op = "Reshape";
+    node.inputs = {from};
+    node.outputs = {to};
+    node.attributes["shape"] = std::vector<std::int64_t>(rewriter.tensor(to).shape);
+    return node;
+  };
+  const auto widen = [&](std::size_t i, Shape shape, const std::string& suffix) {
+    const TensorId from = product.inputs[i];
+    const std::string name = product.name + suffix;
+    if (rewriter.tensor(from).is_constant()) {
+      product.inputs[i] = rewriter.reshaped(from, shape);
+      return;
+    }
+    product.inputs[i] = rewriter.add_tensor(name, rewriter.tensor(from).type, std::move(shape));
+    nodes.push_back(reshape(from, product.inputs[i], suffix));
+  };
+  const TensorId result = product.outputs[0];
+  Shape shape = rewriter.tensor(result).shape;
+  if (column) shape.push_back(1);
+  if (row) shape.insert(shape.end() - 1, 1);
+  const std::int64_t length = rewriter.tensor(product.inputs[row ? 0 : 1]).shape[0];
+  if (row) widen(0, {1, length}, ":row");
+  if (column) widen(1, {length, 1}, ":column");
+  product.outputs[0] = rewriter.add_tensor(product.name + ":product", rewriter.tensor(result).type, std::move(shape));
+  const TensorId matrix = product.outputs[0];
+  nodes.push_back(product);
+  nodes.push_back(reshape(matrix, result, ":result"));
+  rewriter.replace(std::vector{id}, std::move(nodes));
+}
+
 /// MatMul of a Transpose (of the last two axes) of a constant: the weight stays as it lies in the file.
 void take_transposed_weight(Rewriter& rewriter, NodeId id) {
   const NodeId transpose = rewriter.producer(rewriter.node(id).inputs[1], "Transpose");
@@ -120,6 +161,7 @@ void take_bias(Rewriter& rewriter, NodeId id, bool channels_first) {
 void unify_products(Rewriter& rewriter) {
   for (const NodeId id : rewriter.nodes()) {
     if (rewriter.node(id).op == "Gemm") rewrite_gemm(rewriter, id);
+    if (rewriter.node(id).op == "MatMul") give_vectors_an_axis(rewriter, id);
   }
   for (const NodeId id : rewriter.nodes()) {
     if (!rewriter.alive(id)) continue;
