@@ -41,10 +41,14 @@ Box Layout::to_storage(TensorId tensor, const Box& logical) const {
   const bool nothing = logical.empty();
   for (std::size_t d = 0; d < view.dims.size(); ++d) {
     const auto& refs = view.dims[d];
-    std::int64_t inner = 1;
+    if (refs.size() == 1) {  // the usual case, without a division
+      box.set(refs[0].factor, refs[0].offset + logical.begin[d], logical.extent[d]);
+      continue;
+    }
+    std::int32_t inner = 1;  // an index of the dimension is below 2^31, so products of its factors are too
     for (const FactorRef& ref : refs) inner *= ref.extent;
-    std::int64_t lo = logical.begin[d];
-    std::int64_t hi = logical.end(static_cast<int>(d)) - 1;
+    std::int32_t lo = logical.begin[d];
+    std::int32_t hi = logical.end(static_cast<int>(d)) - 1;
     bool same = true;  // all digits so far agree, so the range is still one run of this factor
     for (const FactorRef& ref : refs) {
       inner /= ref.extent;
@@ -52,11 +56,11 @@ Box Layout::to_storage(TensorId tensor, const Box& logical) const {
         box.set(ref.factor, ref.offset, ref.extent);
         continue;
       }
-      const auto first = static_cast<std::int32_t>(lo / inner);
-      const auto last = static_cast<std::int32_t>(hi / inner);
+      const std::int32_t first = lo / inner;
+      const std::int32_t last = hi / inner;
       box.set(ref.factor, ref.offset + first, last - first + 1);
-      lo %= inner;
-      hi %= inner;
+      lo -= first * inner;
+      hi -= last * inner;
       same = first == last;
     }
   }

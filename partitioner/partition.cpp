@@ -287,7 +287,7 @@ class Planner {
     group.tile = c.tile;
     group.loop_order = c.order;
     group.pipelining = c.pipelining;
-    group.buffers = buffers_of(model, c, residents_[g]);
+    group.buffers = search_.buffers(model, c, residents_[g]);
     group.scratchpad_bytes = c.scratchpad;
     group.steps = c.steps;
     group.moves = c.moves;
@@ -335,8 +335,45 @@ class Planner {
 
 }  // namespace
 
+namespace {
+
+double value_of(const Plan& plan) {
+  return plan.objective == Objective::kMoves ? static_cast<double>(plan.moves.total())
+                                             : static_cast<double>(plan.cycles);
+}
+double tie_break_of(const Plan& plan) {
+  return plan.objective == Objective::kMoves ? static_cast<double>(plan.cycles)
+                                             : static_cast<double>(plan.moves.total());
+}
+
+}  // namespace
+
 std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
-  return Planner(graph, npu, options).plan();
+  auto whole = Planner(graph, npu, options).plan();
+  if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
+  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better: with
+  // it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+  constexpr double kLittle = 1.015;
+  constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
+  std::vector<Plan> plans{std::get<Plan>(std::move(whole))};
+  double least = value_of(plans[0]);
+  configs::NpuConfig smaller = npu;
+  for (smaller.scratchpad.size /= 2; smaller.scratchpad.size > 0; smaller.scratchpad.size /= 2) {
+    auto planned = Planner(graph, smaller, options).plan();
+    if (std::holds_alternative<Infeasible>(planned)) break;
+    plans.push_back(std::get<Plan>(std::move(planned)));
+    const double value = value_of(plans.back());
+    least = std::min(least, value);
+    if (value > kLittle * least) break;
+  }
+  const Plan* best = nullptr;
+  for (const Plan& plan : plans) {
+    if (value_of(plan) > kTie * least) continue;
+    if (best == nullptr || tie_break_of(plan) < tie_break_of(*best)) best = &plan;
+  }
+  Plan chosen = *best;
+  chosen.budget = npu.scratchpad.size;
+  return chosen;
 }
 
 Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "partitioner/walk.h"
+#include "partitioner/loop_cost.h"
 
 namespace spillway::partitioner {
 
@@ -22,13 +22,6 @@ struct Candidate {
   std::int64_t steps = 0;
 };
 
-/// Which storages live whole in the scratchpad while the group runs; by StorageId.
-using Residents = std::vector<char>;
-
-/// Buffers that a candidate's walk needs: for every local that has one.
-[[nodiscard]] std::vector<Buffer> buffers_of(const GroupModel& group, const Candidate& candidate,
-                                             const Residents& residents);
-
 class Search {
  public:
   Search(const Model& model, Objective objective, bool bytes_first)
@@ -38,19 +31,31 @@ class Search {
   /// searched once. Stays valid as long as the Search.
   [[nodiscard]] const Candidate* best(const GroupModel& group, const Residents& residents, Bytes budget);
 
+  /// Buffers that a candidate's walk needs: for every local that has one.
+  [[nodiscard]] std::vector<Buffer> buffers(const GroupModel& group, const Candidate& candidate,
+                                            const Residents& residents);
+
   /// The smallest scratchpad any tile of the group can run in.
   [[nodiscard]] Bytes smallest(const GroupModel& group);
 
   [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
 
  private:
-  [[nodiscard]] std::optional<Candidate> search(const GroupModel& group, const Residents& residents, Bytes budget) const;
-  [[nodiscard]] std::string signature(const GroupModel& group, const Residents& residents, Bytes budget) const;
+  using Tile = std::array<std::int32_t, kMaxRank>;
+  /// What is known of groups that look alike.
+  struct Structure {
+    bool possible = true;                                             ///< executed whole by a tile of everything
+    std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;      ///< by tile and order
+    std::map<std::pair<std::string, Bytes>, std::optional<Candidate>> answers;  ///< by residents and budget
+  };
+  [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
+                                                const Residents& residents, Bytes budget) const;
+  [[nodiscard]] std::string structure_of(const GroupModel& group) const;
 
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
-  std::map<std::string, std::optional<Candidate>> known_;
+  std::map<std::string, Structure> structures_;
 };
 
 }  // namespace spillway::partitioner

@@ -1,0 +1,292 @@
+#include "partitioner/loop_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "configs/error.h"
+#include "configs/timing.h"
+
+namespace spillway::partitioner {
+
+namespace {
+
+/// Whether a local goes to DRAM when it is made.
+bool leaves(const GroupModel& group, int l, const Residents& residents) {
+  const Local& local = group.locals[l];
+  return local.stored && (!residents[local.storage] || group.storage(l).is_output);
+}
+
+}  // namespace
+
+LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, Pipelining pipelining) const {
+  LoopTotal sum;
+  sum.moves = always;
+  const int locals = static_cast<int>(group.locals.size());
+  std::vector<char> resident(locals);
+  std::vector<char> stored(locals);
+  for (int l = 0; l < locals; ++l) {
+    resident[l] = residents[group.locals[l].storage];
+    stored[l] = leaves(group, l, residents) ? 1 : 0;
+    const Storage& storage = group.storage(l);
+    const int c = static_cast<int>(storage.storage_class);
+    if (!resident[l]) {
+      const auto elements = std::llround(read[l]);
+      sum.moves.read[c] += elements * storage.element_bytes();
+      sum.moves.read_elements[c] += elements;
+    }
+    if (stored[l]) {
+      const auto elements = std::llround(written[l]);
+      sum.moves.written[c] += elements * storage.element_bytes();
+      sum.moves.written_elements[c] += elements;
+    }
+  }
+  const auto load_of = [&](const StepCost& step) {
+    Cycles cycles = step.load;
+    for (int l = 0; l < locals; ++l) cycles += resident[l] ? step.locals[l].resident : step.locals[l].outside;
+    return cycles;
+  };
+  const auto store_of = [&](const StepCost& step) {
+    Cycles cycles = 0;
+    for (int l = 0; l < locals; ++l) cycles += stored[l] ? step.locals[l].store : 0;
+    return cycles;
+  };
+  double cycles = 0;
+  for (std::size_t k = 0; k < kinds.size(); ++k) {
+    const StepCost& step = kinds[k];
+    const Cycles load = load_of(step);
+    const Cycles store = store_of(step);
+    const Cycles dma = group.model->npu.dma.channels > 1 ? std::max(load, store) : load + store;
+    Cycles one = 0;
+    switch (pipelining) {
+      case Pipelining::kNone:
+        one = load + step.compute + store;
+        break;
+      case Pipelining::kDouble:
+        one = std::max(dma, step.compute);
+        break;
+      case Pipelining::kSoftware:
+        one = std::max({dma, step.matrix, step.vector});
+        break;
+    }
+    cycles += times[k] * static_cast<double>(one);
+  }
+  sum.cycles = std::llround(cycles);
+  if (pipelining != Pipelining::kNone) sum.cycles += load_of(first) + store_of(last);
+  if (pipelining == Pipelining::kSoftware) sum.cycles += first.compute;
+  for (int l = 0; l < locals; ++l) sum.cycles += stored[l] ? after[l] : 0;
+  return sum;
+}
+
+LoopPricer::LoopPricer(const GroupModel& group)
+    : group_(group), model_(*group.model), npu_(group.model->npu), priced_(group.stages.size()) {}
+
+LoopCost LoopPricer::start(std::int64_t steps) const {
+  LoopCost loop;
+  loop.stages.resize(group_.stages.size());
+  loop.loads.resize(group_.locals.size());
+  loop.read.assign(group_.locals.size(), 0);
+  loop.written.assign(group_.locals.size(), 0);
+  loop.after.assign(group_.locals.size(), 0);
+  loop.steps = steps;
+  return loop;
+}
+
+LoopCost LoopPricer::walk(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
+  Walker walker(group_, tile, order);
+  LoopCost loop = start(walker.steps());
+  loop.exact = true;
+  std::vector<std::int64_t> made(group_.stages.size(), 0);
+  Step step;
+  constexpr std::int64_t kLook = 64;  // steps between looks
+  for (std::int64_t walked = 0; walker.next(step);) {
+    add(step, 1, loop, made);
+    if (++walked % kLook == 0 && twice(made)) {
+      loop.legal = false;
+      return loop;
+    }
+  }
+  finish(loop, made);
+  return loop;
+}
+
+LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order, From from) {
+  constexpr int kSteps = 24;
+  Walker walker(group_, tile, order);
+  if (walker.steps() <= kSteps) return walk(tile, order);
+  LoopCost loop = start(walker.steps());
+  if (from == From::kMiddle) walker.jump_to_middle();
+  // From the middle of the outer loops to the end there is at least a step of every inner loop.
+  std::vector<std::int64_t> made(group_.stages.size(), 0);
+  std::vector<Step> steps;
+  Step step;
+  while (static_cast<int>(steps.size()) < kSteps && walker.next(step)) steps.push_back(step);
+  const double times = steps.size() > 1 ? static_cast<double>(loop.steps - 1) / static_cast<double>(steps.size() - 1) : 1;
+  for (std::size_t i = 0; i < steps.size(); ++i) add(steps[i], i == 0 ? 1 : times, loop, made);
+  return loop;
+}
+
+Cycles LoopPricer::dma_cycles(const Storage& storage, const Box& box) const {
+  // Runs of the box in the dense storage; each run touches whole bursts.
+  std::int64_t run = storage.element_bytes();
+  std::int64_t runs = 1;
+  bool dense = true;
+  for (int f = storage.rank - 1; f >= 0; --f) {
+    (dense ? run : runs) *= box.extent[f];
+    if (box.extent[f] != storage.extent[f]) dense = false;
+  }
+  const Bytes burst = Bytes{npu_.dram.channel_bits} / 8 * npu_.dram.burst_length;
+  const auto touched = static_cast<double>(runs) * static_cast<double>((run + burst - 1) / burst * burst);
+  const auto bus = static_cast<Cycles>(std::ceil(touched / npu_.dram_bytes_per_cycle()));
+  return npu_.dma.descriptor_cycles + std::max(bus, configs::interconnect_cycles(npu_.interconnect, runs * run));
+}
+
+Cycles LoopPricer::copy_cycles(const Storage& storage, const Box& box) const {
+  return npu_.dma.descriptor_cycles +
+         2 * configs::interconnect_cycles(npu_.interconnect, box.elements() * storage.element_bytes());
+}
+
+LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
+  const StageModel& stage = group_.stages[s];
+  const auto [known, unseen] = priced_[s].try_emplace(fresh.extent);
+  if (!unseen) return known->second;
+  Engines cost;
+  if (stage.kind == StageKind::kMatrix || stage.kind == StageKind::kVector) {
+    // Blocks of equal extents cost the same.
+    std::vector<std::pair<std::array<std::int32_t, kMaxRank>, Engines>> seen;
+    for (const Box& block : blocks_of(group_, stage, fresh)) {
+      const auto like = std::find_if(seen.begin(), seen.end(), [&](const auto& e) { return e.first == block.extent; });
+      Engines one;
+      if (like != seen.end()) {
+        one = like->second;
+      } else {
+        if (stage.kind == StageKind::kMatrix) {
+          one.matrix =
+              configs::matrix_cycles(npu_.matrix, matrix_of(group_, stage, block), npu_.precision.weight).total();
+        }
+        one.vector = configs::vector_cycles(npu_, vector_of(group_, stage, block), block.elements() * 2).total();
+        seen.emplace_back(block.extent, one);
+      }
+      cost.matrix += one.matrix;
+      cost.vector += one.vector;
+    }
+    cost.matrix /= npu_.matrix.count;
+    cost.vector /= npu_.vector.count;
+  }
+  known->second = cost;
+  return cost;
+}
+
+void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector<std::int64_t>& made) {
+  StepCost cost;
+  cost.locals.resize(group_.locals.size());
+  for (std::size_t l = 0; l < step.loads.size(); ++l) {
+    const Window& w = step.loads[l];
+    if (!w.used) continue;
+    loop.loads[l].see(w.have, w.advance);
+    const Storage& storage = group_.storage(static_cast<int>(l));
+    if (!w.fresh.empty()) {
+      loop.read[l] += times * static_cast<double>(w.fresh.elements());
+      cost.locals[l].outside += dma_cycles(storage, w.fresh);
+    }
+    if (!w.overlap.empty()) cost.locals[l].outside += copy_cycles(storage, w.overlap);
+  }
+  for (std::size_t s = 0; s < step.stages.size(); ++s) {
+    const Window& w = step.stages[s];
+    if (!w.used) continue;
+    const StageModel& stage = group_.stages[s];
+    loop.stages[s].see(w.have, w.advance);
+    if (!w.overlap.empty()) {
+      for (const StageNode& node : stage.nodes) {
+        if (node.output == kNone || node.statistics || group_.locals[node.output].last_reader == kNone) continue;
+        cost.locals[node.output].outside += copy_cycles(group_.storage(node.output), w.overlap);
+      }
+    }
+    if (w.fresh.empty()) continue;
+    made[s] += w.fresh.elements();
+    bring(stage, w.fresh, times, loop, cost);
+    const Engines engine = engines(static_cast<int>(s), w.fresh);
+    cost.matrix += engine.matrix;
+    cost.vector += engine.vector;
+    cost.compute += std::max(engine.matrix, engine.vector);
+    for (const StageNode& node : stage.nodes) {
+      if (node.output == kNone || node.statistics || !group_.locals[node.output].stored) continue;
+      const Storage& storage = group_.storage(node.output);
+      const Box box = map_box(w.fresh, node.to_output, storage.rank);
+      loop.written[node.output] += times * static_cast<double>(box.elements());
+      cost.locals[node.output].store += dma_cycles(storage, box);
+    }
+  }
+  if (loop.kinds.empty()) loop.first = cost;
+  loop.last = cost;
+  // Loops repeat: what a step costs has most often been seen a few steps ago.
+  for (std::size_t k = loop.kinds.size(); k-- > 0;) {
+    if (loop.kinds[k] == cost) {
+      loop.times[k] += times;
+      return;
+    }
+  }
+  loop.kinds.push_back(std::move(cost));
+  loop.times.push_back(times);
+}
+
+/// Concat and Gather fetch without a buffer of their own.
+void LoopPricer::bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) const {
+  if (stage.kind == StageKind::kConcat) {
+    const StageNode& node = stage.nodes[0];
+    for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
+      const int l = node.inputs[i];
+      if (l == kNone) continue;
+      const Box piece = input_box(group_, stage, node, i, fresh);
+      if (piece.empty()) continue;
+      const Storage& storage = group_.storage(l);
+      const Cycles copy = copy_cycles(storage, piece);
+      if (group_.locals[l].producer != kNone) {
+        cost.load += copy;
+        continue;
+      }
+      loop.read[l] += times * static_cast<double>(piece.elements());
+      cost.locals[l].outside += dma_cycles(storage, piece);
+      cost.locals[l].resident += copy;
+    }
+  } else if (stage.kind == StageKind::kGather) {
+    const Storage& table = group_.storage(stage.nodes[0].inputs[0]);
+    const int c = static_cast<int>(table.storage_class);
+    const auto elements = std::llround(times * static_cast<double>(fresh.elements()));
+    loop.always.read[c] += elements * table.element_bytes();
+    loop.always.read_elements[c] += elements;
+    cost.load += npu_.dma.descriptor_cycles +
+                 static_cast<Cycles>(static_cast<double>(fresh.elements() * table.element_bytes()) /
+                                     npu_.dram_bytes_per_cycle());
+  }
+}
+
+bool LoopPricer::made_once(const StageModel& stage) const {
+  return std::any_of(stage.nodes.begin(), stage.nodes.end(), [&](const StageNode& node) {
+    return node.statistics || (node.output != kNone && group_.locals[node.output].stored);
+  });
+}
+
+bool LoopPricer::twice(const std::vector<std::int64_t>& made) const {
+  for (std::size_t s = 0; s < made.size(); ++s) {
+    const std::int64_t all = model_.layout.storages[group_.stages[s].domain].elements();
+    if (made[s] > all && made_once(group_.stages[s])) return true;
+  }
+  return false;
+}
+
+void LoopPricer::finish(LoopCost& loop, const std::vector<std::int64_t>& made) const {
+  for (std::size_t s = 0; s < group_.stages.size(); ++s) {
+    const StageModel& stage = group_.stages[s];
+    const std::int64_t all = model_.layout.storages[stage.domain].elements();
+    if (made_once(stage) && made[s] != all) loop.legal = false;
+    if (made[s] < all && stage.kind != StageKind::kConcat) loop.whole = false;
+    for (const StageNode& node : stage.nodes) {
+      if (node.output == kNone || !node.statistics || !group_.locals[node.output].stored) continue;
+      const Storage& storage = group_.storage(node.output);
+      loop.written[node.output] += static_cast<double>(storage.elements());
+      loop.after[node.output] += dma_cycles(storage, storage.whole());
+    }
+  }
+}
+
+}  // namespace spillway::partitioner

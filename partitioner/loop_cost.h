@@ -1,0 +1,100 @@
+// Internal: what a tile loop moves and computes, found by walking it once, before it is decided what lives in the
+// scratchpad around it and how it is buffered. Both are then a matter of adding up, so that the many budgets and
+// residents a group is asked about share its walks.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "partitioner/walk.h"
+
+namespace spillway::partitioner {
+
+/// Which storages live whole in the scratchpad while the group runs; by StorageId.
+using Residents = std::vector<char>;
+
+/// Extents and movement of a window over a whole walk.
+struct WindowUse {
+  std::array<std::int32_t, kMaxRank> extent{};
+  std::int64_t windows = 0;
+  void see(const Box& box, bool advance) {
+    for (int f = 0; f < box.rank; ++f) extent[f] = std::max(extent[f], box.extent[f]);
+    windows += advance ? 1 : 0;
+  }
+};
+
+/// Cycles of one step of a loop by engine, and of DMA by local, whichever its fate.
+struct StepCost {
+  Cycles load = 0;  ///< whatever is resident
+  Cycles matrix = 0, vector = 0;
+  Cycles compute = 0;  ///< stages one after the other
+  struct ByLocal {
+    Cycles outside = 0;  ///< of bringing it in, where it lives in DRAM
+    Cycles resident = 0;  ///< the same where it lives in the scratchpad
+    Cycles store = 0;    ///< of taking it out, if it leaves
+    bool operator==(const ByLocal&) const = default;
+  };
+  std::vector<ByLocal> locals;
+  bool operator==(const StepCost&) const = default;
+};
+
+/// A loop with its residents and buffering decided.
+struct LoopTotal {
+  Moves moves;
+  Cycles cycles = 0;
+};
+
+struct LoopCost {
+  std::vector<WindowUse> stages;  ///< in domain coordinates
+  std::vector<WindowUse> loads;   ///< by local
+  std::vector<double> read, written;  ///< elements by local, if it lives in DRAM
+  Moves always;                   ///< moved whatever is resident
+  std::vector<StepCost> kinds;    ///< steps that cost the same are one kind
+  std::vector<double> times;      ///< how often each kind occurs
+  StepCost first, last;
+  std::vector<Cycles> after;  ///< by local: storing statistics when the loop is done
+  std::int64_t steps = 0;
+  bool exact = false;  ///< walked to the end; else estimated from some of its steps
+  bool legal = true;   ///< everything stored is made exactly once
+  bool whole = true;   ///< every stage makes all of its results
+
+  [[nodiscard]] LoopTotal total(const GroupModel& group, const Residents& residents, Pipelining pipelining) const;
+};
+
+/// Prices the loops of one group.
+class LoopPricer {
+ public:
+  explicit LoopPricer(const GroupModel& group);
+
+  /// Walks the whole loop. Stops early, not legal, where something stored would be made twice.
+  [[nodiscard]] LoopCost walk(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
+
+  enum class From { kStart, kMiddle };
+  /// Window extents and prices from a few steps at the first corner or in the middle: the first step as it is, the
+  /// rest of the loop as the average of the others. Short loops are walked whole.
+  [[nodiscard]] LoopCost sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order,
+                                From from);
+
+ private:
+  struct Engines {
+    Cycles matrix = 0, vector = 0;
+  };
+
+  [[nodiscard]] LoopCost start(std::int64_t steps) const;
+  /// Adds a step that stands for `times` steps; `made` counts elements by stage.
+  void add(const Step& step, double times, LoopCost& loop, std::vector<std::int64_t>& made);
+  void finish(LoopCost& loop, const std::vector<std::int64_t>& made) const;
+  [[nodiscard]] Engines engines(int stage, const Box& fresh);
+  void bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) const;
+  [[nodiscard]] bool made_once(const StageModel& stage) const;
+  [[nodiscard]] bool twice(const std::vector<std::int64_t>& made) const;
+  [[nodiscard]] Cycles dma_cycles(const Storage& storage, const Box& box) const;
+  [[nodiscard]] Cycles copy_cycles(const Storage& storage, const Box& box) const;
+
+  const GroupModel& group_;
+  const Model& model_;
+  const configs::NpuConfig& npu_;
+  std::vector<std::map<std::array<std::int32_t, kMaxRank>, Engines>> priced_;  ///< by stage
+};
+
+}  // namespace spillway::partitioner
