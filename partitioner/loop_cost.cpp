@@ -16,6 +16,15 @@ bool leaves(const GroupModel& group, int l, const Residents& residents) {
   return local.stored && (!residents[local.storage] || group.storage(l).is_output);
 }
 
+/// Loads and stores that share the DRAM bus. A controller collects requests of one direction (the DMA engines send
+/// max_burst bytes at a time) and then turns the bus around.
+Cycles shared_bus(const configs::NpuConfig& npu, Cycles load, Cycles store) {
+  const double batch = static_cast<double>(npu.dma.max_burst) / npu.dram_bytes_per_cycle();
+  const double turns = static_cast<double>(std::min(load, store)) / batch;
+  const double turn = (npu.dram.twtr_ns + npu.dram.trtw_ns) * 1e-9 * npu.clock_hz;
+  return load + store + static_cast<Cycles>(turns * turn);
+}
+
 }  // namespace
 
 LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, Pipelining pipelining) const {
@@ -41,25 +50,29 @@ LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, P
     }
   }
   const auto load_of = [&](const StepCost& step) {
-    Cycles cycles = step.load;
-    for (int l = 0; l < locals; ++l) cycles += resident[l] ? step.locals[l].resident : step.locals[l].outside;
-    return cycles;
+    StepCost::Transfer transfer = step.load;
+    for (int l = 0; l < locals; ++l) transfer += resident[l] ? step.locals[l].resident : step.locals[l].outside;
+    return transfer;
   };
   const auto store_of = [&](const StepCost& step) {
-    Cycles cycles = 0;
-    for (int l = 0; l < locals; ++l) cycles += stored[l] ? step.locals[l].store : 0;
-    return cycles;
+    StepCost::Transfer transfer;
+    for (int l = 0; l < locals; ++l) {
+      if (stored[l]) transfer += step.locals[l].store;
+    }
+    return transfer;
   };
+  const configs::NpuConfig& npu = group.model->npu;
   double cycles = 0;
   for (std::size_t k = 0; k < kinds.size(); ++k) {
     const StepCost& step = kinds[k];
-    const Cycles load = load_of(step);
-    const Cycles store = store_of(step);
-    const Cycles dma = group.model->npu.dma.channels > 1 ? std::max(load, store) : load + store;
+    const auto load = load_of(step);
+    const auto store = store_of(step);
+    Cycles dma = load.channel + store.channel;
+    if (npu.dma.channels > 1) dma = std::max({load.channel, store.channel, shared_bus(npu, load.bus, store.bus)});
     Cycles one = 0;
     switch (pipelining) {
       case Pipelining::kNone:
-        one = load + step.compute + store;
+        one = load.channel + step.compute + store.channel;
         break;
       case Pipelining::kDouble:
         one = std::max(dma, step.compute);
@@ -71,9 +84,9 @@ LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, P
     cycles += times[k] * static_cast<double>(one);
   }
   sum.cycles = std::llround(cycles);
-  if (pipelining != Pipelining::kNone) sum.cycles += load_of(first) + store_of(last);
+  if (pipelining != Pipelining::kNone) sum.cycles += load_of(first).channel + store_of(last).channel;
   if (pipelining == Pipelining::kSoftware) sum.cycles += first.compute;
-  for (int l = 0; l < locals; ++l) sum.cycles += stored[l] ? after[l] : 0;
+  for (int l = 0; l < locals; ++l) sum.cycles += stored[l] ? after[l].channel : 0;
   return sum;
 }
 
@@ -86,7 +99,7 @@ LoopCost LoopPricer::start(std::int64_t steps) const {
   loop.loads.resize(group_.locals.size());
   loop.read.assign(group_.locals.size(), 0);
   loop.written.assign(group_.locals.size(), 0);
-  loop.after.assign(group_.locals.size(), 0);
+  loop.after.assign(group_.locals.size(), {});
   loop.steps = steps;
   return loop;
 }
@@ -125,24 +138,44 @@ LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, cons
   return loop;
 }
 
-Cycles LoopPricer::dma_cycles(const Storage& storage, const Box& box) const {
-  // Runs of the box in the dense storage; each run touches whole bursts.
+StepCost::Transfer LoopPricer::dma(const Storage& storage, const Box& box) const {
+  // Runs of the box in the dense storage; each run touches whole bursts, which the DRAM channels take in turn.
   std::int64_t run = storage.element_bytes();
   std::int64_t runs = 1;
+  std::int64_t apart = 0;  // bytes from one run to the next
+  std::int64_t stride = storage.element_bytes();
   bool dense = true;
   for (int f = storage.rank - 1; f >= 0; --f) {
+    if (!dense && apart == 0 && box.extent[f] > 1) apart = stride;
     (dense ? run : runs) *= box.extent[f];
     if (box.extent[f] != storage.extent[f]) dense = false;
+    stride *= storage.extent[f];
   }
-  const Bytes burst = Bytes{npu_.dram.channel_bits} / 8 * npu_.dram.burst_length;
-  const auto touched = static_cast<double>(runs) * static_cast<double>((run + burst - 1) / burst * burst);
-  const auto bus = static_cast<Cycles>(std::ceil(touched / npu_.dram_bytes_per_cycle()));
-  return npu_.dma.descriptor_cycles + std::max(bus, configs::interconnect_cycles(npu_.interconnect, runs * run));
+  const auto& dram = npu_.dram;
+  const Bytes burst = Bytes{dram.channel_bits} / 8 * dram.burst_length;
+  const std::int64_t bursts = (run + burst - 1) / burst;
+  // Runs that start a multiple of all channels' bursts apart always begin in the same channel: of a run that does not
+  // fill them all, the others go idle.
+  const bool aligned = runs > 1 && apart % (burst * dram.channels) == 0;
+  const std::int64_t in_turn = aligned ? (bursts + dram.channels - 1) / dram.channels * dram.channels : bursts;
+  const auto touched = static_cast<double>(runs * in_turn * burst);
+  // Refresh takes its share of the bus.
+  const double refresh = 1 - dram.trfc_ns / dram.trefi_ns;
+  const auto bus = static_cast<Cycles>(std::ceil(touched / npu_.dram_bytes_per_cycle() / refresh));
+  // So many requests are under way at once, each as long as the interconnect and the first word take (Little's law):
+  // short runs cannot fill the bus.
+  const std::int64_t requests = runs * ((run + npu_.dma.max_burst - 1) / npu_.dma.max_burst);
+  const double round_trip = static_cast<double>(npu_.interconnect.latency_cycles) +
+                            (dram.tcl_ns + dram.trcd_ns) * 1e-9 * npu_.clock_hz;
+  const auto window = static_cast<Cycles>(static_cast<double>(requests) * round_trip / npu_.dma.outstanding);
+  const Cycles wires = configs::interconnect_cycles(npu_.interconnect, runs * run);
+  return {npu_.dma.descriptor_cycles + std::max({bus, wires, window}), bus};
 }
 
-Cycles LoopPricer::copy_cycles(const Storage& storage, const Box& box) const {
-  return npu_.dma.descriptor_cycles +
-         2 * configs::interconnect_cycles(npu_.interconnect, box.elements() * storage.element_bytes());
+StepCost::Transfer LoopPricer::copy(const Storage& storage, const Box& box) const {
+  return {npu_.dma.descriptor_cycles +
+              2 * configs::interconnect_cycles(npu_.interconnect, box.elements() * storage.element_bytes()),
+          0};
 }
 
 LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
@@ -186,9 +219,9 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
     const Storage& storage = group_.storage(static_cast<int>(l));
     if (!w.fresh.empty()) {
       loop.read[l] += times * static_cast<double>(w.fresh.elements());
-      cost.locals[l].outside += dma_cycles(storage, w.fresh);
+      cost.locals[l].outside += dma(storage, w.fresh);
     }
-    if (!w.overlap.empty()) cost.locals[l].outside += copy_cycles(storage, w.overlap);
+    if (!w.overlap.empty()) cost.locals[l].outside += copy(storage, w.overlap);
   }
   for (std::size_t s = 0; s < step.stages.size(); ++s) {
     const Window& w = step.stages[s];
@@ -198,7 +231,7 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
     if (!w.overlap.empty()) {
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone || node.statistics || group_.locals[node.output].last_reader == kNone) continue;
-        cost.locals[node.output].outside += copy_cycles(group_.storage(node.output), w.overlap);
+        cost.locals[node.output].outside += copy(group_.storage(node.output), w.overlap);
       }
     }
     if (w.fresh.empty()) continue;
@@ -213,7 +246,7 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
       const Storage& storage = group_.storage(node.output);
       const Box box = map_box(w.fresh, node.to_output, storage.rank);
       loop.written[node.output] += times * static_cast<double>(box.elements());
-      cost.locals[node.output].store += dma_cycles(storage, box);
+      cost.locals[node.output].store += dma(storage, box);
     }
   }
   if (loop.kinds.empty()) loop.first = cost;
@@ -239,14 +272,13 @@ void LoopPricer::bring(const StageModel& stage, const Box& fresh, double times, 
       const Box piece = input_box(group_, stage, node, i, fresh);
       if (piece.empty()) continue;
       const Storage& storage = group_.storage(l);
-      const Cycles copy = copy_cycles(storage, piece);
       if (group_.locals[l].producer != kNone) {
-        cost.load += copy;
+        cost.load += copy(storage, piece);
         continue;
       }
       loop.read[l] += times * static_cast<double>(piece.elements());
-      cost.locals[l].outside += dma_cycles(storage, piece);
-      cost.locals[l].resident += copy;
+      cost.locals[l].outside += dma(storage, piece);
+      cost.locals[l].resident += copy(storage, piece);
     }
   } else if (stage.kind == StageKind::kGather) {
     const Storage& table = group_.storage(stage.nodes[0].inputs[0]);
@@ -254,9 +286,9 @@ void LoopPricer::bring(const StageModel& stage, const Box& fresh, double times, 
     const auto elements = std::llround(times * static_cast<double>(fresh.elements()));
     loop.always.read[c] += elements * table.element_bytes();
     loop.always.read_elements[c] += elements;
-    cost.load += npu_.dma.descriptor_cycles +
-                 static_cast<Cycles>(static_cast<double>(fresh.elements() * table.element_bytes()) /
-                                     npu_.dram_bytes_per_cycle());
+    const auto bus = static_cast<Cycles>(static_cast<double>(fresh.elements() * table.element_bytes()) /
+                                         npu_.dram_bytes_per_cycle());
+    cost.load += {npu_.dma.descriptor_cycles + bus, bus};
   }
 }
 
@@ -284,7 +316,7 @@ void LoopPricer::finish(LoopCost& loop, const std::vector<std::int64_t>& made) c
       if (node.output == kNone || !node.statistics || !group_.locals[node.output].stored) continue;
       const Storage& storage = group_.storage(node.output);
       loop.written[node.output] += static_cast<double>(storage.elements());
-      loop.after[node.output] += dma_cycles(storage, storage.whole());
+      loop.after[node.output] += dma(storage, storage.whole());
     }
   }
 }

@@ -25,13 +25,19 @@ struct WindowUse {
 
 /// Cycles of one step of a loop by engine, and of DMA by local, whichever its fate.
 struct StepCost {
-  Cycles load = 0;  ///< whatever is resident
+  /// Of a DMA channel, and of that on the DRAM bus, which all channels share.
+  struct Transfer {
+    Cycles channel = 0, bus = 0;
+    void operator+=(const Transfer& o) { channel += o.channel, bus += o.bus; }
+    bool operator==(const Transfer&) const = default;
+  };
+  Transfer load;  ///< whatever is resident
   Cycles matrix = 0, vector = 0;
   Cycles compute = 0;  ///< stages one after the other
   struct ByLocal {
-    Cycles outside = 0;  ///< of bringing it in, where it lives in DRAM
-    Cycles resident = 0;  ///< the same where it lives in the scratchpad
-    Cycles store = 0;    ///< of taking it out, if it leaves
+    Transfer outside;   ///< of bringing it in, where it lives in DRAM
+    Transfer resident;  ///< the same where it lives in the scratchpad
+    Transfer store;     ///< of taking it out, if it leaves
     bool operator==(const ByLocal&) const = default;
   };
   std::vector<ByLocal> locals;
@@ -52,7 +58,7 @@ struct LoopCost {
   std::vector<StepCost> kinds;    ///< steps that cost the same are one kind
   std::vector<double> times;      ///< how often each kind occurs
   StepCost first, last;
-  std::vector<Cycles> after;  ///< by local: storing statistics when the loop is done
+  std::vector<StepCost::Transfer> after;  ///< by local: storing statistics when the loop is done
   std::int64_t steps = 0;
   bool exact = false;  ///< walked to the end; else estimated from some of its steps
   bool legal = true;   ///< everything stored is made exactly once
@@ -88,8 +94,8 @@ class LoopPricer {
   void bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) const;
   [[nodiscard]] bool made_once(const StageModel& stage) const;
   [[nodiscard]] bool twice(const std::vector<std::int64_t>& made) const;
-  [[nodiscard]] Cycles dma_cycles(const Storage& storage, const Box& box) const;
-  [[nodiscard]] Cycles copy_cycles(const Storage& storage, const Box& box) const;
+  [[nodiscard]] StepCost::Transfer dma(const Storage& storage, const Box& box) const;
+  [[nodiscard]] StepCost::Transfer copy(const Storage& storage, const Box& box) const;
 
   const GroupModel& group_;
   const Model& model_;

@@ -30,7 +30,13 @@ Engine::Step DmaEngine::advance() {
   while (!transfer_.done()) {
     const Cycles at = window_.next_issue();
     if (at > here && at >= horizon) return {at, false};
-    send(transfer_.next());
+    // Short runs go out together, as much as one long request would: a memory controller collects requests of one
+    // direction before it turns the bus around.
+    for (Bytes sent = 0; sent < machine_.npu.dma.max_burst && !transfer_.done();) {
+      const DmaTransfer::Request request = transfer_.next();
+      send(request);
+      sent += request.bytes;
+    }
   }
   return {window_.end(), true};
 }
