@@ -393,10 +393,21 @@ std::array<std::int32_t, kMaxRank> matrix_block(const GroupModel& group, const S
   std::int64_t columns = 1;
   for (int f = 0; f < region.rank; ++f) (channel[f] ? columns : rows) *= region.extent[f];
   // As many rows as there are, but at least one array width of columns beside them.
-  const std::int64_t row_target =
+  std::int64_t row_target =
       std::max<std::int64_t>(1, std::min(rows, half / std::min<std::int64_t>(columns, matrix.cols)));
   std::int64_t column_target = std::max<std::int64_t>(1, half / row_target);
   if (column_target < columns && column_target > matrix.cols) column_target -= column_target % matrix.cols;
+  if (matrix.count > 1) {
+    // A share for every engine: of the columns as far as whole widths of the array go round, else of the rows as long
+    // as a fold streams more of them than it takes to preload.
+    const std::int64_t widths = std::clamp<std::int64_t>(columns / matrix.cols, 1, matrix.count);
+    if (widths > 1) {
+      const std::int64_t share = (columns + widths - 1) / widths;
+      column_target = std::min(column_target, (share + matrix.cols - 1) / matrix.cols * matrix.cols);
+    }
+    const std::int64_t shares = (matrix.count + widths - 1) / widths;
+    row_target = std::min(row_target, std::max<std::int64_t>(matrix.rows, (rows + shares - 1) / shares));
+  }
   std::array<std::int32_t, kMaxRank> block{};
   block.fill(1);
   std::int64_t taken_columns = 1;

@@ -184,7 +184,10 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
   if (!unseen) return known->second;
   Engines cost;
   if (stage.kind == StageKind::kMatrix || stage.kind == StageKind::kVector) {
-    // Blocks of equal extents cost the same.
+    // Engines of a kind take the blocks in turn; the one with most to do counts. Blocks of equal extents cost the same.
+    std::vector<Cycles> matrix(npu_.matrix.count, 0);
+    std::vector<Cycles> vector(npu_.vector.count, 0);
+    std::size_t turn = 0;
     std::vector<std::pair<std::array<std::int32_t, kMaxRank>, Engines>> seen;
     for (const Box& block : blocks_of(group_, stage, fresh)) {
       const auto like = std::find_if(seen.begin(), seen.end(), [&](const auto& e) { return e.first == block.extent; });
@@ -199,11 +202,12 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
         one.vector = configs::vector_cycles(npu_, vector_of(group_, stage, block), block.elements() * 2).total();
         seen.emplace_back(block.extent, one);
       }
-      cost.matrix += one.matrix;
-      cost.vector += one.vector;
+      matrix[turn % matrix.size()] += one.matrix;
+      vector[turn % vector.size()] += one.vector;
+      ++turn;
     }
-    cost.matrix /= npu_.matrix.count;
-    cost.vector /= npu_.vector.count;
+    cost.matrix = *std::max_element(matrix.begin(), matrix.end());
+    cost.vector = *std::max_element(vector.begin(), vector.end());
   }
   known->second = cost;
   return cost;
