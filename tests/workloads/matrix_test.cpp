@@ -112,6 +112,8 @@ const std::vector<ConvCase> kConvolutions = {
 }  // namespace
 
 TEST_CASE("Conv refuses what does not fit together", "[operators][conv]") {
+  CHECK_THAT(refusal("Conv", {floats({1, 0, 2, 2}, {}), floats({3, 0, 1, 1}, {})}),
+             Catch::Contains("weight 3x0x1x1 is empty"));
   const HostTensor x = noise({1, 4, 5, 5});
   CHECK_THAT(refusal("Conv", {x, noise({2, 3, 3, 3})}), Catch::Contains("4 channels") && Catch::Contains("need 3"));
   CHECK_THAT(refusal("Conv", {x, noise({3, 2, 3, 3})}, {{"group", std::int64_t{2}}}), Catch::Contains("2 groups"));

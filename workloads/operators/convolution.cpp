@@ -48,6 +48,7 @@ void infer(InferContext& context) {
   const Convolution c = convolution_of(graph, node);
   const Shape& x = graph.input(node, 0).shape;
   const Shape& w = graph.input(node, 1).shape;
+  if (elements_of(w) == 0) bad_node(node, "weight " + to_string(w) + " is empty");
   const auto kernel = node.integers("kernel_shape");
   if (!kernel.empty() && kernel != c.window.kernel) {
     bad_node(node, "kernel_shape is " + to_string(kernel) + " for a weight of " + to_string(w));
@@ -173,7 +174,7 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
   std::int64_t positions = 1;
   for (int d = 2; d < out.box.rank; ++d) positions *= out.box.extent[d];
   constexpr std::int64_t kBlockElements = std::int64_t{1} << 18;  // patches that stay in the processor's cache
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockElements / patches.rows(), 64, positions);
+  const std::int64_t block = std::min(positions, std::max<std::int64_t>(kBlockElements / patches.rows(), 64));
   const bool pointwise = is_pointwise(c.window, x.box, out.box);
   const std::int64_t channel_step = x.box.elements() / std::max<std::int64_t>(1, x.box.extent[0] * x.box.extent[1]);
   Matrix columns(pointwise ? 0 : patches.rows(), pointwise ? 0 : std::min(block, positions));
