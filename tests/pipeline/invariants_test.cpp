@@ -59,6 +59,28 @@ TEST_CASE("sd15 holds the invariants", "[pipeline][invariants]") {
   }
 }
 
+TEST_CASE("sd21 and sdxl hold the invariants at several budgets", "[pipeline][invariants]") {
+  for (const std::string model : {"sd21", "sdxl"}) {
+    for (const std::string& name : workloads::zoo_graphs(model)) {
+      const auto graph = test::zoo(model, name);
+      for (const configs::Bytes budget : {2 << 20, 8 << 20, 32 << 20}) {
+        INFO(model << "/" << name << " at " << budget);
+        require_invariants(test::stage(graph, test::npu_with("edge-8mb", budget)));
+      }
+    }
+  }
+}
+
+TEST_CASE("layer by layer, sd15 holds the invariants at several budgets", "[pipeline][invariants]") {
+  for (const std::string& name : workloads::zoo_graphs("sd15")) {
+    for (const configs::Bytes budget : {1 << 20, 8 << 20, 32 << 20}) {
+      INFO(name << " at " << budget);
+      require_invariants(test::stage(test::zoo("sd15", name), test::npu_with("edge-8mb", budget),
+                                     {.strategy = partitioner::Strategy::kLayerByLayer}));
+    }
+  }
+}
+
 TEST_CASE("planning, lowering and simulating are deterministic", "[pipeline][invariants]") {
   const auto graph = test::zoo("sd-tiny", "unet");
   const auto npu = test::npu_with("edge-8mb", 256 << 10);
