@@ -53,7 +53,7 @@ class Planner {
   Bytes smallest_budget() {
     Bytes most = 0;
     for (const Nodes& nodes : primitives(model_)) {
-      most = std::max(most, search_.smallest(make_group(model_, with_virtual(model_, nodes))));
+      most = std::max(most, bytes_of(search_.smallest(make_group(model_, with_virtual(model_, nodes)))));
     }
     return most;
   }
@@ -79,24 +79,28 @@ class Planner {
   }
 
   std::optional<Infeasible> refuse() {
-    Infeasible worst;
-    Bytes most = 0;
-    GroupModel worst_group;
+    std::vector<Buffer> buffers;
+    std::string group_name;
     for (const Nodes& nodes : primitives(model_)) {
-      GroupModel group = make_group(model_, with_virtual(model_, nodes));
-      const Bytes need = search_.smallest(group);
-      if (need > most) most = need, worst_group = std::move(group);
+      const GroupModel group = make_group(model_, with_virtual(model_, nodes));
+      auto needed = search_.smallest(group);
+      if (bytes_of(needed) <= bytes_of(buffers)) continue;
+      buffers = std::move(needed);
+      group_name = name_of(group);
     }
+    const Bytes most = bytes_of(buffers);
     if (most <= npu_.scratchpad.size) return std::nullopt;
-    worst.group = name_of(worst_group);
+    Infeasible worst;
+    worst.group = group_name;
     worst.demand = worst.smallest_budget = most;
     worst.budget = npu_.scratchpad.size;
-    for (std::size_t l = 0; l < worst_group.locals.size(); ++l) {
-      const Storage& s = worst_group.storage(static_cast<int>(l));
-      if (worst_group.locals[l].direct_only) continue;
-      worst.terms.push_back({s.name, s.bytes(),
-                             fmt::format("{} of {} bytes in all; the smallest tile keeps a window of it",
-                                         partitioner::name_of(s.storage_class), s.bytes())});
+    for (const Buffer& buffer : buffers) {
+      const Storage& s = layout_.storages[buffer.storage];
+      std::string window;
+      for (int f = 0; f < s.rank; ++f) window += fmt::format("{}{}", f == 0 ? "" : "x", buffer.extent[f]);
+      worst.terms.push_back({s.name, buffer.slots * buffer.slot_bytes,
+                             fmt::format("{}: {} elements of {} in all", partitioner::name_of(s.storage_class), window,
+                                         s.elements())});
     }
     std::stable_sort(worst.terms.begin(), worst.terms.end(),
                      [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
@@ -223,7 +227,7 @@ class Planner {
         const bool output = local.producer != kNone && local.stored && local.storage != s;
         if (g > first_[s] && output && !residents_[g][local.storage]) need += resident_size(local.storage);
       }
-      if (need + search_.smallest(groups_[g]) > npu_.scratchpad.size) return false;
+      if (need + bytes_of(search_.smallest(groups_[g])) > npu_.scratchpad.size) return false;
     }
     return true;
   }

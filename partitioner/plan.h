@@ -99,7 +99,7 @@ struct Infeasible {
     Bytes bytes = 0;
     std::string what;
   };
-  std::vector<Term> terms;  ///< what makes up the demand
+  std::vector<Term> terms;  ///< the buffers that make up the demand; their bytes add up to it
   std::vector<std::string> levers;
 };
 

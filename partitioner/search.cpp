@@ -68,14 +68,24 @@ void for_each_buffer(const GroupModel& group, const LoopCost& loop, const Reside
   }
 }
 
-Bytes scratchpad_of(const GroupModel& group, const LoopCost& loop, const Residents& residents, Pipelining pipelining) {
-  Bytes sum = 0;
+std::vector<Buffer> buffers_of(const GroupModel& group, const LoopCost& loop, const Residents& residents,
+                               Pipelining pipelining) {
+  std::vector<Buffer> buffers;
   for_each_buffer(group, loop, residents, [&](int l, const auto& extent, std::int64_t windows) {
-    const std::int64_t slots =
-        std::min<std::int64_t>(slots_for(group, group.locals[l], pipelining), std::max<std::int64_t>(1, windows));
-    sum += slots * slot_bytes(group.storage(l), extent);
+    Buffer buffer;
+    buffer.storage = group.locals[l].storage;
+    buffer.extent = extent;
+    buffer.slots = static_cast<int>(
+        std::min<std::int64_t>(slots_for(group, group.locals[l], pipelining), std::max<std::int64_t>(1, windows)));
+    buffer.slot_bytes = slot_bytes(group.storage(l), extent);
+    buffer.accumulates = group.locals[l].accumulates;
+    buffers.push_back(buffer);
   });
-  return sum;
+  return buffers;
+}
+
+Bytes scratchpad_of(const GroupModel& group, const LoopCost& loop, const Residents& residents, Pipelining pipelining) {
+  return bytes_of(buffers_of(group, loop, residents, pipelining));
 }
 
 /// Which of the root's factors are output channels, rows, and batch, innermost first within each.
@@ -141,6 +151,12 @@ std::vector<Tile> contiguous(const Storage& domain, const std::vector<int>& fact
 }
 
 }  // namespace
+
+Bytes bytes_of(const std::vector<Buffer>& buffers) {
+  Bytes sum = 0;
+  for (const Buffer& buffer : buffers) sum += buffer.slots * buffer.slot_bytes;
+  return sum;
+}
 
 double Search::score(const Moves& moves, Cycles cycles) const {
   // Bytes cost a little even where compute hides them (they compete with neighbours), cycles a little even where only
@@ -337,7 +353,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   return winner;
 }
 
-Bytes Search::smallest(const GroupModel& group) {
+std::vector<Buffer> Search::smallest(const GroupModel& group) const {
   const Residents none(model_.layout.storages.size(), 0);
   const StageModel& root = group.stages[group.root_stage];
   const Storage& domain = model_.layout.storages[root.domain];
@@ -351,10 +367,11 @@ Bytes Search::smallest(const GroupModel& group) {
     candidate.order.insert(candidate.order.end(), list->rbegin(), list->rend());
   }
   LoopPricer pricer(group);
-  Bytes most = 0;
+  std::vector<Buffer> most;
   for (const auto from : {LoopPricer::From::kStart, LoopPricer::From::kMiddle}) {
     const LoopCost loop = pricer.sample(candidate.tile, candidate.order, from);
-    most = std::max(most, scratchpad_of(group, loop, none, Pipelining::kNone));
+    auto buffers = buffers_of(group, loop, none, Pipelining::kNone);
+    if (bytes_of(buffers) > bytes_of(most)) most = std::move(buffers);
   }
   return most;
 }
@@ -362,18 +379,7 @@ Bytes Search::smallest(const GroupModel& group) {
 std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
   LoopCost& loop = structures_[structure_of(group)].loops[{candidate.tile, candidate.order}];
   if (!loop.exact) loop = LoopPricer(group).walk(candidate.tile, candidate.order);
-  std::vector<Buffer> buffers;
-  for_each_buffer(group, loop, residents, [&](int l, const auto& extent, std::int64_t windows) {
-    Buffer buffer;
-    buffer.storage = group.locals[l].storage;
-    buffer.extent = extent;
-    buffer.slots = static_cast<int>(std::min<std::int64_t>(slots_for(group, group.locals[l], candidate.pipelining),
-                                                           std::max<std::int64_t>(1, windows)));
-    buffer.slot_bytes = slot_bytes(group.storage(l), extent);
-    buffer.accumulates = group.locals[l].accumulates;
-    buffers.push_back(buffer);
-  });
-  return buffers;
+  return buffers_of(group, loop, residents, candidate.pipelining);
 }
 
 }  // namespace spillway::partitioner

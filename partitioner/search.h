@@ -22,6 +22,8 @@ struct Candidate {
   std::int64_t steps = 0;
 };
 
+[[nodiscard]] Bytes bytes_of(const std::vector<Buffer>& buffers);
+
 class Search {
  public:
   Search(const Model& model, Objective objective, bool bytes_first)
@@ -35,8 +37,8 @@ class Search {
   [[nodiscard]] std::vector<Buffer> buffers(const GroupModel& group, const Candidate& candidate,
                                             const Residents& residents);
 
-  /// The smallest scratchpad any tile of the group can run in.
-  [[nodiscard]] Bytes smallest(const GroupModel& group);
+  /// The buffers of the tile of the group that needs least scratchpad.
+  [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group) const;
 
   [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
 
