@@ -41,6 +41,22 @@ Model::Model(const Graph& g, const configs::NpuConfig& n, const Layout& l)
   }
 }
 
+namespace {
+
+/// A transfer walks both boxes in the order of their own storage's factors: those of a piece must come in the order of
+/// the whole's.
+bool same_order(const FactorMap& map, const Storage& piece) {
+  int last = kNone;
+  for (int f = 0; f < piece.rank; ++f) {
+    if (map[f] == kNone || piece.extent[f] == 1) continue;
+    if (map[f] < last) return false;
+    last = map[f];
+  }
+  return true;
+}
+
+}  // namespace
+
 bool Model::concat_by_dma(NodeId node) const {
   const Node& n = graph.nodes[node];
   if (n.op != "Concat") return false;
@@ -48,7 +64,8 @@ bool Model::concat_by_dma(NodeId node) const {
   const int axis = static_cast<int>((n.integer("axis", 0) + rank) % rank);
   const StorageId output = output_of(node);
   for (const TensorId input : n.inputs) {
-    if (!layout.factor_map(input, n.outputs[0], axis)) return false;
+    const auto map = layout.factor_map(input, n.outputs[0], axis);
+    if (!map || !same_order(*map, layout.storages[storage_of(input)])) return false;
     if (layout.storages[storage_of(input)].format != layout.storages[output].format) return false;
   }
   return true;

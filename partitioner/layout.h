@@ -81,7 +81,8 @@ struct Layout {
   [[nodiscard]] Box to_storage(TensorId tensor, const Box& logical) const;
   /// The logical boxes whose union is exactly the part of `tensor` inside the storage box (one, in the usual case).
   [[nodiscard]] std::vector<Box> to_logical(TensorId tensor, const Box& storage) const;
-  /// The hull of to_logical() without listing the pieces; `exact` tells whether it is one piece. Empty if there is none.
+  /// The hull of to_logical() without listing the pieces; `exact` tells whether it is one piece. Empty if there is
+  /// none.
   [[nodiscard]] Box logical_hull(TensorId tensor, const Box& storage, bool* exact = nullptr) const;
   /// Factor by factor correspondence of two tensors of equal shape whose dimensions factor alike (`except_dim`: the
   /// outermost factor of that dimension may differ in extent, as a Concat's axis does); nullopt if they do not.

@@ -133,7 +133,8 @@ LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, cons
   std::vector<Step> steps;
   Step step;
   while (static_cast<int>(steps.size()) < kSteps && walker.next(step)) steps.push_back(step);
-  const double times = steps.size() > 1 ? static_cast<double>(loop.steps - 1) / static_cast<double>(steps.size() - 1) : 1;
+  const double times =
+      steps.size() > 1 ? static_cast<double>(loop.steps - 1) / static_cast<double>(steps.size() - 1) : 1;
   for (std::size_t i = 0; i < steps.size(); ++i) add(steps[i], i == 0 ? 1 : times, loop, made);
   return loop;
 }
@@ -165,8 +166,8 @@ StepCost::Transfer LoopPricer::dma(const Storage& storage, const Box& box) const
   // So many requests are under way at once, each as long as the interconnect and the first word take (Little's law):
   // short runs cannot fill the bus.
   const std::int64_t requests = runs * ((run + npu_.dma.max_burst - 1) / npu_.dma.max_burst);
-  const double round_trip = static_cast<double>(npu_.interconnect.latency_cycles) +
-                            (dram.tcl_ns + dram.trcd_ns) * 1e-9 * npu_.clock_hz;
+  const double round_trip =
+      static_cast<double>(npu_.interconnect.latency_cycles) + (dram.tcl_ns + dram.trcd_ns) * 1e-9 * npu_.clock_hz;
   const auto window = static_cast<Cycles>(static_cast<double>(requests) * round_trip / npu_.dma.outstanding);
   const Cycles wires = configs::interconnect_cycles(npu_.interconnect, runs * run);
   return {npu_.dma.descriptor_cycles + std::max({bus, wires, window}), bus};

@@ -177,7 +177,7 @@ class Lowering {
   /// start (list scheduling, by the closed forms), and of two that could start at once the older tile's goes first.
   void interleave(std::vector<Event>& events, std::size_t from, std::size_t to) {
     struct Stream {
-      std::size_t next = 0;                ///< draft to come, drains left out
+      std::size_t next = 0;                               ///< draft to come, drains left out
       std::deque<std::pair<std::size_t, double>> drains;  ///< drafts whose product ends then
       double ready = 0;
     };
@@ -400,7 +400,8 @@ class Lowering {
   }
   Access in_scratchpad(bool write, int l, const Box& box) const { return in_scratchpad(write, l, spot(l), box); }
   Access in_scratchpad(bool write, int l, const Spot& at, const Box& box) const {
-    return access(write, at.allocation, operand(model_group_.locals[l].storage, Space::kScratchpad, at.at, box), at.window);
+    return access(write, at.allocation, operand(model_group_.locals[l].storage, Space::kScratchpad, at.at, box),
+                  at.window);
   }
   Access in_dram(bool write, StorageId s, const Box& box) {
     if (dram_[s].allocation == kNone) place_in_dram(s);
@@ -664,7 +665,7 @@ class Lowering {
   std::vector<std::vector<const Residency*>> resident_at_;
   std::map<StorageId, Spot> residences_;
   std::vector<AllocationId> halves_;
-  std::vector<int> half_;  // by matrix engine: the one last filled
+  std::vector<int> half_;                                            // by matrix engine: the one last filled
   std::vector<std::deque<std::pair<int, std::int64_t>>> undrained_;  // by matrix engine: half and window, oldest first
   // of the group being lowered
   int group_ = 0;

@@ -43,7 +43,7 @@ class Planner {
     chosen_.resize(groups_.size());
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       const Candidate* c = best(static_cast<int>(g), budget);
-      if (c == nullptr) internal_error("a group that fits has no tile: " + name_of(groups_[g]));
+      if (c == nullptr) return refusal(name_of(groups_[g]), search_.smallest(groups_[g], true));
       chosen_[g] = *c;
     }
     choose_residents();
@@ -88,8 +88,12 @@ class Planner {
       buffers = std::move(needed);
       group_name = name_of(group);
     }
+    if (bytes_of(buffers) <= npu_.scratchpad.size) return std::nullopt;
+    return refusal(group_name, buffers);
+  }
+
+  Infeasible refusal(const std::string& group_name, const std::vector<Buffer>& buffers) const {
     const Bytes most = bytes_of(buffers);
-    if (most <= npu_.scratchpad.size) return std::nullopt;
     Infeasible worst;
     worst.group = group_name;
     worst.demand = worst.smallest_budget = most;
@@ -98,9 +102,9 @@ class Planner {
       const Storage& s = layout_.storages[buffer.storage];
       std::string window;
       for (int f = 0; f < s.rank; ++f) window += fmt::format("{}{}", f == 0 ? "" : "x", buffer.extent[f]);
-      worst.terms.push_back({s.name, buffer.slots * buffer.slot_bytes,
-                             fmt::format("{}: {} elements of {} in all", partitioner::name_of(s.storage_class), window,
-                                         s.elements())});
+      worst.terms.push_back(
+          {s.name, buffer.slots * buffer.slot_bytes,
+           fmt::format("{}: {} elements of {} in all", partitioner::name_of(s.storage_class), window, s.elements())});
     }
     std::stable_sort(worst.terms.begin(), worst.terms.end(),
                      [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
@@ -355,8 +359,8 @@ double tie_break_of(const Plan& plan) {
 std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
   auto whole = Planner(graph, npu, options).plan();
   if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
-  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better: with
-  // it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
+  // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
   constexpr double kLittle = 1.015;
   constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
   std::vector<Plan> plans{std::get<Plan>(std::move(whole))};

@@ -120,6 +120,24 @@ Roles roles_of(const GroupModel& group) {
   return roles;
 }
 
+/// Whether one buffer serves two operands that look at its storage differently: its window must hold both, and how far
+/// apart they lie differs from step to step.
+bool reads_twice(const GroupModel& group) {
+  std::vector<TensorId> seen(group.locals.size(), kNone);
+  for (const StageModel& stage : group.stages) {
+    for (const StageNode& node : stage.nodes) {
+      const Node& n = group.model->graph.nodes[node.node];
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        if (node.inputs[i] == kNone || n.inputs[i] == kNone) continue;
+        TensorId& before = seen[node.inputs[i]];
+        if (before != kNone && before != n.inputs[i]) return true;
+        before = n.inputs[i];
+      }
+    }
+  }
+  return false;
+}
+
 using Tile = std::array<std::int32_t, kMaxRank>;
 
 /// Tiles that are contiguous in the given factors (innermost first): inner ones whole, one partly, outer ones single.
@@ -334,7 +352,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   // Then those that look best are walked to the end, until the best that is known exactly is clear of the estimates.
   std::stable_sort(choices.begin(), choices.end(),
                    [](const Choice& x, const Choice& y) { return x.candidate.score < y.candidate.score; });
-  constexpr double kClear = 1.03;             // an estimate this much worse is believed
+  constexpr double kClear = 1.03;  // an estimate this much worse is believed
   constexpr int kWalks = 16;
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
   std::optional<Candidate> winner;
@@ -353,7 +371,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   return winner;
 }
 
-std::vector<Buffer> Search::smallest(const GroupModel& group) const {
+std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) const {
   const Residents none(model_.layout.storages.size(), 0);
   const StageModel& root = group.stages[group.root_stage];
   const Storage& domain = model_.layout.storages[root.domain];
@@ -368,10 +386,15 @@ std::vector<Buffer> Search::smallest(const GroupModel& group) const {
   }
   LoopPricer pricer(group);
   std::vector<Buffer> most;
-  for (const auto from : {LoopPricer::From::kStart, LoopPricer::From::kMiddle}) {
-    const LoopCost loop = pricer.sample(candidate.tile, candidate.order, from);
+  const auto see = [&](const LoopCost& loop) {
     auto buffers = buffers_of(group, loop, none, Pipelining::kNone);
     if (bytes_of(buffers) > bytes_of(most)) most = std::move(buffers);
+  };
+  if (exactly || reads_twice(group)) {
+    see(pricer.walk(candidate.tile, candidate.order));
+  } else {
+    see(pricer.sample(candidate.tile, candidate.order, LoopPricer::From::kStart));
+    see(pricer.sample(candidate.tile, candidate.order, LoopPricer::From::kMiddle));
   }
   return most;
 }

@@ -37,8 +37,9 @@ class Search {
   [[nodiscard]] std::vector<Buffer> buffers(const GroupModel& group, const Candidate& candidate,
                                             const Residents& residents);
 
-  /// The buffers of the tile of the group that needs least scratchpad.
-  [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group) const;
+  /// The buffers of the tile of the group that needs least scratchpad: of all its steps, or as far as some of them
+  /// show.
+  [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, bool exactly = false) const;
 
   [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
 
@@ -46,8 +47,8 @@ class Search {
   using Tile = std::array<std::int32_t, kMaxRank>;
   /// What is known of groups that look alike.
   struct Structure {
-    bool possible = true;                                             ///< executed whole by a tile of everything
-    std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;      ///< by tile and order
+    bool possible = true;                                         ///< executed whole by a tile of everything
+    std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;  ///< by tile and order
     std::map<std::pair<std::string, Bytes>, std::optional<Candidate>> answers;  ///< by residents and budget
   };
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,

@@ -49,7 +49,7 @@ class Walker {
   bool done_ = false;
   std::int64_t steps_ = 1;
   std::vector<Cache> stage_cache_, load_cache_;
-  std::vector<Box> need_;          ///< by local, of the step being made
+  std::vector<Box> need_;  ///< by local, of the step being made
   std::vector<char> needed_;
   std::vector<bool> keeps_;  ///< by stage: another stage reads its outputs, so its window is worth keeping
 };

@@ -1,6 +1,5 @@
 // The Program itself, executed on real tensors through the modelled scratchpad, gives what another framework computed.
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <filesystem>
 #include <set>
@@ -34,9 +33,7 @@ void require_near(const std::string& name, const workloads::HostTensor& got, con
 }
 
 /// Bytes that leave the scratchpad although nothing outside asks for them.
-bool spills(const test::Staged& s) {
-  return s.plan.moves.total() > s.plan.compulsory_bytes;
-}
+bool spills(const test::Staged& s) { return s.plan.moves.total() > s.plan.compulsory_bytes; }
 bool tiles(const test::Staged& s) {
   return std::any_of(s.plan.groups.begin(), s.plan.groups.end(), [](const auto& g) { return g.steps > 1; });
 }

@@ -1,6 +1,5 @@
 // Invariants that hold on every strategy, budget and workload.
 #include <catch2/catch.hpp>
-
 #include <numeric>
 
 #include "tests/pipeline/stages.h"
@@ -18,13 +17,15 @@ void require_invariants(const test::Staged& s) {
   CHECK(s.plan.peak_scratchpad <= s.plan.budget);
   CHECK(result.peak_scratchpad <= s.plan.budget);
   // Lower bounds of latency: ideal MAC cycles, and all moved bytes at peak bandwidth.
-  CHECK(static_cast<double>(result.cycles) >= static_cast<double>(result.macs) / static_cast<double>(s.npu.mac_cells()));
+  CHECK(static_cast<double>(result.cycles) >=
+        static_cast<double>(result.macs) / static_cast<double>(s.npu.mac_cells()));
   CHECK(static_cast<double>(result.cycles) >= static_cast<double>(result.moves.total()) / s.npu.dram_bytes_per_cycle());
   // Every cycle of every engine, and of the critical path, is accounted for.
   CHECK(std::accumulate(result.bound_by.begin(), result.bound_by.end(), configs::Cycles{0}) == result.cycles);
   for (const auto& engine : result.engines) {
     INFO(engine.name);
-    CHECK(engine.busy + std::accumulate(engine.waiting.begin(), engine.waiting.end(), configs::Cycles{0}) == result.cycles);
+    CHECK(engine.busy + std::accumulate(engine.waiting.begin(), engine.waiting.end(), configs::Cycles{0}) ==
+          result.cycles);
   }
   configs::Cycles critical = 0;
   for (const auto& group : result.groups) critical += group.critical;

@@ -18,7 +18,9 @@ void prove(const std::string& model, partitioner::Strategy strategy) {
 }  // namespace
 
 TEST_CASE("sd15 fused is proven", "[pipeline][checker]") { prove("sd15", partitioner::Strategy::kFused); }
-TEST_CASE("sd15 layer by layer is proven", "[pipeline][checker]") { prove("sd15", partitioner::Strategy::kLayerByLayer); }
+TEST_CASE("sd15 layer by layer is proven", "[pipeline][checker]") {
+  prove("sd15", partitioner::Strategy::kLayerByLayer);
+}
 TEST_CASE("sd21 fused is proven", "[pipeline][checker]") { prove("sd21", partitioner::Strategy::kFused); }
 TEST_CASE("sdxl fused is proven", "[pipeline][checker]") { prove("sdxl", partitioner::Strategy::kFused); }
 TEST_CASE("sd-tiny is proven at several budgets", "[pipeline][checker]") {
