@@ -145,6 +145,7 @@ class Fuser {
   /// Chains of matrix operators are tried where the link between them is large enough to matter.
   bool worth_trying(int a, int b) const {
     if (groups_[a].empty() || groups_[b].empty()) return false;
+    if (groups_[a].size() + groups_[b].size() > kMaxNodes) return false;
     int products = 0;
     for (const auto* nodes : {&groups_[a], &groups_[b]}) {
       for (const NodeId n : *nodes) products += model_.op(n).op_class == OpClass::kMatrix ? 1 : 0;
@@ -180,6 +181,7 @@ class Fuser {
   }
 
   static constexpr std::size_t kMaxStages = 6;
+  static constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes, planning with their square
   static constexpr int kMaxProducts = 2;
 
   const Model& model_;

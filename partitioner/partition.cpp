@@ -374,6 +374,15 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
     least = std::min(least, value);
     if (value > kLittle * least) break;
   }
+  // Nor is fusion always worth its dependencies: a plan without any is considered too.
+  Options apart = options;
+  apart.strategy = Strategy::kLayerByLayer;
+  auto unfused = Planner(graph, npu, apart).plan();
+  if (auto* plan = std::get_if<Plan>(&unfused)) {
+    plan->strategy = options.strategy;
+    least = std::min(least, value_of(*plan));
+    plans.push_back(std::move(*plan));
+  }
   const Plan* best = nullptr;
   for (const Plan& plan : plans) {
     if (value_of(plan) > kTie * least) continue;
