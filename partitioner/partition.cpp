@@ -28,7 +28,25 @@ class Planner {
         model_(graph, npu, layout_),
         search_(model_, options.objective, options.strategy == Strategy::kLayerByLayer) {}
 
+  /// What is in DRAM whatever the plan must fit there; found before the time is spent on planning.
+  void require_dram() const {
+    Bytes bytes = 0;
+    StorageId largest = 0;
+    for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
+      const Storage& storage = layout_.storages[s];
+      if (storage.bytes() > layout_.storages[largest].bytes()) largest = s;
+      if (storage.is_input || storage.is_output) bytes += storage.bytes();
+    }
+    if (bytes <= npu_.dram.size) return;
+    throw Error(ErrorKind::kDoesNotFit,
+                Place{.file = graph_.source, .tensor = layout_.storages[largest].name},
+                fmt::format("inputs, weights and outputs take {} bytes, the DRAM has {}; the largest tensor takes {}",
+                            bytes, npu_.dram.size, layout_.storages[largest].bytes()),
+                fmt::format("--set dram.size={}, smaller shapes, or a narrower precision", bytes));
+  }
+
   std::variant<Plan, Infeasible> plan() {
+    require_dram();
     if (auto refusal = refuse()) return *refusal;
     const Bytes budget = npu_.scratchpad.size;
     nodes_ = options_.strategy == Strategy::kFused ? fuse(model_, search_, budget) : primitives(model_);

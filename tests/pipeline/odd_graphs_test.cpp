@@ -49,3 +49,11 @@ TEST_CASE("a product of a tensor with itself", "[pipeline][odd]") {
   REQUIRE(std::holds_alternative<partitioner::Infeasible>(refused));
   require_right(graph, std::get<partitioner::Infeasible>(refused).smallest_budget);
 }
+
+TEST_CASE("a graph whose inputs exceed the DRAM is refused at once", "[pipeline][odd]") {
+  workloads::test::GraphBuilder b;
+  const auto x = b.input("x", {1, 3, 300000, 300000});
+  const auto graph = workloads::canonicalise(b.finish({b.op("Relu", {x})}));
+  CHECK_THROWS_WITH(partitioner::partition(graph, test::npu_with("edge-8mb", 0)),
+                    Catch::Contains("tensor 'x'") && Catch::Contains("540000000000 bytes"));
+}
