@@ -58,10 +58,20 @@ class Fuser {
     std::stable_sort(links.begin(), links.end(), [&](StorageId a, StorageId b) {
       return model_.layout.storages[a].bytes() > model_.layout.storages[b].bytes();
     });
-    for (bool merged = true; merged;) {
-      merged = false;
-      for (const StorageId s : links) {
-        while (merge_across(s)) merged = true;
+    std::vector<std::size_t> place(model_.layout.storages.size(), links.size());
+    for (std::size_t i = 0; i < links.size(); ++i) place[links[i]] = i;
+    for (std::size_t i = 0; i < links.size();) {
+      const int g = merge_across(links[i]);
+      if (g == kNone) {
+        ++i;
+        continue;
+      }
+      // What failed before may pay now: back to the largest link that the merged group touches.
+      for (const NodeId n : groups_[g]) {
+        i = std::min(i, place[model_.output_of(n)]);
+        for (const TensorId input : model_.graph.nodes[n].inputs) {
+          if (input != kNone) i = std::min(i, place[model_.storage_of(input)]);
+        }
       }
     }
     return ordered();
@@ -117,8 +127,8 @@ class Fuser {
     return true;
   }
 
-  /// Merges the group that makes `link` with one that reads it, if that pays.
-  bool merge_across(StorageId link) {
+  /// Merges the group that makes `link` with one that reads it, if that pays; the merged group, or kNone.
+  int merge_across(StorageId link) {
     const int g = member_[model_.producer[link]];
     std::set<int> readers;
     add_readers(link, g, readers);
@@ -137,9 +147,9 @@ class Fuser {
       groups_[g] = std::move(both);
       groups_[c].clear();
       cost_[g] = best->score;
-      return true;
+      return g;
     }
-    return false;
+    return kNone;
   }
 
   /// Chains of matrix operators are tried where the link between them is large enough to matter.
