@@ -106,11 +106,11 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   table.print(std::cout, 4);
   if (!detail || plan.residencies.empty()) return;
   std::cout << "  held in the scratchpad between groups\n";
-  Table held({{"storage", Align::kLeft}, {"groups"}, {"bytes"}, {"address"}});
+  Table held({{"storage", Align::kLeft}, {"groups"}, {"bytes"}, {"address"}, {"in DRAM too", Align::kLeft}});
   for (const auto& residency : plan.residencies) {
     held.add({reports::shortened(plan.layout.storages[residency.storage].name, 60),
               fmt::format("{}..{}", residency.first_group, residency.last_group), grouped(residency.bytes),
-              fmt::format("{:#x}", residency.address)});
+              fmt::format("{:#x}", residency.address), residency.stored ? "for later groups" : "no"});
   }
   held.print(std::cout, 4);
 }
@@ -142,7 +142,8 @@ Json json_of(const std::string& model, const workloads::Graph& graph, const Plan
                     {"first_group", residency.first_group},
                     {"last_group", residency.last_group},
                     {"bytes", residency.bytes},
-                    {"address", residency.address}});
+                    {"address", residency.address},
+                    {"stored", residency.stored}});
   }
   return {{"model", model},
           {"strategy", partitioner::name_of(plan.strategy)},

@@ -40,7 +40,7 @@ class Fuser {
       : model_(model),
         search_(search),
         budget_(budget),
-        none_(model.layout.storages.size(), 0),
+        none_(model.layout.storages.size(), Home::kDram),
         groups_(primitives(model)) {
     member_.assign(model.graph.nodes.size(), kNone);
     for (std::size_t g = 0; g < groups_.size(); ++g) {

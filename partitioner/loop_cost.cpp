@@ -13,7 +13,7 @@ namespace {
 /// Whether a local goes to DRAM when it is made.
 bool leaves(const GroupModel& group, int l, const Residents& residents) {
   const Local& local = group.locals[l];
-  return local.stored && (!residents[local.storage] || group.storage(l).is_output);
+  return local.stored && (residents[local.storage] != Home::kScratchpad || group.storage(l).is_output);
 }
 
 /// Loads and stores that share the DRAM bus. A controller collects requests of one direction (the DMA engines send
@@ -34,7 +34,7 @@ LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, P
   std::vector<char> resident(locals);
   std::vector<char> stored(locals);
   for (int l = 0; l < locals; ++l) {
-    resident[l] = residents[group.locals[l].storage];
+    resident[l] = residents[group.locals[l].storage] != Home::kDram ? 1 : 0;
     stored[l] = leaves(group, l, residents) ? 1 : 0;
     const Storage& storage = group.storage(l);
     const int c = static_cast<int>(storage.storage_class);

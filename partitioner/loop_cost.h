@@ -10,8 +10,14 @@
 
 namespace spillway::partitioner {
 
-/// Which storages live whole in the scratchpad while the group runs; by StorageId.
-using Residents = std::vector<char>;
+/// Where a storage lives while a group runs.
+enum class Home : char {
+  kDram,
+  kScratchpad,  ///< whole
+  kBoth,        ///< whole in the scratchpad; and whoever makes it stores it, too
+};
+/// By StorageId.
+using Residents = std::vector<Home>;
 
 /// Extents and movement of a window over a whole walk.
 struct WindowUse {

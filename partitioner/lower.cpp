@@ -248,6 +248,7 @@ class Lowering {
     live_.assign(model_group_.locals.size(), {});
     resident_.assign(model_group_.locals.size(), {});
     is_resident_.assign(model_group_.locals.size(), false);
+    is_stored_.assign(model_group_.locals.size(), false);
     for (const Residency* r : resident_at_[group_]) {
       const int l = model_group_.local_of(r->storage);
       auto [it, fresh] = residences_.try_emplace(r->storage);
@@ -258,6 +259,7 @@ class Lowering {
       }
       if (l == kNone) continue;
       is_resident_[l] = true;
+      is_stored_[l] = r->stored;
       resident_[l] = it->second;
     }
     for (const Buffer& buffer : plan.buffers) {
@@ -363,7 +365,7 @@ class Lowering {
   /// Whether a result goes to DRAM.
   bool leaves(const StageNode& node) const {
     if (node.output == kNone || !model_group_.locals[node.output].stored) return false;
-    return !is_resident_[node.output] || model_group_.storage(node.output).is_output;
+    return !is_resident_[node.output] || is_stored_[node.output] || model_group_.storage(node.output).is_output;
   }
 
   /// Statistics are complete, and stored, after the last tile.
@@ -673,6 +675,7 @@ class Lowering {
   std::vector<Live> live_;
   std::vector<Spot> resident_;
   std::vector<bool> is_resident_;
+  std::vector<bool> is_stored_;  // resident, and in DRAM as well
   std::map<Role, std::int32_t> kernels_;
   std::map<NodeId, std::vector<std::int64_t>> accumulated_;
   std::vector<double> engine_free_, half_free_, finished_;  // list scheduling: by queue, by half, by stage

@@ -55,7 +55,7 @@ class Planner {
       groups_.push_back(make_group(model_, nodes));
       if (!groups_.back().ok()) internal_error("a planned group does not stand: " + groups_.back().why_not);
     }
-    residents_.assign(groups_.size(), Residents(layout_.storages.size(), 0));
+    residents_.assign(groups_.size(), Residents(layout_.storages.size(), Home::kDram));
     resident_bytes_.assign(groups_.size(), 0);
     find_lifetimes();
     chosen_.resize(groups_.size());
@@ -134,7 +134,7 @@ class Planner {
   void find_lifetimes() {
     first_.assign(layout_.storages.size(), kNone);
     last_.assign(layout_.storages.size(), kNone);
-    readers_.assign(layout_.storages.size(), 0);
+    readers_.assign(layout_.storages.size(), {});
     for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
       for (const Local& local : groups_[g].locals) {
         if (local.producer != kNone) {
@@ -143,7 +143,7 @@ class Planner {
           last_[local.storage] = std::max(last_[local.storage], g);
         } else {
           last_[local.storage] = std::max(last_[local.storage], g);
-          ++readers_[local.storage];
+          readers_[local.storage].push_back(g);
         }
       }
     }
@@ -166,10 +166,11 @@ class Planner {
     return (layout_.storages[s].bytes() + kAlignment - 1) / kAlignment * kAlignment;
   }
 
-  bool hold(StorageId s, bool always) {
+  /// Keeps `s` until the group `last`; if that is not its last reader, it goes to DRAM as well.
+  bool hold(StorageId s, int last, bool always) {
     const Bytes bytes = resident_size(s);
     const int first = first_[s];
-    const int last = last_[s];
+    const bool stored = last < last_[s];
     std::vector<Candidate> old(chosen_.begin() + first, chosen_.begin() + last + 1);
     double before = 0;
     double after = 0;
@@ -177,7 +178,7 @@ class Planner {
     for (int g = first; g <= last; ++g) {
       resident_bytes_[g] += bytes;
       const bool touches = groups_[g].local_of(s) != kNone;
-      if (touches) residents_[g][s] = 1;
+      if (touches) residents_[g][s] = stored ? Home::kBoth : Home::kScratchpad;
     }
     for (int g = first; g <= last && fits; ++g) {
       before += chosen_[g].score;
@@ -200,6 +201,7 @@ class Planner {
       r.storage = s;
       r.first_group = first;
       r.last_group = last;
+      r.stored = stored;
       r.bytes = bytes;
       residencies_.push_back(r);
       return true;
@@ -212,14 +214,14 @@ class Planner {
   void release(StorageId s, Bytes bytes, int first, int last) {
     for (int g = first; g <= last; ++g) {
       resident_bytes_[g] -= bytes;
-      residents_[g][s] = 0;
+      residents_[g][s] = Home::kDram;
     }
   }
 
   void choose_residents() {
     std::vector<StorageId> candidates;
     for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
-      if (first_[s] == kNone || last_[s] <= first_[s] || readers_[s] == 0) continue;
+      if (first_[s] == kNone || last_[s] <= first_[s] || readers_[s].empty()) continue;
       if (resident_size(s) < npu_.scratchpad.size) candidates.push_back(s);
     }
     if (options_.strategy == Strategy::kLayerByLayer) {
@@ -227,19 +229,39 @@ class Planner {
       std::stable_sort(candidates.begin(), candidates.end(),
                        [&](StorageId a, StorageId b) { return first_[a] < first_[b]; });
       for (const StorageId s : candidates) {
-        if (stays(s)) hold(s, true);
+        if (stays(s)) hold(s, last_[s], true);
       }
       return;
     }
-    const auto density = [&](StorageId s) {
-      return static_cast<double>(1 + readers_[s]) / static_cast<double>(last_[s] - first_[s] + 1);
+    // A tensor may stay for all its readers, or for those before the longest time that nobody reads it.
+    struct Stay {
+      StorageId storage;
+      int last;
+      bool tiny;
+      double density;  ///< transfers saved per group that it stays
     };
-    std::stable_sort(candidates.begin(), candidates.end(), [&](StorageId a, StorageId b) {
-      const bool tiny_a = resident_size(a) <= kTiny;
-      const bool tiny_b = resident_size(b) <= kTiny;
-      return tiny_a != tiny_b ? tiny_a : density(a) > density(b);
+    std::vector<Stay> choices;
+    for (const StorageId s : candidates) {
+      const auto add = [&](int last, std::size_t transfers) {
+        choices.push_back({s, last, resident_size(s) <= kTiny,
+                         static_cast<double>(transfers) / static_cast<double>(last - first_[s] + 1)});
+      };
+      add(last_[s], readers_[s].size() + 1);
+      std::size_t near = 0;
+      int longest = 0;
+      for (std::size_t i = 1; i < readers_[s].size(); ++i) {
+        const int away = readers_[s][i] - readers_[s][i - 1];
+        if (away > longest) longest = away, near = i;
+      }
+      if (longest > 1) add(readers_[s][near - 1], near);
+    }
+    std::stable_sort(choices.begin(), choices.end(), [](const Stay& a, const Stay& b) {
+      return a.tiny != b.tiny ? a.tiny : a.density > b.density;
     });
-    for (const StorageId s : candidates) hold(s, false);
+    std::vector<bool> held(layout_.storages.size(), false);
+    for (const Stay& stay : choices) {
+      if (!held[stay.storage]) held[stay.storage] = hold(stay.storage, stay.last, false);
+    }
   }
 
   bool stays(StorageId s) {
@@ -247,7 +269,7 @@ class Planner {
       Bytes need = resident_size(s) + resident_bytes_[g];
       for (const Local& local : groups_[g].locals) {
         const bool output = local.producer != kNone && local.stored && local.storage != s;
-        if (g > first_[s] && output && !residents_[g][local.storage]) need += resident_size(local.storage);
+        if (g > first_[s] && output && residents_[g][local.storage] == Home::kDram) need += resident_size(local.storage);
       }
       if (need + bytes_of(search_.smallest(groups_[g])) > npu_.scratchpad.size) return false;
     }
@@ -354,7 +376,8 @@ class Planner {
   std::vector<GroupModel> groups_;
   std::vector<Residents> residents_;   // by group, by storage: only storages the group touches are marked
   std::vector<Bytes> resident_bytes_;  // by group: all residents alive
-  std::vector<int> first_, last_, readers_;
+  std::vector<int> first_, last_;
+  std::vector<std::vector<int>> readers_;  // by storage: groups, in order
   std::vector<Candidate> chosen_;
   std::vector<Residency> residencies_;
 };

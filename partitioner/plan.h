@@ -68,10 +68,11 @@ struct Group {
   Cycles cycles = 0;  ///< predicted by the cost model
 };
 
-/// A storage kept whole in the scratchpad from the group that fills it to the last that reads it.
+/// A storage kept whole in the scratchpad from the group that fills it to the last that reads it there.
 struct Residency {
   StorageId storage = kNone;
   int first_group = 0, last_group = 0;
+  bool stored = false;  ///< goes to DRAM as well, for groups after last_group
   Bytes bytes = 0, address = 0;
 };
 

@@ -26,7 +26,7 @@ Bytes slot_bytes(const Storage& storage, const std::array<std::int32_t, kMaxRank
 
 bool has_buffer(const GroupModel& group, int l, const Residents& residents) {
   const Local& local = group.locals[l];
-  return !local.direct_only && !residents[local.storage];
+  return !local.direct_only && residents[local.storage] == Home::kDram;
 }
 
 int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining) {
@@ -181,7 +181,7 @@ double Search::score(const Moves& moves, Cycles cycles) const {
   // moves count: near ties go to the other objective.
   const double transfer = static_cast<double>(moves.total()) / model_.npu.dram_bytes_per_cycle();
   if (bytes_first_ || objective_ == Objective::kMoves) return transfer + 0.002 * static_cast<double>(cycles);
-  return static_cast<double>(cycles) + 0.25 * transfer;
+  return static_cast<double>(cycles) + transfer;
 }
 
 std::string Search::structure_of(const GroupModel& group) const {
@@ -237,7 +237,7 @@ const Candidate* Search::best(const GroupModel& group, const Residents& resident
   Structure& structure = structures_[structure_of(group)];
   std::string question(group.locals.size(), '0');
   for (std::size_t l = 0; l < group.locals.size(); ++l) {
-    if (residents[group.locals[l].storage]) question[l] = '1';
+    question[l] = static_cast<char>('0' + static_cast<char>(residents[group.locals[l].storage]));
   }
   const auto [known, fresh] = structure.answers.try_emplace({question, budget});
   if (fresh) known->second = search(structure, group, residents, budget);
@@ -372,7 +372,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
 }
 
 std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) const {
-  const Residents none(model_.layout.storages.size(), 0);
+  const Residents none(model_.layout.storages.size(), Home::kDram);
   const StageModel& root = group.stages[group.root_stage];
   const Storage& domain = model_.layout.storages[root.domain];
   const Roles roles = roles_of(group);

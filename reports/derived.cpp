@@ -212,6 +212,8 @@ std::string_view name_of(StorageUse::Home home) {
       return "dram";
     case StorageUse::Home::kResident:
       return "resident";
+    case StorageUse::Home::kBoth:
+      return "both";
     case StorageUse::Home::kGroup:
       return "group";
   }
@@ -244,7 +246,9 @@ std::vector<StorageUse> storage_uses(const GraphProfile& profile) {
     const bool moved = s < profile.storages.size() && (profile.storages[s].read > 0 || profile.storages[s].written > 0);
     if (!storage.is_input && !storage.is_output && !moved) uses[s].home = StorageUse::Home::kGroup;
   }
-  for (const auto& residency : plan.residencies) uses[residency.storage].home = StorageUse::Home::kResident;
+  for (const auto& residency : plan.residencies) {
+    uses[residency.storage].home = residency.stored ? StorageUse::Home::kBoth : StorageUse::Home::kResident;
+  }
   return uses;
 }
 

@@ -86,7 +86,8 @@ struct StorageUse {
   int produced = -1;   ///< group; -1: there before the program starts
   int last_read = -1;  ///< group; -1: never
   /// kGroup: never in DRAM, and in the scratchpad only while its group runs.
-  enum class Home : std::uint8_t { kDram, kResident, kGroup } home = Home::kDram;
+  /// kBoth: in the scratchpad for its next readers, in DRAM for later ones.
+  enum class Home : std::uint8_t { kDram, kResident, kBoth, kGroup } home = Home::kDram;
 };
 [[nodiscard]] std::string_view name_of(StorageUse::Home home);
 [[nodiscard]] std::vector<StorageUse> storage_uses(const GraphProfile& profile);
