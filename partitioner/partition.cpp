@@ -85,7 +85,7 @@ class Planner {
       for (const StageNode& node : stage.nodes) {
         const auto& op = model_.op(node.node);
         const Node& n = graph_.nodes[node.node];
-        double weight = static_cast<double>(graph_.output(n).elements());
+        auto weight = static_cast<double>(graph_.output(n).elements());
         if (op.matrix_shape != nullptr) {
           weight +=
               1e6 + static_cast<double>(op.matrix_shape(graph_, n, workloads::whole(graph_.output(n).shape)).macs());

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <ranges>
 
 #include "configs/error.h"
 
@@ -149,8 +150,7 @@ std::vector<Tile> contiguous(const Storage& domain, const std::vector<int>& fact
   tile.fill(1);
   for (const int f : factors) tile[f] = domain.extent[f];
   tiles.push_back(tile);
-  for (auto it = factors.rbegin(); it != factors.rend(); ++it) {
-    const int f = *it;
+  for (const int f : std::views::reverse(factors)) {
     if (whole[f]) continue;
     std::int32_t parts = 1;
     while (tile[f] > 1) {
@@ -258,9 +258,9 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     tile.fill(1);
     for (const int f : roles.batch) tile[f] = domain.extent[f];
     batch_tiles.push_back(tile);
-    for (auto it = roles.batch.rbegin(); it != roles.batch.rend(); ++it) {
-      if (root.whole[*it] || tile[*it] == 1) continue;
-      tile[*it] = 1;
+    for (const int f : std::views::reverse(roles.batch)) {
+      if (root.whole[f] || tile[f] == 1) continue;
+      tile[f] = 1;
       batch_tiles.push_back(tile);
     }
   }

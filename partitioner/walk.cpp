@@ -1,12 +1,14 @@
 #include "partitioner/walk.h"
 
+#include <utility>
+
 namespace spillway::partitioner {
 
-Walker::Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order)
+Walker::Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, std::vector<int> order)
     : group_(group),
       domain_(group.model->layout.storages[group.root()].whole()),
       tile_(tile),
-      order_(order),
+      order_(std::move(order)),
       stage_cache_(group.stages.size()),
       load_cache_(group.locals.size()),
       keeps_(group.stages.size(), false) {

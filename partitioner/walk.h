@@ -26,7 +26,7 @@ struct Step {
 class Walker {
  public:
   /// `tile` by factor of the root's domain; `order` lists all its factors, outermost loop first.
-  Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
+  Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, std::vector<int> order);
 
   [[nodiscard]] std::int64_t steps() const { return steps_; }
   /// Starts over in the middle of every dimension, with nothing kept: windows there are clipped by no border.

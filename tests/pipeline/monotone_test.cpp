@@ -24,8 +24,10 @@ void require_monotone(const std::string& name, const std::string& key, const std
   double least = 0;
   std::string of;
   for (const std::string& value : values) {
-    const double now = simulated(graph, {key + "=" + value}, objective);
-    INFO(name << ": " << key << "=" << value << " gives " << now << ", " << of << " gave " << least);
+    std::string override = key;
+    override.append("=").append(value);
+    const double now = simulated(graph, {override}, objective);
+    INFO(name << ": " << override << " gives " << now << ", " << of << " gave " << least);
     if (!of.empty()) CHECK(now <= kTie * least);
     if (of.empty() || now < least) least = now, of = value;
   }

@@ -25,7 +25,7 @@ class GraphBuilder {
   }
   TensorId scalar(float value) { return constant(floats({}, {value})); }
   /// Small pseudo-random values: different for every constant.
-  TensorId random(Shape shape) {
+  TensorId random(const Shape& shape) {
     return constant(random_tensor(DataType::kFloat32, shape, 1000 + graph_.tensors.size()));
   }
   TensorId missing(Shape shape) {
