@@ -189,6 +189,8 @@ void check_writable(const std::string& dir) {
   }
   if (!S_ISDIR(status.st_mode)) fail(at.string(), "cannot write into it", ENOTDIR);
   if (::access(at.c_str(), W_OK | X_OK) != 0) fail(at.string(), "cannot write into it", errno);
+  // Some file systems permit and then refuse. What is made here goes again.
+  const NewFolders attempt{fs::path(dir)};
 }
 
 }  // namespace spillway::reports

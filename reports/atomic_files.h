@@ -25,7 +25,7 @@ void write_atomically(const std::string& dir, const std::vector<NamedContent>& f
 void write_atomically(const std::string& dir, const std::vector<NamedWriter>& files);
 
 /// Says early what write_atomically() would say late: throws Error(kBadInput) if `dir`, or the nearest folder above it
-/// that exists, is no folder or may not be written to. Creates nothing.
+/// that exists, is no folder or may not be written to, or if folders that are missing cannot be made. Leaves nothing.
 void check_writable(const std::string& dir);
 
 }  // namespace spillway::reports
