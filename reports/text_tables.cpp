@@ -267,14 +267,14 @@ void print_exported(const GraphProfile& profile, std::ostream& out) {
 }
 
 void print_engines(const simulator::Result& result, std::ostream& out) {
-  out << "  engines: busy cycles and waiting by cause (none: left out), each row adds up to the latency\n";
+  out << "  engines: busy cycles, then cycles of waiting by cause (none: left out); each row adds up to the latency\n";
   std::vector<Table::Column> columns{{"", Align::kLeft}, {"commands"}, {"busy"}};
   std::vector<int> causes;
   for (int c = 0; c < simulator::kCauseCount; ++c) {
     const auto waits = [&](const auto& engine) { return engine.waiting[c] != 0; };
     if (std::none_of(result.engines.begin(), result.engines.end(), waits)) continue;
     causes.push_back(c);
-    columns.push_back({fmt::format("wait {}", simulator::name_of(static_cast<simulator::Cause>(c)))});
+    columns.push_back({std::string(simulator::name_of(static_cast<simulator::Cause>(c)))});
   }
   Table table(columns);
   for (const auto& engine : result.engines) {
