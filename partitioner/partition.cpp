@@ -38,8 +38,7 @@ class Planner {
       if (storage.is_input || storage.is_output) bytes += storage.bytes();
     }
     if (bytes <= npu_.dram.size) return;
-    throw Error(ErrorKind::kDoesNotFit,
-                Place{.file = graph_.source, .tensor = layout_.storages[largest].name},
+    throw Error(ErrorKind::kDoesNotFit, Place{.file = graph_.source, .tensor = layout_.storages[largest].name},
                 fmt::format("inputs, weights and outputs take {} bytes, the DRAM has {}; the largest tensor takes {}",
                             bytes, npu_.dram.size, layout_.storages[largest].bytes()),
                 fmt::format("--set dram.size={}, smaller shapes, or a narrower precision", bytes));
@@ -244,7 +243,7 @@ class Planner {
     for (const StorageId s : candidates) {
       const auto add = [&](int last, std::size_t transfers) {
         choices.push_back({s, last, resident_size(s) <= kTiny,
-                         static_cast<double>(transfers) / static_cast<double>(last - first_[s] + 1)});
+                           static_cast<double>(transfers) / static_cast<double>(last - first_[s] + 1)});
       };
       add(last_[s], readers_[s].size() + 1);
       std::size_t near = 0;
@@ -255,9 +254,8 @@ class Planner {
       }
       if (longest > 1) add(readers_[s][near - 1], near);
     }
-    std::stable_sort(choices.begin(), choices.end(), [](const Stay& a, const Stay& b) {
-      return a.tiny != b.tiny ? a.tiny : a.density > b.density;
-    });
+    std::stable_sort(choices.begin(), choices.end(),
+                     [](const Stay& a, const Stay& b) { return a.tiny != b.tiny ? a.tiny : a.density > b.density; });
     std::vector<bool> held(layout_.storages.size(), false);
     for (const Stay& stay : choices) {
       if (!held[stay.storage]) held[stay.storage] = hold(stay.storage, stay.last, false);
@@ -269,7 +267,8 @@ class Planner {
       Bytes need = resident_size(s) + resident_bytes_[g];
       for (const Local& local : groups_[g].locals) {
         const bool output = local.producer != kNone && local.stored && local.storage != s;
-        if (g > first_[s] && output && residents_[g][local.storage] == Home::kDram) need += resident_size(local.storage);
+        if (g > first_[s] && output && residents_[g][local.storage] == Home::kDram)
+          need += resident_size(local.storage);
       }
       if (need + bytes_of(search_.smallest(groups_[g])) > npu_.scratchpad.size) return false;
     }
