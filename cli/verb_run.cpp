@@ -120,6 +120,7 @@ void run_verb(Context& context, const RunFlags& flags) {
   const TensorMap inputs = inputs_of(loaded.graph, flags.inputs, flags.model.seed, generated);
   if (!flags.inputs.empty()) {
     std::vector<std::string> messages;
+    messages.reserve(generated.size());
     for (const std::string& name : generated) {
       messages.push_back(
           fmt::format("{}: input '{}' was not given: generated from seed {}", model, name, flags.model.seed));

@@ -280,8 +280,7 @@ void LayoutBuilder::classify() {
   const auto statistics = [&](TensorId t) {
     return layout_.storages[layout_.views[t].storage].storage_class == StorageClass::kStatistics;
   };
-  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-    const Node& node = graph_.nodes[n];
+  for (const Node& node : graph_.nodes) {
     const OpDef* op = find_operator(node.op);
     if (op == nullptr || node.outputs.empty() || node.outputs[0] == kNone) continue;
     Storage& out = layout_.storages[layout_.views[node.outputs[0]].storage];

@@ -626,7 +626,7 @@ class Lowering {
 
   /// A product takes the half of the accumulators that the one before it left; drains follow in the products' order.
   void place_sums(Access& a) {
-    const auto engine = static_cast<std::size_t>(a.operand.engine);
+    const int engine = +a.operand.engine;
     auto& undrained = undrained_[engine];
     if (a.write) {
       half_[engine] = 1 - half_[engine];

@@ -6,7 +6,6 @@
 #include <limits>
 #include <numeric>
 #include <optional>
-#include <ranges>
 
 #include "configs/error.h"
 
@@ -150,7 +149,7 @@ std::vector<Tile> contiguous(const Storage& domain, const std::vector<int>& fact
   tile.fill(1);
   for (const int f : factors) tile[f] = domain.extent[f];
   tiles.push_back(tile);
-  for (const int f : std::views::reverse(factors)) {
+  for (const int f : std::vector<int>(factors.rbegin(), factors.rend())) {
     if (whole[f]) continue;
     std::int32_t parts = 1;
     while (tile[f] > 1) {
@@ -258,7 +257,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     tile.fill(1);
     for (const int f : roles.batch) tile[f] = domain.extent[f];
     batch_tiles.push_back(tile);
-    for (const int f : std::views::reverse(roles.batch)) {
+    for (const int f : std::vector<int>(roles.batch.rbegin(), roles.batch.rend())) {
       if (root.whole[f] || tile[f] == 1) continue;
       tile[f] = 1;
       batch_tiles.push_back(tile);
