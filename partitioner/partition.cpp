@@ -44,10 +44,12 @@ class Planner {
                 fmt::format("--set dram.size={}, smaller shapes, or a narrower precision", bytes));
   }
 
-  std::variant<Plan, Infeasible> plan() {
-    require_dram();
-    if (auto refusal = refuse()) return *refusal;
-    const Bytes budget = npu_.scratchpad.size;
+  /// For a scratchpad of `budget` bytes. What was searched for one budget serves the next.
+  std::variant<Plan, Infeasible> plan(Bytes budget) {
+    budget_ = budget;
+    if (const Neediest& most = neediest(); bytes_of(most.buffers) > budget) return refusal(most);
+    groups_.clear();
+    residencies_.clear();
     nodes_ = options_.strategy == Strategy::kFused ? fuse(model_, search_, budget) : primitives(model_);
     for (Nodes& nodes : nodes_) {
       nodes = with_virtual(model_, nodes);
@@ -60,20 +62,14 @@ class Planner {
     chosen_.resize(groups_.size());
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       const Candidate* c = best(static_cast<int>(g), budget);
-      if (c == nullptr) return refusal(name_of(groups_[g]), search_.smallest(groups_[g], true));
+      if (c == nullptr) return refusal({name_of(groups_[g]), search_.smallest(groups_[g], true)});
       chosen_[g] = *c;
     }
     choose_residents();
     return finish();
   }
 
-  Bytes smallest_budget() {
-    Bytes most = 0;
-    for (const Nodes& nodes : primitives(model_)) {
-      most = std::max(most, bytes_of(search_.smallest(make_group(model_, with_virtual(model_, nodes)))));
-    }
-    return most;
-  }
+  Bytes smallest_budget() { return bytes_of(neediest().buffers); }
 
  private:
   std::string name_of(const GroupModel& group) const {
@@ -95,27 +91,30 @@ class Planner {
     return graph_.nodes[best].name;
   }
 
-  std::optional<Infeasible> refuse() {
+  /// The operator whose smallest tile needs most, whatever the budget.
+  struct Neediest {
+    std::string group;
     std::vector<Buffer> buffers;
-    std::string group_name;
+  };
+  const Neediest& neediest() {
+    if (neediest_) return *neediest_;
+    neediest_.emplace();
     for (const Nodes& nodes : primitives(model_)) {
       const GroupModel group = make_group(model_, with_virtual(model_, nodes));
       auto needed = search_.smallest(group);
-      if (bytes_of(needed) <= bytes_of(buffers)) continue;
-      buffers = std::move(needed);
-      group_name = name_of(group);
+      if (bytes_of(needed) <= bytes_of(neediest_->buffers)) continue;
+      *neediest_ = {name_of(group), std::move(needed)};
     }
-    if (bytes_of(buffers) <= npu_.scratchpad.size) return std::nullopt;
-    return refusal(group_name, buffers);
+    return *neediest_;
   }
 
-  Infeasible refusal(const std::string& group_name, const std::vector<Buffer>& buffers) const {
-    const Bytes most = bytes_of(buffers);
+  Infeasible refusal(const Neediest& neediest) const {
+    const Bytes most = bytes_of(neediest.buffers);
     Infeasible worst;
-    worst.group = group_name;
+    worst.group = neediest.group;
     worst.demand = worst.smallest_budget = most;
-    worst.budget = npu_.scratchpad.size;
-    for (const Buffer& buffer : buffers) {
+    worst.budget = budget_;
+    for (const Buffer& buffer : neediest.buffers) {
       const Storage& s = layout_.storages[buffer.storage];
       std::string window;
       for (int f = 0; f < s.rank; ++f) window += fmt::format("{}{}", f == 0 ? "" : "x", buffer.extent[f]);
@@ -151,7 +150,7 @@ class Planner {
   const Candidate* best(int g, Bytes available) {
     if (available <= 0) return nullptr;
     // Tiles are searched for at a few budgets only; between them the next smaller one serves.
-    const Bytes budget = npu_.scratchpad.size;
+    const Bytes budget = budget_;
     constexpr int kSteps = 16;
     const Bytes coarse = available / std::max<Bytes>(1, budget / kSteps) * std::max<Bytes>(1, budget / kSteps);
     for (const Bytes limit : {coarse, available}) {
@@ -181,7 +180,7 @@ class Planner {
     }
     for (int g = first; g <= last && fits; ++g) {
       before += chosen_[g].score;
-      const Bytes available = npu_.scratchpad.size - resident_bytes_[g];
+      const Bytes available = budget_ - resident_bytes_[g];
       const bool touches = groups_[g].local_of(s) != kNone;
       if (!touches && chosen_[g].scratchpad <= available) {
         after += chosen_[g].score;
@@ -221,7 +220,7 @@ class Planner {
     std::vector<StorageId> candidates;
     for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
       if (first_[s] == kNone || last_[s] <= first_[s] || readers_[s].empty()) continue;
-      if (resident_size(s) < npu_.scratchpad.size) candidates.push_back(s);
+      if (resident_size(s) < budget_) candidates.push_back(s);
     }
     if (options_.strategy == Strategy::kLayerByLayer) {
       // DESIGN: a tensor stays only if it, its consumers' outputs and the buffers fit. In order of execution.
@@ -270,7 +269,7 @@ class Planner {
         if (g > first_[s] && output && residents_[g][local.storage] == Home::kDram)
           need += resident_size(local.storage);
       }
-      if (need + bytes_of(search_.smallest(groups_[g])) > npu_.scratchpad.size) return false;
+      if (need + bytes_of(search_.smallest(groups_[g])) > budget_) return false;
     }
     return true;
   }
@@ -280,7 +279,7 @@ class Planner {
     plan.graph = graph_.name;
     plan.strategy = options_.strategy;
     plan.objective = options_.objective;
-    plan.budget = npu_.scratchpad.size;
+    plan.budget = budget_;
     while (true) {
       plan.groups.clear();
       for (std::size_t g = 0; g < groups_.size(); ++g) plan.groups.push_back(group_record(static_cast<int>(g)));
@@ -313,7 +312,7 @@ class Planner {
     release(r.storage, r.bytes, r.first_group, r.last_group);
     for (int k = r.first_group; k <= r.last_group; ++k) {
       if (groups_[k].local_of(r.storage) == kNone) continue;
-      const Candidate* c = best(k, npu_.scratchpad.size - resident_bytes_[k]);
+      const Candidate* c = best(k, budget_ - resident_bytes_[k]);
       if (c == nullptr) internal_error("a group that fitted no longer fits");
       chosen_[k] = *c;
     }
@@ -371,6 +370,9 @@ class Planner {
   Layout layout_;
   Model model_;
   Search search_;
+  std::optional<Neediest> neediest_;
+  // of the budget being planned for
+  Bytes budget_ = 0;
   std::vector<Nodes> nodes_;
   std::vector<GroupModel> groups_;
   std::vector<Residents> residents_;   // by group, by storage: only storages the group touches are marked
@@ -397,17 +399,18 @@ double tie_break_of(const Plan& plan) {
 }  // namespace
 
 std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
-  auto whole = Planner(graph, npu, options).plan();
+  Planner planner(graph, npu, options);
+  planner.require_dram();
+  auto whole = planner.plan(npu.scratchpad.size);
   if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
-  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
-  // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better: with
+  // it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
   constexpr double kLittle = 1.015;
   constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
   std::vector<Plan> plans{std::get<Plan>(std::move(whole))};
   double least = value_of(plans[0]);
-  configs::NpuConfig smaller = npu;
-  for (smaller.scratchpad.size /= 2; smaller.scratchpad.size > 0; smaller.scratchpad.size /= 2) {
-    auto planned = Planner(graph, smaller, options).plan();
+  for (Bytes budget = npu.scratchpad.size / 2; budget > 0; budget /= 2) {
+    auto planned = planner.plan(budget);
     if (std::holds_alternative<Infeasible>(planned)) break;
     plans.push_back(std::get<Plan>(std::move(planned)));
     const double value = value_of(plans.back());
@@ -417,7 +420,7 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
   // Nor is fusion always worth its dependencies: a plan without any is considered too.
   Options apart = options;
   apart.strategy = Strategy::kLayerByLayer;
-  auto unfused = Planner(graph, npu, apart).plan();
+  auto unfused = Planner(graph, npu, apart).plan(npu.scratchpad.size);
   if (auto* plan = std::get_if<Plan>(&unfused)) {
     plan->strategy = options.strategy;
     least = std::min(least, value_of(*plan));
