@@ -124,7 +124,8 @@ FactorMap compose(const FactorMap& first, const FactorMap& second) {
 /// Builds a GroupModel node by node.
 class GroupBuilder {
  public:
-  GroupBuilder(const Model& model, const std::vector<NodeId>& nodes) {
+  GroupBuilder(const Model& model, const std::vector<NodeId>& nodes, const std::vector<StorageId>& dropped)
+      : dropped_(dropped) {
     group_.model = &model;
     group_.nodes = nodes;
     for (const NodeId n : nodes) inside_.insert(n);
@@ -267,6 +268,7 @@ class GroupBuilder {
   /// Needed after this group: graph output, or read by a node outside (through virtual Concats).
   bool needed_later(StorageId storage) const {
     if (model().layout.storages[storage].is_output) return true;
+    if (std::find(dropped_.begin(), dropped_.end(), storage) != dropped_.end()) return false;
     for (const NodeId reader : model().readers[storage]) {
       if (model().is_virtual(reader)) {
         if (needed_later(model().output_of(reader))) return true;
@@ -280,6 +282,7 @@ class GroupBuilder {
   void finish() {
     const int last = static_cast<int>(group_.stages.size()) - 1;
     group_.root_stage = last;
+    group_.region = group_.root_storage().whole();
     for (int s = 0; s <= last; ++s) {
       StageModel& stage = group_.stages[s];
       for (StageNode& node : stage.nodes) {
@@ -335,14 +338,28 @@ class GroupBuilder {
   }
 
   GroupModel group_;
+  const std::vector<StorageId>& dropped_;
   std::set<NodeId> inside_;
   std::map<StorageId, std::pair<int, int>> made_by_;  // storage -> (stage, position) inside this group
 };
 
 }  // namespace
 
-GroupModel make_group(const Model& model, const std::vector<NodeId>& nodes) {
-  return GroupBuilder(model, nodes).build();
+GroupModel make_group(const Model& model, const std::vector<NodeId>& nodes, const std::vector<StorageId>& dropped) {
+  return GroupBuilder(model, nodes, dropped).build();
+}
+
+int GroupModel::slices() const {
+  const Storage& root = root_storage();
+  return root.rank == 0 || region.extent[0] == root.extent[0] ? 1 : root.extent[0] / region.extent[0];
+}
+
+Box GroupModel::part_of(int local) const {
+  const Storage& s = storage(local);
+  Box part = s.whole();
+  const bool batched = !s.is_input || !model->graph.tensors[s.root].is_constant();
+  if (batched && slices() > 1) part.set(0, region.begin[0], region.extent[0]);
+  return part;
 }
 
 Box map_box(const Box& domain, const FactorMap& map, int rank) {
@@ -509,24 +526,50 @@ configs::MatrixShape matrix_of(const GroupModel& group, const StageModel& stage,
                                           logical_box(group, stage, head, block));
 }
 
+namespace {
+
+/// Whether storing what a stage node makes in a quantised format takes a multiplication of its own: where the value
+/// leaves the registers, unless its operator ends in a multiplication that the format's scale goes into. (A value that
+/// the stage goes on computing with must keep its own scale.)
+bool rounds(const GroupModel& group, const StageModel& stage, std::size_t i) {
+  const StageNode& node = stage.nodes[i];
+  if (node.output == kNone) return false;
+  const configs::Format format = group.storage(node.output).format;
+  if (format != configs::Format::kInt8 && format != configs::Format::kInt16) return false;
+  const Model& model = *group.model;
+  const workloads::OpDef& op = model.op(node.node);
+  if (op.op_class == workloads::OpClass::kMove) return false;
+  const bool scales_sums =
+      i == 0 && stage.kind == StageKind::kMatrix && model.npu.precision.accumulator == configs::Format::kInt32;
+  const Node& n = model.graph.nodes[node.node];
+  const bool by_constant =
+      (n.op == "Mul" || n.op == "Div") && n.inputs.size() == 2 && model.graph.input(n, 1).is_constant();
+  if (!scales_sums && !op.carries_scale && !by_constant) return true;
+  return std::any_of(stage.nodes.begin(), stage.nodes.end(), [&](const StageNode& later) {
+    return !later.statistics &&
+           std::find(later.chained.begin(), later.chained.end(), static_cast<int>(i)) != later.chained.end();
+  });
+}
+
+}  // namespace
+
 configs::VectorWork vector_of(const GroupModel& group, const StageModel& stage, const Box& block) {
   using configs::VectorOp;
   const Model& model = *group.model;
   configs::VectorWork work{};
-  const auto quantised = [](configs::Format f) { return f == configs::Format::kInt8 || f == configs::Format::kInt16; };
   for (std::size_t i = 0; i < stage.nodes.size(); ++i) {
     const StageNode& node = stage.nodes[i];
     const Node& n = model.graph.nodes[node.node];
     const Box box = logical_box(group, stage, node, block);
     const auto elements = block.elements();
     if (i == 0 && stage.kind == StageKind::kMatrix) {
-      // Draining partial sums: bias, and integer sums are scaled; a plain copy if neither.
+      // Draining partial sums: bias, and integer sums are scaled (alpha goes into that); a plain copy if neither.
       std::int64_t drain = 0;
       if (n.inputs.size() > 2 && n.inputs[2] != kNone) drain += elements;
-      if (model.npu.precision.accumulator == configs::Format::kInt32) drain += elements;
+      const bool integers = model.npu.precision.accumulator == configs::Format::kInt32;
+      if (integers || n.real("alpha", 1.0F) != 1.0F) drain += elements;
       work[static_cast<int>(drain > 0 ? VectorOp::kAddMul : VectorOp::kMove)] += drain > 0 ? drain : elements;
     } else {
-      Box asked = box;
       if (node.statistics) {
         // vector_work is asked for an output box: one of as many channels, scaled by how much of them is here.
         const auto own = model.op(node.node).vector_work(model.graph, n, workloads::whole(model.graph.output(n).shape));
@@ -536,14 +579,10 @@ configs::VectorWork vector_of(const GroupModel& group, const StageModel& stage, 
         }
         continue;
       }
-      const auto own = model.op(node.node).vector_work(model.graph, n, asked);
+      const auto own = model.op(node.node).vector_work(model.graph, n, box);
       for (int c = 0; c < configs::kVectorOpCount; ++c) work[c] += own[c];
     }
-    // Rounding to a quantised format is one multiply, wherever a value leaves the vector registers.
-    const bool moves_only = model.op(node.node).op_class == OpClass::kMove;
-    if (node.output != kNone && !moves_only && quantised(group.storage(node.output).format)) {
-      work[static_cast<int>(VectorOp::kAddMul)] += elements;
-    }
+    if (rounds(group, stage, i)) work[static_cast<int>(VectorOp::kAddMul)] += elements;
   }
   return work;
 }

@@ -76,17 +76,29 @@ struct GroupModel {
   std::vector<StageModel> stages;
   std::vector<Local> locals;
   int root_stage = kNone;  ///< the stage whose domain the tile loop cuts: the last
+  Box region;              ///< of that domain: all of it, or one of its batch (slice())
   std::string why_not;     ///< not empty: the nodes cannot form a group
 
   [[nodiscard]] bool ok() const { return why_not.empty(); }
   [[nodiscard]] int local_of(StorageId storage) const;
   [[nodiscard]] const Storage& storage(int local) const { return model->layout.storages[locals[local].storage]; }
   [[nodiscard]] StorageId root() const { return stages[root_stage].domain; }
+  [[nodiscard]] const Storage& root_storage() const { return model->layout.storages[root()]; }
+  /// How many groups like this one, each for its own part of the batch, do the whole work.
+  [[nodiscard]] int slices() const;
+  /// The part of a local that belongs to the region: all of it, or that of its batch.
+  [[nodiscard]] Box part_of(int local) const;
 };
 
 /// `nodes` in execution order, virtual Concats included where read. A storage is `stored` if it is a graph output or
-/// some executed, non-virtual reader lies outside (virtual readers count through theirs).
-[[nodiscard]] GroupModel make_group(const Model& model, const std::vector<NodeId>& nodes);
+/// some executed, non-virtual reader lies outside (virtual readers count through theirs), unless it is `dropped`: then
+/// whoever reads it makes it again.
+[[nodiscard]] GroupModel make_group(const Model& model, const std::vector<NodeId>& nodes,
+                                    const std::vector<StorageId>& dropped = {});
+
+/// Restricts a group to part `index` of its batch: the outermost factor of its root and of whatever is computed. False,
+/// and no change, if an operator looks beyond its own batch or there is only one.
+[[nodiscard]] bool slice(GroupModel& group, int index);
 
 /// A stage of pure DMA whose sources are there before the group starts: its next window is fetched a tile ahead.
 [[nodiscard]] bool prefetched(const GroupModel& group, const StageModel& stage, Pipelining pipelining);

@@ -305,7 +305,7 @@ bool LoopPricer::made_once(const StageModel& stage) const {
 
 bool LoopPricer::twice(const std::vector<std::int64_t>& made) const {
   for (std::size_t s = 0; s < made.size(); ++s) {
-    const std::int64_t all = model_.layout.storages[group_.stages[s].domain].elements();
+    const std::int64_t all = model_.layout.storages[group_.stages[s].domain].elements() / group_.slices();
     if (made[s] > all && made_once(group_.stages[s])) return true;
   }
   return false;
@@ -314,14 +314,14 @@ bool LoopPricer::twice(const std::vector<std::int64_t>& made) const {
 void LoopPricer::finish(LoopCost& loop, const std::vector<std::int64_t>& made) const {
   for (std::size_t s = 0; s < group_.stages.size(); ++s) {
     const StageModel& stage = group_.stages[s];
-    const std::int64_t all = model_.layout.storages[stage.domain].elements();
+    const std::int64_t all = model_.layout.storages[stage.domain].elements() / group_.slices();
     if (made_once(stage) && made[s] != all) loop.legal = false;
     if (made[s] < all && stage.kind != StageKind::kConcat) loop.whole = false;
     for (const StageNode& node : stage.nodes) {
       if (node.output == kNone || !node.statistics || !group_.locals[node.output].stored) continue;
-      const Storage& storage = group_.storage(node.output);
-      loop.written[node.output] += static_cast<double>(storage.elements());
-      loop.after[node.output] += dma(storage, storage.whole());
+      const Box part = group_.part_of(node.output);
+      loop.written[node.output] += static_cast<double>(part.elements());
+      loop.after[node.output] += dma(group_.storage(node.output), part);
     }
   }
 }

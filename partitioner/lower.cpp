@@ -147,7 +147,8 @@ class Lowering {
     std::vector<NodeId> nodes;
     for (const Stage& stage : plan.stages) nodes.insert(nodes.end(), stage.nodes.begin(), stage.nodes.end());
     std::sort(nodes.begin(), nodes.end());
-    model_group_ = make_group(model_, nodes);
+    model_group_ = make_group(model_, nodes, plan.dropped);
+    model_group_.region = plan.region;
     begin_group(plan);
     std::vector<Event> events;
     Walker walker(model_group_, plan.tile, plan.loop_order);
@@ -251,10 +252,10 @@ class Lowering {
     is_stored_.assign(model_group_.locals.size(), false);
     for (const Residency* r : resident_at_[group_]) {
       const int l = model_group_.local_of(r->storage);
-      auto [it, fresh] = residences_.try_emplace(r->storage);
+      auto [it, fresh] = residences_.try_emplace(r);
       if (fresh) {
         const Storage& s = storage(r->storage);
-        it->second.at = dense(s.extent, s.rank, s.element_bytes(), r->address, Box{.rank = s.rank});
+        it->second.at = dense(r->part.extent, s.rank, s.element_bytes(), r->address, r->part);
         it->second.allocation = hazards_.allocate(kScratchpadMemory, r->address, r->address + r->bytes);
       }
       if (l == kNone) continue;
@@ -374,7 +375,7 @@ class Lowering {
     for (const StageModel& stage : model_group_.stages) {
       for (const StageNode& node : stage.nodes) {
         if (!node.statistics || !leaves(node)) continue;
-        stores.drafts.push_back(store(node.output, model_group_.storage(node.output).whole()));
+        stores.drafts.push_back(store(node.output, model_group_.part_of(node.output)));
       }
     }
     if (!stores.drafts.empty()) events.push_back(std::move(stores));
@@ -665,7 +666,7 @@ class Lowering {
   Program program_;
   std::vector<Spot> dram_;  // by storage
   std::vector<std::vector<const Residency*>> resident_at_;
-  std::map<StorageId, Spot> residences_;
+  std::map<const Residency*, Spot> residences_;
   std::vector<AllocationId> halves_;
   std::vector<int> half_;                                            // by matrix engine: the one last filled
   std::vector<std::deque<std::pair<int, std::int64_t>>> undrained_;  // by matrix engine: half and window, oldest first

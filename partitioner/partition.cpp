@@ -197,6 +197,7 @@ class Planner {
     if (fits && (always || after < before)) {
       Residency r;
       r.storage = s;
+      r.part = layout_.storages[s].whole();
       r.first_group = first;
       r.last_group = last;
       r.stored = stored;
@@ -330,6 +331,7 @@ class Planner {
       group.stages.push_back(std::move(s));
     }
     group.root = model.root();
+    group.region = model.region;
     group.tile = c.tile;
     group.loop_order = c.order;
     group.pipelining = c.pipelining;
@@ -403,8 +405,8 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
   planner.require_dram();
   auto whole = planner.plan(npu.scratchpad.size);
   if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
-  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better: with
-  // it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
+  // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
   constexpr double kLittle = 1.015;
   constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
   std::vector<Plan> plans{std::get<Plan>(std::move(whole))};

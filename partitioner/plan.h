@@ -58,19 +58,22 @@ struct Group {
   std::string name;
   std::vector<Stage> stages;
   StorageId root = kNone;                     ///< the storage whose box the tile loop cuts
+  Box region;                                 ///< all of the root; or one of its batch, if the group runs once for each
   std::array<std::int32_t, kMaxRank> tile{};  ///< tile extents over the root's factors
   std::vector<int> loop_order;                ///< factors of the root, outermost loop first
   Pipelining pipelining = Pipelining::kNone;
   std::vector<Buffer> buffers;
-  Bytes scratchpad_bytes = 0;  ///< its buffers
+  std::vector<StorageId> dropped;  ///< made here and not kept: groups that read them later make them again
+  Bytes scratchpad_bytes = 0;      ///< its buffers
   std::int64_t steps = 0;
   Moves moves;        ///< predicted, exact
   Cycles cycles = 0;  ///< predicted by the cost model
 };
 
-/// A storage kept whole in the scratchpad from the group that fills it to the last that reads it there.
+/// A storage kept in the scratchpad from the group that fills it to the last that reads it there.
 struct Residency {
   StorageId storage = kNone;
+  Box part;  ///< all of it, or that of the batch which these groups run for
   int first_group = 0, last_group = 0;
   bool stored = false;  ///< goes to DRAM as well, for groups after last_group
   Bytes bytes = 0, address = 0;

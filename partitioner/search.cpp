@@ -142,7 +142,7 @@ using Tile = std::array<std::int32_t, kMaxRank>;
 
 /// Tiles that are contiguous in the given factors (innermost first): inner ones whole, one partly, outer ones single.
 /// From all to a single element.
-std::vector<Tile> contiguous(const Storage& domain, const std::vector<int>& factors, const std::vector<bool>& whole,
+std::vector<Tile> contiguous(const Box& domain, const std::vector<int>& factors, const std::vector<bool>& whole,
                              std::int32_t multiple) {
   std::vector<Tile> tiles;
   Tile tile{};
@@ -184,7 +184,7 @@ double Search::score(const Moves& moves, Cycles cycles) const {
 }
 
 std::string Search::structure_of(const GroupModel& group) const {
-  std::string key;
+  std::string key = fmt::format("{}/", group.slices());
   for (const Local& local : group.locals) {
     const Storage& s = model_.layout.storages[local.storage];
     key += fmt::format("S{},{},{},{}{}{}:", static_cast<int>(s.storage_class), static_cast<int>(s.format),
@@ -246,7 +246,7 @@ const Candidate* Search::best(const GroupModel& group, const Residents& resident
 std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
                                         Bytes budget) const {
   const StageModel& root = group.stages[group.root_stage];
-  const Storage& domain = model_.layout.storages[root.domain];
+  const Box& domain = group.region;
   const Roles roles = roles_of(group);
   const auto cols = static_cast<std::int32_t>(std::min(model_.npu.matrix.cols, 1 << 20));
   std::vector<Tile> channel_tiles = contiguous(domain, roles.channels, root.whole, cols);

@@ -1,18 +1,22 @@
 #include "partitioner/walk.h"
 
+#include <numeric>
 #include <utility>
 
 namespace spillway::partitioner {
 
 Walker::Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, std::vector<int> order)
     : group_(group),
-      domain_(group.model->layout.storages[group.root()].whole()),
+      region_(group.region),
       tile_(tile),
       order_(std::move(order)),
       stage_cache_(group.stages.size()),
       load_cache_(group.locals.size()),
       keeps_(group.stages.size(), false) {
-  for (int f = 0; f < domain_.rank; ++f) steps_ *= (domain_.extent[f] + tile_[f] - 1) / tile_[f];
+  for (int f = 0; f < region_.rank; ++f) {
+    steps_ *= (region_.extent[f] + tile_[f] - 1) / tile_[f];
+    at_[f] = region_.begin[f];
+  }
   for (const Local& local : group.locals) {
     if (local.producer != kNone && local.last_reader != kNone) keeps_[local.producer] = true;
   }
@@ -55,9 +59,9 @@ Window Walker::move_window(Cache& cache, const Box& need) {
 }
 
 void Walker::jump_to_middle() {
-  for (int f = 0; f < domain_.rank; ++f) {
-    const std::int32_t trips = (domain_.extent[f] + tile_[f] - 1) / tile_[f];
-    at_[f] = trips / 2 * tile_[f];
+  for (int f = 0; f < region_.rank; ++f) {
+    const std::int32_t trips = (region_.extent[f] + tile_[f] - 1) / tile_[f];
+    at_[f] = region_.begin[f] + trips / 2 * tile_[f];
   }
   for (Cache& cache : stage_cache_) cache.valid = false;
   for (Cache& cache : load_cache_) cache.valid = false;
@@ -70,8 +74,8 @@ bool Walker::next(Step& step) {
   need_.resize(group_.locals.size());
   needed_.assign(group_.locals.size(), 0);
   Box tile;
-  tile.rank = domain_.rank;
-  for (int f = 0; f < domain_.rank; ++f) tile.set(f, at_[f], std::min(tile_[f], domain_.extent[f] - at_[f]));
+  tile.rank = region_.rank;
+  for (int f = 0; f < region_.rank; ++f) tile.set(f, at_[f], std::min(tile_[f], region_.end(f) - at_[f]));
 
   for (int s = group_.root_stage; s >= 0; --s) {
     const StageModel& stage = group_.stages[s];
@@ -120,9 +124,53 @@ bool Walker::next(Step& step) {
   }
   // The innermost loop is the last of order_.
   int i = static_cast<int>(order_.size()) - 1;
-  while (i >= 0 && (at_[order_[i]] += tile_[order_[i]]) >= domain_.extent[order_[i]]) at_[order_[i--]] = 0;
+  while (i >= 0 && (at_[order_[i]] += tile_[order_[i]]) >= region_.end(order_[i])) {
+    at_[order_[i]] = region_.begin[order_[i]];
+    --i;
+  }
   done_ = i < 0;
   return true;
+}
+
+bool slice(GroupModel& group, int index) {
+  const Storage& root = group.root_storage();
+  const std::int32_t batch = root.rank == 0 ? 1 : root.extent[0];
+  if (batch < 2) return false;
+  const Box before = group.region;
+  group.region = root.whole();
+  group.region.set(0, index, 1);
+  const auto keeps_apart = [&](const Storage& storage, const Box& box) {
+    return storage.rank > 0 && storage.extent[0] == batch && box.begin[0] == index && box.extent[0] == 1;
+  };
+  // One step that does all the work of the slice shows what every operator looks at.
+  std::array<std::int32_t, kMaxRank> tile = root.extent;
+  tile[0] = 1;
+  std::vector<int> order(root.rank);
+  std::iota(order.begin(), order.end(), 0);
+  Step step;
+  bool apart = Walker(group, tile, order).next(step);
+  for (std::size_t s = 0; s < step.stages.size() && apart; ++s) {
+    const StageModel& stage = group.stages[s];
+    const Storage& domain = group.model->layout.storages[stage.domain];
+    apart = !step.stages[s].used || keeps_apart(domain, step.stages[s].have);
+    for (const StageNode& node : stage.nodes) {
+      if (!step.stages[s].used || !apart) break;
+      for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
+        const int l = node.inputs[i];
+        if (l == kNone) continue;
+        const Storage& input = group.storage(l);
+        if (input.is_input && group.model->graph.tensors[input.root].is_constant()) continue;
+        const Box box = input_box(group, stage, node, i, step.stages[s].have);
+        if (!box.empty()) apart &= keeps_apart(input, box);
+      }
+      if (node.output != kNone) {
+        const Storage& output = group.storage(node.output);
+        apart &= output.rank > 0 && output.extent[0] == batch;
+      }
+    }
+  }
+  if (!apart) group.region = before;
+  return apart;
 }
 
 }  // namespace spillway::partitioner

@@ -25,7 +25,8 @@ struct Step {
 
 class Walker {
  public:
-  /// `tile` by factor of the root's domain; `order` lists all its factors, outermost loop first.
+  /// Over the group's region. `tile` by factor of the root's domain; `order` lists all its factors, outermost loop
+  /// first.
   Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, std::vector<int> order);
 
   [[nodiscard]] std::int64_t steps() const { return steps_; }
@@ -42,7 +43,7 @@ class Walker {
   static Window move_window(Cache& cache, const Box& need);
 
   const GroupModel& group_;
-  Box domain_;
+  const Box& region_;
   std::array<std::int32_t, kMaxRank> tile_;
   std::vector<int> order_;
   std::array<std::int32_t, kMaxRank> at_{};

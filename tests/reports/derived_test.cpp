@@ -126,7 +126,8 @@ TEST_CASE("where storages live", "[reports][derived]") {
   CHECK(uses[2].home == StorageUse::Home::kDram);
   profile.storages[2] = {0, 0};
   CHECK(storage_uses(profile)[2].home == StorageUse::Home::kGroup);
-  profile.plan.residencies.push_back({.storage = 2, .first_group = 0, .last_group = 1, .bytes = 8, .address = 0});
+  profile.plan.residencies.push_back(
+      {.storage = 2, .part = {}, .first_group = 0, .last_group = 1, .bytes = 8, .address = 0});
   CHECK(storage_uses(profile)[2].home == StorageUse::Home::kResident);
   // One weight of 8 x 4 bytes; the graph input is no constant.
   CHECK(constant_bytes(profile) == 32);

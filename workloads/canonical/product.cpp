@@ -1,5 +1,6 @@
 // Matrix products and convolutions take their bias in: Gemm becomes MatMul, a transposed constant operand becomes an
-// attribute, and an Add of a constant per output column or channel becomes the bias.
+// attribute, an Add of a constant per output column or channel becomes the bias, and one constant that scales a whole
+// product (attention's 1 / sqrt(d)) becomes its alpha: sums are scaled as they drain anyway.
 #include <algorithm>
 
 #include "workloads/canonical/patterns.h"
@@ -156,6 +157,26 @@ void take_bias(Rewriter& rewriter, NodeId id, bool channels_first) {
   rewriter.replace(std::vector{id, add}, {std::move(node)});
 }
 
+/// Mul or Div by one constant number, right after a product without bias.
+void take_scale(Rewriter& rewriter, NodeId id) {
+  const Node& product = rewriter.node(id);
+  const TensorId y = product.outputs[0];
+  if (product.inputs.size() > 2 || !is_float(rewriter.tensor(y).type)) return;
+  const NodeId reader = rewriter.sole_consumer(y);
+  if (reader == kNone) return;
+  const Node& scaling = rewriter.node(reader);
+  const bool divides = scaling.op == "Div" && scaling.inputs[0] == y;
+  if (scaling.op != "Mul" && !divides) return;
+  const auto factor = rewriter.scalar(rewriter.other_input(reader, y));
+  const TensorId result = scaling.outputs[0];
+  if (!factor || (divides && *factor == 0) || rewriter.tensor(result).shape != rewriter.tensor(y).shape) return;
+  Node node = product;
+  node.origins.clear();
+  node.attributes["alpha"] = static_cast<float>(product.real("alpha", 1.0F) * (divides ? 1.0 / *factor : *factor));
+  node.outputs = {result};
+  rewriter.replace(std::vector{id, reader}, {std::move(node)});
+}
+
 }  // namespace
 
 void unify_products(Rewriter& rewriter) {
@@ -168,6 +189,8 @@ void unify_products(Rewriter& rewriter) {
     const std::string& op = rewriter.node(id).op;
     if (op == "MatMul") {
       take_transposed_weight(rewriter, id);
+      take_scale(rewriter, id);
+      if (!rewriter.alive(id)) continue;  // its successor has no bias to take: the constant came first
       take_bias(rewriter, id, false);
     } else if (op == "Conv" || op == "ConvTranspose") {
       take_bias(rewriter, id, true);

@@ -249,7 +249,8 @@ constexpr OpDef group_operator(std::string_view name) {
           .region = group_region,
           .kernel = group_kernel,
           .vector_work = group_work,
-          .input_passes = 2};
+          .input_passes = 2,
+          .carries_scale = true};
 }
 
 constexpr OpDef kOperators[] = {
@@ -259,7 +260,8 @@ constexpr OpDef kOperators[] = {
      .region = layer_region,
      .kernel = layer_kernel,
      .vector_work = layer_work,
-     .input_passes = 2},
+     .input_passes = 2,
+     .carries_scale = true},
     group_operator("InstanceNormalization"),
     group_operator("GroupNormalization"),
 };

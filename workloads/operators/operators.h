@@ -75,6 +75,10 @@ struct OpDef {
 
   /// How many times the input is read from the scratchpad (Softmax three, LayerNormalization two, others one).
   int input_passes = 1;
+
+  /// Its last operation multiplies by factors known before it (a normalisation's scale, the reciprocal of a row's sum):
+  /// a constant factor of the result, like the scale of a quantised format, is multiplied into those and costs nothing.
+  bool carries_scale = false;
 };
 
 /// nullptr if the operator is unknown.
