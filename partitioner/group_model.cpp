@@ -358,7 +358,10 @@ Box GroupModel::part_of(int local) const {
   const Storage& s = storage(local);
   Box part = s.whole();
   const bool batched = !s.is_input || !model->graph.tensors[s.root].is_constant();
-  if (batched && slices() > 1) part.set(0, region.begin[0], region.extent[0]);
+  if (const int count = slices(); batched && count > 1) {
+    const std::int32_t share = s.extent[0] / count;
+    part.set(0, region.begin[0] / region.extent[0] * share, share);
+  }
   return part;
 }
 

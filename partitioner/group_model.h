@@ -96,9 +96,9 @@ struct GroupModel {
 [[nodiscard]] GroupModel make_group(const Model& model, const std::vector<NodeId>& nodes,
                                     const std::vector<StorageId>& dropped = {});
 
-/// Restricts a group to part `index` of its batch: the outermost factor of its root and of whatever is computed. False,
-/// and no change, if an operator looks beyond its own batch or there is only one.
-[[nodiscard]] bool slice(GroupModel& group, int index);
+/// Restricts a group to slice `index` of `count` along the batch: the outermost factor of its root and of whatever is
+/// computed. False, and no change, if an operator looks beyond its own slice.
+[[nodiscard]] bool slice(GroupModel& group, int index, int count);
 
 /// A stage of pure DMA whose sources are there before the group starts: its next window is fetched a tile ahead.
 [[nodiscard]] bool prefetched(const GroupModel& group, const StageModel& stage, Pipelining pipelining);

@@ -13,7 +13,7 @@ namespace {
 /// Whether a local goes to DRAM when it is made.
 bool leaves(const GroupModel& group, int l, const Residents& residents) {
   const Local& local = group.locals[l];
-  return local.stored && (residents[local.storage] != Home::kScratchpad || group.storage(l).is_output);
+  return local.stored && (residents[l] != Home::kScratchpad || group.storage(l).is_output);
 }
 
 /// Loads and stores that share the DRAM bus. A controller collects requests of one direction (the DMA engines send
@@ -34,7 +34,7 @@ LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, P
   std::vector<char> resident(locals);
   std::vector<char> stored(locals);
   for (int l = 0; l < locals; ++l) {
-    resident[l] = residents[group.locals[l].storage] != Home::kDram ? 1 : 0;
+    resident[l] = residents[l] != Home::kDram ? 1 : 0;
     stored[l] = leaves(group, l, residents) ? 1 : 0;
     const Storage& storage = group.storage(l);
     const int c = static_cast<int>(storage.storage_class);
@@ -85,7 +85,8 @@ LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, P
   }
   sum.cycles = std::llround(cycles);
   if (pipelining != Pipelining::kNone) sum.cycles += load_of(first).channel + store_of(last).channel;
-  if (pipelining == Pipelining::kSoftware) sum.cycles += first.compute;
+  // Until the pipeline is full the busier engine waits for the other.
+  if (pipelining == Pipelining::kSoftware) sum.cycles += first.compute - std::max(first.matrix, first.vector);
   for (int l = 0; l < locals; ++l) sum.cycles += stored[l] ? after[l].channel : 0;
   return sum;
 }
@@ -123,18 +124,21 @@ LoopCost LoopPricer::walk(const std::array<std::int32_t, kMaxRank>& tile, const 
 }
 
 LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order, From from) {
-  constexpr int kSteps = 24;
+  constexpr int kSteps = 12;
+  constexpr int kShort = 16;
   Walker walker(group_, tile, order);
-  if (walker.steps() <= kSteps) return walk(tile, order);
+  if (walker.steps() <= kShort) return walk(tile, order);
   LoopCost loop = start(walker.steps());
   if (from == From::kMiddle) walker.jump_to_middle();
-  // From the middle of the outer loops to the end there is at least a step of every inner loop.
   std::vector<std::int64_t> made(group_.stages.size(), 0);
   std::vector<Step> steps;
   Step step;
   while (static_cast<int>(steps.size()) < kSteps && walker.next(step)) steps.push_back(step);
-  const double times =
-      steps.size() > 1 ? static_cast<double>(loop.steps - 1) / static_cast<double>(steps.size() - 1) : 1;
+  // Ragged tiles count for what they hold: the share of the root that the sampled steps cover is known.
+  std::int64_t covered = 0;
+  for (std::size_t i = 1; i < steps.size(); ++i) covered += steps[i].stages[group_.root_stage].have.elements();
+  const std::int64_t first = steps[0].stages[group_.root_stage].have.elements();
+  const double times = static_cast<double>(group_.region.elements() - first) / static_cast<double>(covered);
   for (std::size_t i = 0; i < steps.size(); ++i) add(steps[i], i == 0 ? 1 : times, loop, made);
   return loop;
 }

@@ -16,7 +16,7 @@ enum class Home : char {
   kScratchpad,  ///< whole
   kBoth,        ///< whole in the scratchpad; and whoever makes it stores it, too
 };
-/// By StorageId.
+/// By local of a group.
 using Residents = std::vector<Home>;
 
 /// Extents and movement of a window over a whole walk.

@@ -9,14 +9,16 @@
 
 #include "configs/error.h"
 #include "partitioner/allocate.h"
-#include "partitioner/fuse.h"
 #include "partitioner/partitioner.h"
+#include "partitioner/primitives.h"
+#include "partitioner/schedule.h"
 
 namespace spillway::partitioner {
 
 namespace {
 
 constexpr Bytes kAlignment = 64;
+constexpr double kLittle = 0.015;  // plans for less scratchpad that cost so much more are not looked at further
 
 class Planner {
  public:
@@ -50,13 +52,15 @@ class Planner {
     if (const Neediest& most = neediest(); bytes_of(most.buffers) > budget) return refusal(most);
     groups_.clear();
     residencies_.clear();
-    nodes_ = options_.strategy == Strategy::kFused ? fuse(model_, search_, budget) : primitives(model_);
-    for (Nodes& nodes : nodes_) {
-      nodes = with_virtual(model_, nodes);
-      groups_.push_back(make_group(model_, nodes));
+    dropped_.clear();
+    if (options_.strategy == Strategy::kFused) return plan_fused();
+    for (const Nodes& nodes : primitives(model_)) {
+      groups_.push_back(make_group(model_, with_virtual(model_, nodes)));
       if (!groups_.back().ok()) internal_error("a planned group does not stand: " + groups_.back().why_not);
     }
-    residents_.assign(groups_.size(), Residents(layout_.storages.size(), Home::kDram));
+    dropped_.resize(groups_.size());
+    residents_.clear();
+    for (const GroupModel& group : groups_) residents_.emplace_back(group.locals.size(), Home::kDram);
     resident_bytes_.assign(groups_.size(), 0);
     find_lifetimes();
     chosen_.resize(groups_.size());
@@ -72,6 +76,67 @@ class Planner {
   Bytes smallest_budget() { return bytes_of(neediest().buffers); }
 
  private:
+  std::variant<Plan, Infeasible> plan_fused() {
+    if (!sequence_) {
+      sequence_ = sequence(model_);
+      double macs = 0;
+      for (const NodeId n : model_.executed) {
+        const auto& op = model_.op(n);
+        const Node& node = graph_.nodes[n];
+        if (op.matrix_shape == nullptr) continue;
+        macs += static_cast<double>(op.matrix_shape(graph_, node, workloads::whole(graph_.output(node).shape)).macs());
+      }
+      wishes_.fates.assign(layout_.storages.size(), {});
+      wishes_.extra_macs = 0.01 * macs;
+    }
+    // The search judges loops by samples. Where a whole walk finds that one cannot be, it is told and searches again.
+    constexpr int kTries = 8;
+    wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
+    wishes_.slack = kLittle;
+    for (int attempt = 0; attempt < kTries; ++attempt) {
+      const auto found = schedule(model_, search_, *sequence_, budget_, wishes_);
+      if (!found) return refusal(neediest());
+      if (adopt(*found)) {
+        if (!to_beat_) to_beat_ = *found;
+        return finish();
+      }
+    }
+    internal_error("no schedule stands up to its walks");
+  }
+
+  /// Takes a schedule over. False if one of its groups does not fit after all.
+  bool adopt(const Schedule& found) {
+    groups_.clear();
+    residents_.clear();
+    dropped_.clear();
+    chosen_.clear();
+    residencies_.clear();
+    bool stands = true;
+    for (const Scheduled& s : found.groups) {
+      const Candidate* c = search_.best(s.group, s.residents, s.available);
+      stands &= c != nullptr;
+      if (!stands) continue;
+      groups_.push_back(s.group);
+      residents_.push_back(s.residents);
+      dropped_.push_back(s.dropped);
+      chosen_.push_back(*c);
+    }
+    if (!stands) return false;
+    resident_bytes_.assign(groups_.size(), 0);
+    for (const Stay& stay : found.stays) {
+      Residency r;
+      r.storage = stay.storage;
+      r.part = stay.part;
+      r.first_group = stay.first;
+      r.last_group = stay.last;
+      r.stored = stay.home == Home::kBoth;
+      r.bytes = stay.bytes;
+      residencies_.push_back(r);
+      for (int g = stay.first; g <= stay.last; ++g) resident_bytes_[g] += stay.bytes;
+    }
+    return true;
+  }
+
   std::string name_of(const GroupModel& group) const {
     // The heaviest operator speaks for the group.
     NodeId best = group.nodes.front();
@@ -149,71 +214,48 @@ class Planner {
 
   const Candidate* best(int g, Bytes available) {
     if (available <= 0) return nullptr;
-    // Tiles are searched for at a few budgets only; between them the next smaller one serves.
-    const Bytes budget = budget_;
-    constexpr int kSteps = 16;
-    const Bytes coarse = available / std::max<Bytes>(1, budget / kSteps) * std::max<Bytes>(1, budget / kSteps);
-    for (const Bytes limit : {coarse, available}) {
-      if (limit <= 0) continue;
-      if (const Candidate* found = search_.best(groups_[g], residents_[g], limit)) return found;
-    }
-    return nullptr;
+    return search_.best(groups_[g], residents_[g], available);
   }
 
   Bytes resident_size(StorageId s) const {
     return (layout_.storages[s].bytes() + kAlignment - 1) / kAlignment * kAlignment;
   }
 
-  /// Keeps `s` until the group `last`; if that is not its last reader, it goes to DRAM as well.
-  bool hold(StorageId s, int last, bool always) {
+  /// Keeps `s` from the group that makes it to its last reader, if all between then still have a tile.
+  void hold(StorageId s) {
     const Bytes bytes = resident_size(s);
     const int first = first_[s];
-    const bool stored = last < last_[s];
-    std::vector<Candidate> old(chosen_.begin() + first, chosen_.begin() + last + 1);
-    double before = 0;
-    double after = 0;
+    const int last = last_[s];
+    const std::vector<Candidate> old(chosen_.begin() + first, chosen_.begin() + last + 1);
     bool fits = true;
     for (int g = first; g <= last; ++g) {
       resident_bytes_[g] += bytes;
-      const bool touches = groups_[g].local_of(s) != kNone;
-      if (touches) residents_[g][s] = stored ? Home::kBoth : Home::kScratchpad;
+      if (const int l = groups_[g].local_of(s); l != kNone) residents_[g][l] = Home::kScratchpad;
     }
     for (int g = first; g <= last && fits; ++g) {
-      before += chosen_[g].score;
-      const Bytes available = budget_ - resident_bytes_[g];
-      const bool touches = groups_[g].local_of(s) != kNone;
-      if (!touches && chosen_[g].scratchpad <= available) {
-        after += chosen_[g].score;
-        continue;
-      }
-      const Candidate* c = best(g, available);
-      if (c == nullptr) {
-        fits = false;
-      } else {
-        chosen_[g] = *c;
-        after += c->score;
-      }
+      const Candidate* c = best(g, budget_ - resident_bytes_[g]);
+      fits = c != nullptr;
+      if (fits) chosen_[g] = *c;
     }
-    if (fits && (always || after < before)) {
+    if (fits) {
       Residency r;
       r.storage = s;
       r.part = layout_.storages[s].whole();
       r.first_group = first;
       r.last_group = last;
-      r.stored = stored;
       r.bytes = bytes;
       residencies_.push_back(r);
-      return true;
+      return;
     }
     release(s, bytes, first, last);
     std::copy(old.begin(), old.end(), chosen_.begin() + first);
-    return false;
   }
 
   void release(StorageId s, Bytes bytes, int first, int last) {
     for (int g = first; g <= last; ++g) {
       resident_bytes_[g] -= bytes;
-      residents_[g][s] = Home::kDram;
+      const int l = groups_[g].local_of(s);
+      if (l != kNone) residents_[g][l] = Home::kDram;
     }
   }
 
@@ -223,52 +265,21 @@ class Planner {
       if (first_[s] == kNone || last_[s] <= first_[s] || readers_[s].empty()) continue;
       if (resident_size(s) < budget_) candidates.push_back(s);
     }
-    if (options_.strategy == Strategy::kLayerByLayer) {
-      // DESIGN: a tensor stays only if it, its consumers' outputs and the buffers fit. In order of execution.
-      std::stable_sort(candidates.begin(), candidates.end(),
-                       [&](StorageId a, StorageId b) { return first_[a] < first_[b]; });
-      for (const StorageId s : candidates) {
-        if (stays(s)) hold(s, last_[s], true);
-      }
-      return;
-    }
-    // A tensor may stay for all its readers, or for those before the longest time that nobody reads it.
-    struct Stay {
-      StorageId storage;
-      int last;
-      bool tiny;
-      double density;  ///< transfers saved per group that it stays
-    };
-    std::vector<Stay> choices;
+    // DESIGN: a tensor stays only if it, its consumers' outputs and the buffers fit. In order of execution.
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [&](StorageId a, StorageId b) { return first_[a] < first_[b]; });
     for (const StorageId s : candidates) {
-      const auto add = [&](int last, std::size_t transfers) {
-        choices.push_back({s, last, resident_size(s) <= kTiny,
-                           static_cast<double>(transfers) / static_cast<double>(last - first_[s] + 1)});
-      };
-      add(last_[s], readers_[s].size() + 1);
-      std::size_t near = 0;
-      int longest = 0;
-      for (std::size_t i = 1; i < readers_[s].size(); ++i) {
-        const int away = readers_[s][i] - readers_[s][i - 1];
-        if (away > longest) longest = away, near = i;
-      }
-      if (longest > 1) add(readers_[s][near - 1], near);
-    }
-    std::stable_sort(choices.begin(), choices.end(),
-                     [](const Stay& a, const Stay& b) { return a.tiny != b.tiny ? a.tiny : a.density > b.density; });
-    std::vector<bool> held(layout_.storages.size(), false);
-    for (const Stay& stay : choices) {
-      if (!held[stay.storage]) held[stay.storage] = hold(stay.storage, stay.last, false);
+      if (stays(s)) hold(s);
     }
   }
 
   bool stays(StorageId s) {
     for (int g = first_[s]; g <= last_[s]; ++g) {
       Bytes need = resident_size(s) + resident_bytes_[g];
-      for (const Local& local : groups_[g].locals) {
+      for (std::size_t l = 0; l < groups_[g].locals.size(); ++l) {
+        const Local& local = groups_[g].locals[l];
         const bool output = local.producer != kNone && local.stored && local.storage != s;
-        if (g > first_[s] && output && residents_[g][local.storage] == Home::kDram)
-          need += resident_size(local.storage);
+        if (g > first_[s] && output && residents_[g][l] == Home::kDram) need += resident_size(local.storage);
       }
       if (need + bytes_of(search_.smallest(groups_[g])) > budget_) return false;
     }
@@ -332,6 +343,7 @@ class Planner {
     }
     group.root = model.root();
     group.region = model.region;
+    group.dropped = dropped_[g];
     group.tile = c.tile;
     group.loop_order = c.order;
     group.pipelining = c.pipelining;
@@ -364,8 +376,6 @@ class Planner {
     return bytes;
   }
 
-  static constexpr Bytes kTiny = 16 << 10;
-
   const Graph& graph_;
   const configs::NpuConfig& npu_;
   Options options_;
@@ -375,9 +385,12 @@ class Planner {
   std::optional<Neediest> neediest_;
   // of the budget being planned for
   Bytes budget_ = 0;
-  std::vector<Nodes> nodes_;
+  std::optional<Sequence> sequence_;
+  std::optional<Schedule> to_beat_;  // of the first budget: smaller ones are measured by it
+  Wishes wishes_;
+  std::vector<std::vector<StorageId>> dropped_;  // by group
   std::vector<GroupModel> groups_;
-  std::vector<Residents> residents_;   // by group, by storage: only storages the group touches are marked
+  std::vector<Residents> residents_;   // by group
   std::vector<Bytes> resident_bytes_;  // by group: all residents alive
   std::vector<int> first_, last_;
   std::vector<std::vector<int>> readers_;  // by storage: groups, in order
@@ -407,7 +420,6 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
   if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
   // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
   // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
-  constexpr double kLittle = 1.015;
   constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
   std::vector<Plan> plans{std::get<Plan>(std::move(whole))};
   double least = value_of(plans[0]);
@@ -417,16 +429,7 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
     plans.push_back(std::get<Plan>(std::move(planned)));
     const double value = value_of(plans.back());
     least = std::min(least, value);
-    if (value > kLittle * least) break;
-  }
-  // Nor is fusion always worth its dependencies: a plan without any is considered too.
-  Options apart = options;
-  apart.strategy = Strategy::kLayerByLayer;
-  auto unfused = Planner(graph, npu, apart).plan(npu.scratchpad.size);
-  if (auto* plan = std::get_if<Plan>(&unfused)) {
-    plan->strategy = options.strategy;
-    least = std::min(least, value_of(*plan));
-    plans.push_back(std::move(*plan));
+    if (value > (1 + kLittle) * least) break;
   }
   const Plan* best = nullptr;
   for (const Plan& plan : plans) {

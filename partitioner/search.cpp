@@ -26,7 +26,7 @@ Bytes slot_bytes(const Storage& storage, const std::array<std::int32_t, kMaxRank
 
 bool has_buffer(const GroupModel& group, int l, const Residents& residents) {
   const Local& local = group.locals[l];
-  return !local.direct_only && residents[local.storage] == Home::kDram;
+  return !local.direct_only && residents[l] == Home::kDram;
 }
 
 int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining) {
@@ -167,6 +167,19 @@ std::vector<Tile> contiguous(const Box& domain, const std::vector<int>& factors,
   return tiles;
 }
 
+std::vector<Tile> batches(const Box& domain, const std::vector<int>& factors, const std::vector<bool>& whole) {
+  Tile tile{};
+  tile.fill(1);
+  for (const int f : factors) tile[f] = domain.extent[f];
+  std::vector<Tile> tiles{tile};
+  for (const int f : std::vector<int>(factors.rbegin(), factors.rend())) {
+    if (whole[f] || tile[f] == 1) continue;
+    tile[f] = 1;
+    tiles.push_back(tile);
+  }
+  return tiles;
+}
+
 }  // namespace
 
 Bytes bytes_of(const std::vector<Buffer>& buffers) {
@@ -183,7 +196,7 @@ double Search::score(const Moves& moves, Cycles cycles) const {
   return static_cast<double>(cycles) + transfer;
 }
 
-std::string Search::structure_of(const GroupModel& group) const {
+std::string Search::key_of(const GroupModel& group) const {
   std::string key = fmt::format("{}/", group.slices());
   for (const Local& local : group.locals) {
     const Storage& s = model_.layout.storages[local.storage];
@@ -232,37 +245,35 @@ std::string Search::structure_of(const GroupModel& group) const {
   return key;
 }
 
-const Candidate* Search::best(const GroupModel& group, const Residents& residents, Bytes budget) {
-  Structure& structure = structures_[structure_of(group)];
-  std::string question(group.locals.size(), '0');
-  for (std::size_t l = 0; l < group.locals.size(); ++l) {
-    question[l] = static_cast<char>('0' + static_cast<char>(residents[group.locals[l].storage]));
+Search::Structure& Search::structure_of(const GroupModel& group) { return structures_[key_of(group)]; }
+
+const Candidate* Search::best(Structure& structure, const GroupModel& group, const Residents& residents, Bytes budget,
+                              Care care) {
+  std::string question(residents.size(), '0');
+  for (std::size_t l = 0; l < residents.size(); ++l)
+    question[l] = static_cast<char>('0' + static_cast<char>(residents[l]));
+  auto& answers = structure.answers[question][static_cast<std::size_t>(care)];
+  for (const Structure::Answer& known : answers) {
+    if (known.least <= budget && budget <= known.most) return known.candidate ? &*known.candidate : nullptr;
   }
-  const auto [known, fresh] = structure.answers.try_emplace({question, budget});
-  if (fresh) known->second = search(structure, group, residents, budget);
-  return known->second ? &*known->second : nullptr;
+  auto found = search(structure, group, residents, budget, care);
+  if (care == Care::kExact) {
+    // What has now been walked may be other than it was judged.
+    for (auto& [residents_known, both] : structure.answers) both[static_cast<std::size_t>(Care::kEstimate)].clear();
+  }
+  answers.push_back({found ? found->scratchpad : 0, budget, std::move(found)});
+  return answers.back().candidate ? &*answers.back().candidate : nullptr;
 }
 
 std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
-                                        Bytes budget) const {
+                                        Bytes budget, Care care) const {
   const StageModel& root = group.stages[group.root_stage];
   const Box& domain = group.region;
   const Roles roles = roles_of(group);
   const auto cols = static_cast<std::int32_t>(std::min(model_.npu.matrix.cols, 1 << 20));
   std::vector<Tile> channel_tiles = contiguous(domain, roles.channels, root.whole, cols);
   std::vector<Tile> row_tiles = contiguous(domain, roles.rows, root.whole, 1);
-  std::vector<Tile> batch_tiles;
-  {
-    Tile tile{};
-    tile.fill(1);
-    for (const int f : roles.batch) tile[f] = domain.extent[f];
-    batch_tiles.push_back(tile);
-    for (const int f : std::vector<int>(roles.batch.rbegin(), roles.batch.rend())) {
-      if (root.whole[f] || tile[f] == 1) continue;
-      tile[f] = 1;
-      batch_tiles.push_back(tile);
-    }
-  }
+  const std::vector<Tile> batch_tiles = batches(domain, roles.batch, root.whole);
   LoopPricer pricer(group);
   if (structure.loops.empty()) {
     // If even one tile of everything leaves part of a result unmade (nobody in the group asks for it), no tile will do:
@@ -320,15 +331,17 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     LoopCost* loop = nullptr;
   };
   std::vector<Choice> choices;
-  constexpr int kSmaller = 3;   // tiles below the largest that fits: more steps overlap better
-  constexpr int kPatience = 2;  // channel tiles in a row that may bring nothing
+  const bool wide = care == Care::kExact;
+  const int smaller = wide ? 3 : 2;   // tiles below the largest that fits: more steps overlap better
+  const int patience = wide ? 2 : 1;  // channel tiles in a row that may bring nothing
   int stale = 0;
   double least = std::numeric_limits<double>::infinity();
   for (const Tile& c : channel_tiles) {
-    if (!choices.empty() && ++stale > kPatience) break;
+    if (!choices.empty() && ++stale > patience) break;
     for (const Tile& b : batch_tiles) {
       int kept = 0;
-      for (std::size_t r = 0; r < row_tiles.size() && kept <= kSmaller; ++r) {
+
+      for (std::size_t r = 0; r < row_tiles.size() && kept <= smaller; ++r) {
         Candidate candidate;
         candidate.tile = merged(b, row_tiles[r], c);
         bool fits = false;
@@ -351,15 +364,17 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   // Then those that look best are walked to the end, until the best that is known exactly is clear of the estimates.
   std::stable_sort(choices.begin(), choices.end(),
                    [](const Choice& x, const Choice& y) { return x.candidate.score < y.candidate.score; });
-  constexpr double kClear = 1.03;  // an estimate this much worse is believed
+  // An estimate this much worse is believed; where only the best counts, any worse one.
+  const double kClear = care == Care::kExact ? 1.03 : 1.0;
   constexpr int kWalks = 16;
+  constexpr std::int64_t kBelieved = 512;     // of longer loops the estimate is good enough to choose groups by
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
   std::optional<Candidate> winner;
   int walks = 0;
   for (const Choice& choice : choices) {
     if (winner && choice.candidate.score > kClear * winner->score) break;
     LoopCost& loop = *choice.loop;
-    if (!loop.exact) {
+    if (!loop.exact && (wide || loop.steps <= kBelieved)) {
       if (winner && (++walks > kWalks || loop.steps > kManySteps)) continue;
       loop = pricer.walk(choice.candidate.tile, choice.candidate.order);
     }
@@ -371,7 +386,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
 }
 
 std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) const {
-  const Residents none(model_.layout.storages.size(), Home::kDram);
+  const Residents none(group.locals.size(), Home::kDram);
   const StageModel& root = group.stages[group.root_stage];
   const Storage& domain = model_.layout.storages[root.domain];
   const Roles roles = roles_of(group);
@@ -399,7 +414,7 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) cons
 }
 
 std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
-  LoopCost& loop = structures_[structure_of(group)].loops[{candidate.tile, candidate.order}];
+  LoopCost& loop = structure_of(group).loops[{candidate.tile, candidate.order}];
   if (!loop.exact) loop = LoopPricer(group).walk(candidate.tile, candidate.order);
   return buffers_of(group, loop, residents, candidate.pipelining);
 }

@@ -1,6 +1,7 @@
 // Internal: the tile loops a group could run with, priced. docs/partitioner.md describes the space.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,9 +30,18 @@ class Search {
   Search(const Model& model, Objective objective, bool bytes_first)
       : model_(model), objective_(objective), bytes_first_(bytes_first) {}
 
-  /// The best-scoring tile loop that fits `budget`, or nullptr. Remembered by structure: groups of the same shape are
-  /// searched once. Stays valid as long as the Search.
-  [[nodiscard]] const Candidate* best(const GroupModel& group, const Residents& residents, Bytes budget);
+  /// What is known of groups that look alike: they are searched once.
+  struct Structure;
+  [[nodiscard]] Structure& structure_of(const GroupModel& group);
+
+  /// Loops walked to the end, or judged by a few of their steps.
+  enum class Care { kExact, kEstimate };
+  /// The best-scoring tile loop that fits `budget`, or nullptr. Stays valid as long as the Search.
+  [[nodiscard]] const Candidate* best(Structure& structure, const GroupModel& group, const Residents& residents,
+                                      Bytes budget, Care care);
+  [[nodiscard]] const Candidate* best(const GroupModel& group, const Residents& residents, Bytes budget) {
+    return best(structure_of(group), group, residents, budget, Care::kExact);
+  }
 
   /// Buffers that a candidate's walk needs: for every local that has one.
   [[nodiscard]] std::vector<Buffer> buffers(const GroupModel& group, const Candidate& candidate,
@@ -45,20 +55,25 @@ class Search {
 
  private:
   using Tile = std::array<std::int32_t, kMaxRank>;
-  /// What is known of groups that look alike.
-  struct Structure {
-    bool possible = true;                                         ///< executed whole by a tile of everything
-    std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;  ///< by tile and order
-    std::map<std::pair<std::string, Bytes>, std::optional<Candidate>> answers;  ///< by residents and budget
-  };
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
-                                                const Residents& residents, Bytes budget) const;
-  [[nodiscard]] std::string structure_of(const GroupModel& group) const;
+                                                const Residents& residents, Bytes budget, Care care) const;
+  [[nodiscard]] std::string key_of(const GroupModel& group) const;
 
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
   std::map<std::string, Structure> structures_;
+};
+
+struct Search::Structure {
+  /// What fits a budget best also does so in any smaller one that it still fits.
+  struct Answer {
+    Bytes least = 0, most = 0;  ///< of the budgets that it is the answer for
+    std::optional<Candidate> candidate;
+  };
+  bool possible = true;                                              ///< executed whole by a tile of everything
+  std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;       ///< by tile and order
+  std::map<std::string, std::array<std::deque<Answer>, 2>> answers;  ///< by residents; by Care
 };
 
 }  // namespace spillway::partitioner

@@ -132,40 +132,48 @@ bool Walker::next(Step& step) {
   return true;
 }
 
-bool slice(GroupModel& group, int index) {
+bool slice(GroupModel& group, int index, int count) {
+  const Model& model = *group.model;
   const Storage& root = group.root_storage();
-  const std::int32_t batch = root.rank == 0 ? 1 : root.extent[0];
-  if (batch < 2) return false;
+  if (root.rank == 0 || root.extent[0] % count != 0) return false;
+  // The batch must be outermost in every view: a slice of a storage is then a slice of each tensor.
+  const auto outermost = [&](TensorId tensor) {
+    const TensorView& view = model.layout.views[tensor];
+    const Storage& storage = model.layout.storages[view.storage];
+    return storage.rank > 0 && storage.extent[0] % count == 0 && !view.dims.empty() && !view.dims[0].empty() &&
+           view.dims[0][0] == FactorRef{0, 0, storage.extent[0]};
+  };
+  for (const StageModel& stage : group.stages) {
+    for (const StageNode& node : stage.nodes) {
+      const Node& n = model.graph.nodes[node.node];
+      if (!outermost(n.outputs[0])) return false;
+      for (const TensorId t : n.inputs) {
+        if (t != kNone && !model.graph.tensors[t].is_constant() && !outermost(t)) return false;
+      }
+    }
+  }
   const Box before = group.region;
   group.region = root.whole();
-  group.region.set(0, index, 1);
-  const auto keeps_apart = [&](const Storage& storage, const Box& box) {
-    return storage.rank > 0 && storage.extent[0] == batch && box.begin[0] == index && box.extent[0] == 1;
-  };
+  group.region.set(0, root.extent[0] / count * index, root.extent[0] / count);
   // One step that does all the work of the slice shows what every operator looks at.
-  std::array<std::int32_t, kMaxRank> tile = root.extent;
-  tile[0] = 1;
   std::vector<int> order(root.rank);
   std::iota(order.begin(), order.end(), 0);
   Step step;
-  bool apart = Walker(group, tile, order).next(step);
+  bool apart = Walker(group, group.region.extent, order).next(step);
+  const auto keeps_apart = [&](const Storage& storage, const Box& box) {
+    return box.begin[0] == storage.extent[0] / count * index && box.extent[0] == storage.extent[0] / count;
+  };
   for (std::size_t s = 0; s < step.stages.size() && apart; ++s) {
+    if (!step.stages[s].used) continue;
     const StageModel& stage = group.stages[s];
-    const Storage& domain = group.model->layout.storages[stage.domain];
-    apart = !step.stages[s].used || keeps_apart(domain, step.stages[s].have);
+    const Box& all = step.stages[s].have;
+    apart = keeps_apart(model.layout.storages[stage.domain], all);
     for (const StageNode& node : stage.nodes) {
-      if (!step.stages[s].used || !apart) break;
-      for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
+      for (int i = 0; i < static_cast<int>(node.inputs.size()) && apart; ++i) {
         const int l = node.inputs[i];
-        if (l == kNone) continue;
-        const Storage& input = group.storage(l);
-        if (input.is_input && group.model->graph.tensors[input.root].is_constant()) continue;
-        const Box box = input_box(group, stage, node, i, step.stages[s].have);
-        if (!box.empty()) apart &= keeps_apart(input, box);
-      }
-      if (node.output != kNone) {
-        const Storage& output = group.storage(node.output);
-        apart &= output.rank > 0 && output.extent[0] == batch;
+        if (l == kNone || model.graph.tensors[model.graph.nodes[node.node].inputs[i]].is_constant()) continue;
+        const Box box = input_box(group, stage, node, i, all);
+        apart = box.empty() || keeps_apart(group.storage(l), box);
       }
     }
   }

@@ -1,0 +1,62 @@
+// Internal: group boundaries and the fate of every tensor, chosen together by a beam search over the sequence of
+// primitives. docs/partitioner.md describes it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "partitioner/order.h"
+#include "partitioner/remake.h"
+#include "partitioner/search.h"
+
+namespace spillway::partitioner {
+
+/// What may become of a storage that later groups read.
+struct Fates {
+  bool hold = true, spill = true, recompute = true;
+};
+
+struct Schedule;
+
+struct Wishes {
+  std::vector<Fates> fates;  ///< by storage; what is not wished for happens only where nothing else is possible
+  double extra_macs = 0;     ///< that recomputing may cost in all
+  bool slices = false;       ///< groups may run once for each of the batch
+  const Schedule* to_beat = nullptr;  ///< a search that falls behind it by more than `slack` of its cost is given up
+  double slack = 0;
+};
+
+/// A group as it will run.
+struct Scheduled {
+  GroupModel group;
+  std::vector<StorageId> dropped;  ///< made and not kept
+  Residents residents;             ///< by local
+  Bytes available = 0;             ///< beside all residents
+};
+
+/// A storage, or the part of it that belongs to a slice of the batch, kept from one group to another.
+struct Stay {
+  StorageId storage = kNone;
+  Home home = Home::kScratchpad;
+  Box part;
+  int first = 0, last = 0;  ///< groups
+  Bytes bytes = 0;
+};
+
+struct Schedule {
+  std::vector<Scheduled> groups;
+  std::vector<Stay> stays;
+  std::vector<StorageId> against;  ///< storages whose fate is not the one wished for
+  double cost = 0;                 ///< as the search judged it
+  std::map<int, double> pace;      ///< of that, what was spent before the primitive at this position
+};
+
+/// nullopt if not even single primitives fit.
+[[nodiscard]] std::optional<Schedule> schedule(const Model& model, Search& search, const Sequence& sequence,
+                                               Bytes budget, const Wishes& wishes);
+
+/// Whole storages of up to so many bytes always stay: they cost less room than a transfer costs time.
+inline constexpr Bytes kTiny = 16 << 10;
+
+}  // namespace spillway::partitioner
