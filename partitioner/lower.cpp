@@ -175,7 +175,8 @@ class Lowering {
 
   /// Stages of different tiles share the engines, whose queues run in order: a drain that is queued before its product
   /// has ended holds up whatever else the vector engine could do meanwhile. So the commands are listed as they could
-  /// start (list scheduling, by the closed forms), and of two that could start at once the older tile's goes first.
+  /// start (list scheduling, by the closed forms). Of those that could start at once a drain goes first, since a
+  /// product waits for its room; else the newer tile's, since more stages are still to come for it.
   void interleave(std::vector<Event>& events, std::size_t from, std::size_t to) {
     struct Stream {
       std::size_t next = 0;                               ///< draft to come, drains left out
@@ -194,7 +195,10 @@ class Lowering {
       double least = 0;
       const auto consider = [&](std::size_t k, double ready, const Draft& d, bool drains) {
         const double start = std::max(ready, engine_free_[d.command.queue]);
-        if (best != nullptr && start >= least) return;
+        const bool frees =
+            best != nullptr && start == least && drains && !best_drains &&
+            events[best_event].drafts[streams[best_event - from].next].command.kind == CommandKind::kVector;
+        if (best != nullptr && start >= least && !frees) return;
         best = &streams[k], best_event = from + k, best_drains = drains, least = start;
       };
       for (std::size_t k = streams.size(); k-- > 0;) {

@@ -39,8 +39,8 @@ bool waits_for_all(const Model& model, NodeId id, int i) {
 
 class Sorter {
  public:
-  explicit Sorter(const Model& model) : model_(model), primitives_(partitioner::primitives(model)) {
-    join_chains();
+  Sorter(const Model& model, bool joined) : model_(model), primitives_(partitioner::primitives(model)) {
+    if (joined) join_chains();
     const std::size_t storages = model.layout.storages.size();
     position_.assign(model.graph.nodes.size(), kNone);
     for (std::size_t p = 0; p < primitives_.size(); ++p) {
@@ -306,6 +306,6 @@ class Sorter {
 
 }  // namespace
 
-Sequence sequence(const Model& model) { return Sorter(model).run(); }
+Sequence sequence(const Model& model, bool joined) { return Sorter(model, joined).run(); }
 
 }  // namespace spillway::partitioner

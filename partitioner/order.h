@@ -19,6 +19,8 @@ struct Sequence {
   [[nodiscard]] int size() const { return static_cast<int>(primitives.size()); }
 };
 
-[[nodiscard]] Sequence sequence(const Model& model);
+/// `joined`: what runs in the registers of a primitive joins it. A joined primitive may need more scratchpad than its
+/// parts.
+[[nodiscard]] Sequence sequence(const Model& model, bool joined);
 
 }  // namespace spillway::partitioner

@@ -18,6 +18,8 @@ namespace spillway::partitioner {
 namespace {
 
 constexpr Bytes kAlignment = 64;
+constexpr double kExtraMacs =
+    0.01;  // share of all that recomputing may cost: less traffic can always be bought with work
 constexpr double kLittle = 0.015;  // plans for less scratchpad that cost so much more are not looked at further
 
 class Planner {
@@ -77,31 +79,43 @@ class Planner {
 
  private:
   std::variant<Plan, Infeasible> plan_fused() {
-    if (!sequence_) {
-      sequence_ = sequence(model_);
-      double macs = 0;
-      for (const NodeId n : model_.executed) {
-        const auto& op = model_.op(n);
-        const Node& node = graph_.nodes[n];
-        if (op.matrix_shape == nullptr) continue;
-        macs += static_cast<double>(op.matrix_shape(graph_, node, workloads::whole(graph_.output(node).shape)).macs());
-      }
+    if (wishes_.fates.empty()) {
       wishes_.fates.assign(layout_.storages.size(), {});
-      wishes_.extra_macs = 0.01 * macs;
+      wishes_.extra_macs = kExtraMacs * macs();
+      wishes_.slack = kLittle;
     }
-    // The search judges loops by samples. Where a whole walk finds that one cannot be, it is told and searches again.
-    constexpr int kTries = 8;
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
-    wishes_.slack = kLittle;
-    for (int attempt = 0; attempt < kTries; ++attempt) {
-      const auto found = schedule(model_, search_, *sequence_, budget_, wishes_);
+    // The search judges long loops by samples. Where a whole walk finds that one cannot be, it is told and tries again,
+    // and at last it walks them all.
+    constexpr int kTries = 3;
+    for (int attempt = 0; attempt <= kTries; ++attempt) {
+      wishes_.care = attempt < kTries ? Search::Care::kEstimate : Search::Care::kExact;
+      auto found = schedule(model_, search_, sequence_of(true), budget_, wishes_);
+      // Where joined primitives do not fit, their parts may.
+      if (!found && !to_beat_) found = schedule(model_, search_, sequence_of(false), budget_, wishes_);
       if (!found) return refusal(neediest());
-      if (adopt(*found)) {
-        if (!to_beat_) to_beat_ = *found;
-        return finish();
-      }
+      if (!adopt(*found)) continue;
+      if (!to_beat_) to_beat_ = std::move(*found);
+      return finish();
     }
     internal_error("no schedule stands up to its walks");
+  }
+
+  const Sequence& sequence_of(bool joined) {
+    auto& known = sequences_[joined ? 1 : 0];
+    if (!known) known = sequence(model_, joined);
+    return *known;
+  }
+
+  double macs() const {
+    double sum = 0;
+    for (const NodeId n : model_.executed) {
+      const auto& op = model_.op(n);
+      const Node& node = graph_.nodes[n];
+      if (op.matrix_shape == nullptr) continue;
+      sum += static_cast<double>(op.matrix_shape(graph_, node, workloads::whole(graph_.output(node).shape)).macs());
+    }
+    return sum;
   }
 
   /// Takes a schedule over. False if one of its groups does not fit after all.
@@ -385,8 +399,8 @@ class Planner {
   std::optional<Neediest> neediest_;
   // of the budget being planned for
   Bytes budget_ = 0;
-  std::optional<Sequence> sequence_;
-  std::optional<Schedule> to_beat_;  // of the first budget: smaller ones are measured by it
+  std::array<std::optional<Sequence>, 2> sequences_;  // apart, joined
+  std::optional<Schedule> to_beat_;                   // of the first budget: smaller ones are measured by it
   Wishes wishes_;
   std::vector<std::vector<StorageId>> dropped_;  // by group
   std::vector<GroupModel> groups_;

@@ -48,6 +48,7 @@ struct Dropped {
 
 struct State {
   double cost = 0;
+  double objective = 0;    ///< of that
   double pending = 0;      ///< loads still to come of what is in DRAM
   Bytes resident = 0;      ///< of entries
   Bytes segment_peak = 0;  ///< largest need of any group since slices began
@@ -104,8 +105,9 @@ class Beam {
     if (wishes_.to_beat == nullptr || states_[i].empty()) return false;
     const auto known = wishes_.to_beat->pace.find(i);
     if (known == wishes_.to_beat->pace.end()) return false;
-    return std::all_of(states_[i].begin(), states_[i].end(),
-                       [&](const State& s) { return s.cost > known->second + wishes_.slack * wishes_.to_beat->cost; });
+    return std::all_of(states_[i].begin(), states_[i].end(), [&](const State& s) {
+      return s.objective > known->second + wishes_.slack * wishes_.to_beat->objective;
+    });
   }
 
   // --- states ---
@@ -216,10 +218,10 @@ class Beam {
     const Prepared& p = prepare(i, j, 1, {}, {});
     if (!p.ok) return known->second;
     Residents residents(p.group.locals.size(), Home::kDram);
-    const Candidate* out = search_.best(*p.structure, p.group, residents, budget_, Search::Care::kEstimate);
+    const Candidate* out = search_.best(*p.structure, p.group, residents, budget_, wishes_.care);
     for (const int l : p.sources) residents[l] = Home::kScratchpad;
     for (const int l : p.results) residents[l] = Home::kScratchpad;
-    const Candidate* in = search_.best(*p.structure, p.group, residents, budget_, Search::Care::kEstimate);
+    const Candidate* in = search_.best(*p.structure, p.group, residents, budget_, wishes_.care);
     known->second = {out == nullptr ? kNever : out->score, in == nullptr ? kNever : in->score};
     return known->second;
   }
@@ -414,13 +416,14 @@ class Beam {
     const Candidate* candidate = nullptr;
     for (const Bytes limit : {available / grain * grain, available}) {
       if (candidate == nullptr && limit > 0) {
-        candidate = search_.best(*p.structure, p.group, residents, limit, Search::Care::kEstimate);
+        candidate = search_.best(*p.structure, p.group, residents, limit, wishes_.care);
       }
     }
     if (candidate == nullptr) return;
 
     State after;
     after.cost = before.cost + slices * candidate->score;
+    after.objective = before.objective + slices * search_.objective(candidate->moves, candidate->cycles);
     after.extra_macs = before.extra_macs + static_cast<double>(p.macs);
     if (after.extra_macs > wishes_.extra_macs && p.macs > 0) return;
     after.slices = slices;
@@ -543,8 +546,8 @@ class Beam {
     for (const State* s = &last; s->parent != kNone; s = &states_[s->from][s->parent]) path.push_back(s);
     std::reverse(path.begin(), path.end());
     Schedule result;
-    result.cost = last.cost;
-    for (const State* s : path) result.pace[s->from] = states_[s->from][s->parent].cost;
+    result.objective = last.objective;
+    for (const State* s : path) result.pace[s->from] = states_[s->from][s->parent].objective;
     result.against = last.against;
     std::sort(result.against.begin(), result.against.end());
     result.against.erase(std::unique(result.against.begin(), result.against.end()), result.against.end());

@@ -23,8 +23,10 @@ struct Wishes {
   std::vector<Fates> fates;  ///< by storage; what is not wished for happens only where nothing else is possible
   double extra_macs = 0;     ///< that recomputing may cost in all
   bool slices = false;       ///< groups may run once for each of the batch
-  const Schedule* to_beat = nullptr;  ///< a search that falls behind it by more than `slack` of its cost is given up
+  const Schedule* to_beat =
+      nullptr;  ///< a search that falls behind it by more than `slack` of the objective is given up
   double slack = 0;
+  Search::Care care = Search::Care::kEstimate;  ///< kExact: no loop is judged by samples, which takes longer
 };
 
 /// A group as it will run.
@@ -48,7 +50,7 @@ struct Schedule {
   std::vector<Scheduled> groups;
   std::vector<Stay> stays;
   std::vector<StorageId> against;  ///< storages whose fate is not the one wished for
-  double cost = 0;                 ///< as the search judged it
+  double objective = 0;            ///< as the search judged it
   std::map<int, double> pace;      ///< of that, what was spent before the primitive at this position
 };
 

@@ -257,7 +257,12 @@ const Candidate* Search::best(Structure& structure, const GroupModel& group, con
     if (known.least <= budget && budget <= known.most) return known.candidate ? &*known.candidate : nullptr;
   }
   auto found = search(structure, group, residents, budget, care);
-  if (care == Care::kExact) {
+  // Where walks found that what seemed to fit does not, smaller tiles have their turn.
+  for (std::size_t known = 0; !found && known != structure.walked;) {
+    known = structure.walked;
+    found = search(structure, group, residents, budget, care);
+  }
+  if (care != Care::kEstimate) {
     // What has now been walked may be other than it was judged.
     for (auto& [residents_known, both] : structure.answers) both[static_cast<std::size_t>(Care::kEstimate)].clear();
   }
@@ -331,7 +336,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     LoopCost* loop = nullptr;
   };
   std::vector<Choice> choices;
-  const bool wide = care == Care::kExact;
+  const bool wide = care != Care::kEstimate;
   const int smaller = wide ? 3 : 2;   // tiles below the largest that fits: more steps overlap better
   const int patience = wide ? 2 : 1;  // channel tiles in a row that may bring nothing
   int stale = 0;
@@ -365,7 +370,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   std::stable_sort(choices.begin(), choices.end(),
                    [](const Choice& x, const Choice& y) { return x.candidate.score < y.candidate.score; });
   // An estimate this much worse is believed; where only the best counts, any worse one.
-  const double kClear = care == Care::kExact ? 1.03 : 1.0;
+  const double kClear = wide ? 1.03 : 1.0;
   constexpr int kWalks = 16;
   constexpr std::int64_t kBelieved = 512;     // of longer loops the estimate is good enough to choose groups by
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
@@ -377,6 +382,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     if (!loop.exact && (wide || loop.steps <= kBelieved)) {
       if (winner && (++walks > kWalks || loop.steps > kManySteps)) continue;
       loop = pricer.walk(choice.candidate.tile, choice.candidate.order);
+      ++structure.walked;
     }
     if (!loop.legal) continue;
     const auto exact = buffered(choice.candidate, loop);

@@ -34,8 +34,8 @@ class Search {
   struct Structure;
   [[nodiscard]] Structure& structure_of(const GroupModel& group);
 
-  /// Loops walked to the end, or judged by a few of their steps.
-  enum class Care { kExact, kEstimate };
+  /// Loops judged by a few of their steps, or walked to the end.
+  enum class Care { kEstimate, kExact };
   /// The best-scoring tile loop that fits `budget`, or nullptr. Stays valid as long as the Search.
   [[nodiscard]] const Candidate* best(Structure& structure, const GroupModel& group, const Residents& residents,
                                       Bytes budget, Care care);
@@ -52,6 +52,10 @@ class Search {
   [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, bool exactly = false) const;
 
   [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
+  /// The objective alone, without what decides ties.
+  [[nodiscard]] double objective(const Moves& moves, Cycles cycles) const {
+    return objective_ == Objective::kMoves ? static_cast<double>(moves.total()) : static_cast<double>(cycles);
+  }
 
  private:
   using Tile = std::array<std::int32_t, kMaxRank>;
@@ -71,6 +75,7 @@ struct Search::Structure {
     Bytes least = 0, most = 0;  ///< of the budgets that it is the answer for
     std::optional<Candidate> candidate;
   };
+  std::size_t walked = 0;                                            ///< loops that had been judged by samples before
   bool possible = true;                                              ///< executed whole by a tile of everything
   std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;       ///< by tile and order
   std::map<std::string, std::array<std::deque<Answer>, 2>> answers;  ///< by residents; by Care
