@@ -284,7 +284,7 @@ class Planner {
     while (true) {
       plan.groups.clear();
       for (std::size_t g = 0; g < groups_.size(); ++g) plan.groups.push_back(group_record(static_cast<int>(g)));
-      const auto failure = allocate(residencies_, plan.groups, plan.budget);
+      const auto failure = allocate(residencies_, plan.groups, plan.budget, plan.allocation);
       if (!failure) break;
       evict(failure->group);
     }
