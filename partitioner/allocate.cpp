@@ -195,11 +195,21 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
     if (first < 0) return {};
     last = first + 1;
   }
-  std::vector<std::size_t> around;  // positions in the order
+  std::vector<std::size_t> around;  // positions in the order of what is alive there
   for (std::size_t p = 0; p < order.size(); ++p) {
     if (overlap(blocks_[order[p]], {first, last, 0})) around.push_back(p);
   }
   if (around.empty()) return {};
+  if (step % 8 > 4) {  // and what lies around those
+    for (const std::size_t p : around) {
+      first = std::min(first, blocks_[order[p]].first);
+      last = std::max(last, blocks_[order[p]].last);
+    }
+    around.clear();
+    for (std::size_t p = 0; p < order.size(); ++p) {
+      if (overlap(blocks_[order[p]], {first, last, 0})) around.push_back(p);
+    }
+  }
   if (step % 4 == 0) {  // room for the buffers themselves, before some of the residents around them
     Bytes bytes = 0;
     for (int g = first; g <= last; ++g) bytes += buffer_bytes(g);
@@ -227,14 +237,18 @@ Placement Allocator::climb(Placement best) {
   // Not fitting sends tensors back to DRAM: worth more work than a wait is.
   constexpr int kStepsToFit = 400;
   constexpr int kStepsToPart = 24;
+  constexpr int kPatience = 40;  // steps without a gain, after which a worse placement is gone on from
   Placement now = best;
   int fitting = 0;
+  int idle = 0;
   for (int step = 0; step < kStepsToFit && fitting < kStepsToPart; ++step) {
     if (now.fits()) ++fitting;
     const std::vector<int> order = next_order(now, static_cast<std::uint64_t>(step));
     if (order.empty()) break;
     Placement trial = place(order);
-    if (trial.cost() > now.cost()) continue;  // as good is taken: plateaus are wide
+    const bool kick = ++idle % kPatience == 0;
+    if (trial.cost() > now.cost() && !kick) continue;  // as good is taken: plateaus are wide
+    if (trial.cost() < now.cost()) idle = 0;
     now = std::move(trial);
     if (now.cost() < best.cost()) best = now;
   }
