@@ -235,8 +235,8 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
 
 Placement Allocator::climb(Placement best) {
   // Not fitting sends tensors back to DRAM: worth more work than a wait is.
-  constexpr int kStepsToFit = 400;
-  constexpr int kStepsToPart = 24;
+  constexpr int kStepsToFit = 240;
+  constexpr int kStepsToPart = 16;
   constexpr int kPatience = 40;  // steps without a gain, after which a worse placement is gone on from
   Placement now = best;
   int fitting = 0;
