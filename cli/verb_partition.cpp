@@ -12,6 +12,8 @@
 #include "cli/context.h"
 #include "cli/flags.h"
 #include "cli/session.h"
+#include "partitioner/occupancy.h"
+#include "reports/allocation_map.h"
 #include "reports/atomic_files.h"
 #include "reports/derived.h"
 #include "reports/format.h"
@@ -35,6 +37,7 @@ struct PartitionFlags {
   FormatFlag format;
   bool detail = false;
   bool check = false;
+  bool map = false;
   std::string dump;
 };
 
@@ -72,7 +75,12 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
                    grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
                    grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
                    grouped(plan.moves.of(partitioner::StorageClass::kStatistics)), grouped(plan.compulsory_bytes)));
-  line("scratchpad", fmt::format("peak {} of {} B", grouped(plan.peak_scratchpad), grouped(plan.budget)));
+  const auto& allocation = plan.allocation;
+  line("scratchpad",
+       fmt::format("peak {} of {} B; addresses: {}, {} B lost to fragmentation; {} neighbours' buffers "
+                   "collide, {} of them in any case",
+                   grouped(plan.peak_scratchpad), grouped(plan.budget), allocation.algorithm,
+                   grouped(allocation.fragmentation), allocation.colliding_pairs, allocation.unavoidable_pairs));
   line("plan", fmt::format("{} groups, {} storages held between groups, {} commands",
                            grouped(static_cast<std::int64_t>(plan.groups.size())),
                            grouped(static_cast<std::int64_t>(plan.residencies.size())),
@@ -115,16 +123,47 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   held.print(std::cout, 4);
 }
 
+Json allocation_json(const Plan& plan) {
+  const auto& report = plan.allocation;
+  Json attempts = Json::array();
+  for (const auto& attempt : report.attempts) {
+    attempts.push_back({{"algorithm", attempt.algorithm},
+                        {"fits", attempt.fits},
+                        {"packed_peak_bytes", attempt.packed_peak},
+                        {"colliding_pairs", attempt.fits ? Json(attempt.colliding_pairs) : Json(nullptr)}});
+  }
+  return {{"algorithm", report.algorithm},
+          {"peak_demand_bytes", report.peak_demand},
+          {"packed_peak_bytes", report.packed_peak},
+          {"peak_address", report.peak_address},
+          {"fragmentation_bytes", report.fragmentation},
+          {"colliding_pairs", report.colliding_pairs},
+          {"unavoidable_pairs", report.unavoidable_pairs},
+          {"attempts", attempts}};
+}
+
+Json occupancy_json(const Plan& plan) {
+  Json series = Json::array();
+  for (const auto& use : partitioner::occupancy_of(plan)) {
+    series.push_back({{"resident_bytes", use.residents}, {"buffer_bytes", use.buffers}});
+  }
+  return series;
+}
+
 Json json_of(const std::string& model, const workloads::Graph& graph, const Planned& planned) {
   const Plan& plan = planned.plan;
   Json groups = Json::array();
-  for (const Group& group : plan.groups) {
+  for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+    const Group& group = plan.groups[g];
     Json buffers = Json::array();
     for (const auto& buffer : group.buffers) {
       buffers.push_back({{"storage", plan.layout.storages[buffer.storage].name},
                          {"slots", buffer.slots},
                          {"slot_bytes", buffer.slot_bytes},
-                         {"address", buffer.address}});
+                         {"bytes", buffer.slots * buffer.slot_bytes},
+                         {"address", buffer.address},
+                         {"first_group", g},
+                         {"last_group", g}});
     }
     groups.push_back({{"name", group.name},
                       {"operators", operators_of(group, graph)},
@@ -155,7 +194,9 @@ Json json_of(const std::string& model, const workloads::Graph& graph, const Plan
           {"peak_scratchpad_bytes", plan.peak_scratchpad},
           {"commands", planned.program.commands.size()},
           {"groups", groups},
-          {"residencies", held}};
+          {"residencies", held},
+          {"allocation", allocation_json(plan)},
+          {"occupancy", occupancy_json(plan)}};
 }
 
 /// The checker's verdict as a line; throws when the Program is wrong, because then the tool is.
@@ -206,6 +247,7 @@ void partition(Context& context, const PartitionFlags& flags) {
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
       print_plan(model, executed, planned, npu, flags.detail);
+      if (flags.map) reports::print_allocation_map(planned.plan, std::cout);
       if (flags.check) reports::print_labelled(std::cout, "checker", proof);
     }
   }
@@ -226,6 +268,7 @@ void add_partition(CLI::App& app, Context& context) {
   flags->plan.add_to(*verb);
   flags->format.add_to(*verb);
   add_switch(*verb, "--detail", flags->detail, "every group, and what is held between groups");
+  add_switch(*verb, "--map", flags->map, "draw the scratchpad group by group: held tensors, buffers, free space");
   add_switch(*verb, "--check", flags->check, "prove the Program with the checker");
   add_value(*verb, "--dump-program", flags->dump, "write the command stream as text to this file", "not written",
             "commands.txt");

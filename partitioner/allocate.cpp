@@ -140,8 +140,13 @@ Placement Allocator::place(const std::vector<int>& order) {
     if (over > most) most = over, placement.worst_group = static_cast<int>(g);
   }
   if (!placement.fits()) return placement;
+  // Above the residents, two groups' buffers side by side never need more than this; so that a scratchpad without end
+  // has no addresses at its end.
+  Bytes widest = 0;
+  for (std::size_t g = 0; g < spaces_.size(); ++g) widest = std::max(widest, buffer_bytes(g));
+  const Bytes limit = std::min(budget_, placement.packed_peak + 2 * widest);
   for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    spaces_[g].gaps = gaps_of(occupied(placement, g), budget_);
+    spaces_[g].gaps = gaps_of(occupied(placement, g), limit);
     spaces_[g].dying.clear();
     for (const int i : alive_[g]) {
       if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;

@@ -172,6 +172,14 @@ TEST_CASE("neighbours' buffers lie apart where there is room, and unavoidable co
   CHECK(full.report.unavoidable_pairs == 1);
 }
 
+TEST_CASE("a scratchpad without end is used at its beginning", "[allocate]") {
+  Instance i{Bytes{1} << 60, {group({30}), group({50}), group({20, 30}), group({50})}, {resident(1, 3, 64)}};
+  i.solve();
+  i.require_sound();
+  CHECK(i.report.colliding_pairs == 0);
+  CHECK(i.report.peak_address < 500);
+}
+
 TEST_CASE("a resident that ends does not lie under the next group's buffers where that can be helped", "[allocate]") {
   // Group 1 could load while group 0 reads its resident, if it lies elsewhere.
   Instance i{100, {group({20}), group({40})}, {resident(0, 0, 40)}};
