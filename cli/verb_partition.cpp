@@ -12,6 +12,7 @@
 #include "cli/context.h"
 #include "cli/flags.h"
 #include "cli/session.h"
+#include "partitioner/bounds.h"
 #include "partitioner/occupancy.h"
 #include "reports/allocation_map.h"
 #include "reports/atomic_files.h"
@@ -60,6 +61,11 @@ std::string tile_of(const Group& group, const Plan& plan) {
   return text;
 }
 
+/// A plan's moves over a bound.
+double times(partitioner::Bytes moves, partitioner::Bytes bound) {
+  return bound > 0 ? static_cast<double>(moves) / static_cast<double>(bound) : 1;
+}
+
 void print_plan(const std::string& model, const workloads::Graph& graph, const Planned& planned,
                 const configs::NpuConfig& npu, bool detail) {
   const Plan& plan = planned.plan;
@@ -69,12 +75,17 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   const auto line = [](const char* label, const std::string& text) { reports::print_labelled(std::cout, label, text); };
   line("predicted", fmt::format("{}   {} cycles", reports::milliseconds(reports::seconds_of(plan.cycles, npu)),
                                 grouped(plan.cycles)));
-  line("moves",
-       fmt::format("{} B: weights {}, activations {}, parameters {}, statistics {}; compulsory {}",
-                   grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
-                   grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
-                   grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
-                   grouped(plan.moves.of(partitioner::StorageClass::kStatistics)), grouped(plan.compulsory_bytes)));
+  line("moves", fmt::format("{} B: weights {}, activations {}, parameters {}, statistics {}",
+                            grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
+                            grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
+                            grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
+                            grouped(plan.moves.of(partitioner::StorageClass::kStatistics))));
+  std::string bounds;
+  for (const auto& bound : partitioner::lower_bounds(graph, npu, plan.layout)) {
+    bounds += fmt::format("{}{} {} B ({}): {:.3f} x", bounds.empty() ? "" : "; ", bound.name, grouped(bound.moves),
+                          bound.holds_for, times(plan.moves.total(), bound.moves));
+  }
+  line("lower bounds", bounds);
   const auto& allocation = plan.allocation;
   line("scratchpad",
        fmt::format("peak {} of {} B; addresses: {}, {} B lost to fragmentation; {} neighbours' buffers "
@@ -150,7 +161,20 @@ Json occupancy_json(const Plan& plan) {
   return series;
 }
 
-Json json_of(const std::string& model, const workloads::Graph& graph, const Planned& planned) {
+Json bounds_json(const workloads::Graph& graph, const configs::NpuConfig& npu, const Plan& plan) {
+  Json bounds = Json::array();
+  for (const auto& bound : partitioner::lower_bounds(graph, npu, plan.layout)) {
+    bounds.push_back({{"name", bound.name},
+                      {"moved_bytes", bound.moves},
+                      {"plan_over_bound", times(plan.moves.total(), bound.moves)},
+                      {"holds_for", bound.holds_for},
+                      {"because", bound.because}});
+  }
+  return bounds;
+}
+
+Json json_of(const std::string& model, const workloads::Graph& graph, const configs::NpuConfig& npu,
+             const Planned& planned) {
   const Plan& plan = planned.plan;
   Json groups = Json::array();
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
@@ -191,6 +215,7 @@ Json json_of(const std::string& model, const workloads::Graph& graph, const Plan
           {"predicted_cycles", plan.cycles},
           {"moved_bytes", plan.moves.total()},
           {"compulsory_bytes", plan.compulsory_bytes},
+          {"lower_bounds", bounds_json(graph, npu, plan)},
           {"peak_scratchpad_bytes", plan.peak_scratchpad},
           {"commands", planned.program.commands.size()},
           {"groups", groups},
@@ -242,7 +267,7 @@ void partition(Context& context, const PartitionFlags& flags) {
       listing += text.str();
     }
     if (flags.format.json()) {
-      all.push_back(json_of(model, executed, planned));
+      all.push_back(json_of(model, executed, npu, planned));
       if (flags.check) all.back()["checker"] = proof;
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
