@@ -61,6 +61,12 @@ std::string tile_of(const Group& group, const Plan& plan) {
   return text;
 }
 
+/// Whether the plan is of the class that the bound holds for.
+bool holds_for(const partitioner::LowerBound& bound, const Plan& plan) {
+  return bound.with_recompute ||
+         std::all_of(plan.groups.begin(), plan.groups.end(), [](const Group& g) { return g.dropped.empty(); });
+}
+
 /// A plan's moves over a bound.
 double times(partitioner::Bytes moves, partitioner::Bytes bound) {
   return bound > 0 ? static_cast<double>(moves) / static_cast<double>(bound) : 1;
@@ -82,8 +88,9 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
                             grouped(plan.moves.of(partitioner::StorageClass::kStatistics))));
   std::string bounds;
   for (const auto& bound : partitioner::lower_bounds(graph, npu, plan.layout)) {
-    bounds += fmt::format("{}{} {} B ({}): {:.3f} x", bounds.empty() ? "" : "; ", bound.name, grouped(bound.moves),
-                          bound.holds_for, times(plan.moves.total(), bound.moves));
+    bounds += fmt::format("{}{} {} B ({}{}): {:.3f} x", bounds.empty() ? "" : "; ", bound.name, grouped(bound.moves),
+                          bound.holds_for, holds_for(bound, plan) ? "" : "; this one makes some again",
+                          times(plan.moves.total(), bound.moves));
   }
   line("lower bounds", bounds);
   const auto& allocation = plan.allocation;
@@ -168,6 +175,7 @@ Json bounds_json(const workloads::Graph& graph, const configs::NpuConfig& npu, c
                       {"moved_bytes", bound.moves},
                       {"plan_over_bound", times(plan.moves.total(), bound.moves)},
                       {"holds_for", bound.holds_for},
+                      {"holds_for_this_plan", holds_for(bound, plan)},
                       {"because", bound.because}});
   }
   return bounds;

@@ -153,8 +153,8 @@ Bytes capacity_bytes(const Graph& graph, const Layout& layout, Bytes budget) {
 std::vector<LowerBound> lower_bounds(const Graph& graph, const configs::NpuConfig& npu, const Layout& layout) {
   const Bytes compulsory = compulsory_bytes(graph, layout);
   const Bytes capacity = capacity_bytes(graph, layout, npu.scratchpad.size);
-  return {{"compulsory", compulsory, "all plans", "inputs, weights and outputs cross the DRAM interface once"},
-          {"capacity", compulsory + capacity, "plans that make no element twice and no sum in parts",
+  return {{"compulsory", compulsory, "all plans", true, "inputs, weights and outputs cross the DRAM interface once"},
+          {"capacity", compulsory + capacity, "plans that make no element twice and no sum in parts", false,
            fmt::format("{} B more are alive than fit when operators start that need whole tensors", capacity)}};
 }
 

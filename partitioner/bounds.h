@@ -11,7 +11,8 @@ namespace spillway::partitioner {
 struct LowerBound {
   std::string name;
   Bytes moves = 0;
-  std::string holds_for;  ///< class of plans
+  std::string holds_for;        ///< class of plans
+  bool with_recompute = false;  ///< the class includes plans that make elements again
   std::string because;
 };
 
