@@ -50,6 +50,7 @@ class Capacity {
  public:
   Capacity(const Graph& graph, const Layout& layout) : known_(dependences_of(graph, layout)) {
     for (const Storage& storage : layout.storages) bytes_.push_back(storage.bytes() / known_.batch);
+    moments_.reserve(known_.barriers.size());
     for (const Barrier& barrier : known_.barriers) moments_.push_back(moment_of(barrier));
     find_reads();
     find_writes();
@@ -67,8 +68,9 @@ class Capacity {
   Moment moment_of(const Barrier& barrier) const {
     Moment moment{barrier.makes, Marks(bytes_.size(), false), Marks(bytes_.size(), false)};
     for (const StorageId s : barrier.whole) moment.made[s] = true;
-    for (auto d = known_.all.rbegin(); d != known_.all.rend(); ++d) {
-      if (d->all_used && moment.made[d->to]) moment.made[d->from] = true;
+    for (std::size_t k = known_.all.size(); k-- > 0;) {
+      const Dependence& d = known_.all[k];
+      if (d.all_used && moment.made[d.to]) moment.made[d.from] = true;
     }
     moment.later[barrier.makes] = true;
     std::vector<int> pieces(bytes_.size(), 0);

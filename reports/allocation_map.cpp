@@ -27,10 +27,7 @@ using Cells = std::vector<int>;
 class Map {
  public:
   explicit Map(const Plan& plan) : plan_(plan), occupancy_(partitioner::occupancy_of(plan)) {
-    for (std::size_t i = 0; i < plan.residencies.size(); ++i) {
-      const auto& r = plan.residencies[i];
-      end_ = std::max(end_, r.address + r.bytes);
-    }
+    for (const auto& r : plan.residencies) end_ = std::max(end_, r.address + r.bytes);
     for (const auto& group : plan.groups) {
       for (const auto& b : group.buffers) end_ = std::max(end_, b.address + b.slots * b.slot_bytes);
     }
@@ -51,6 +48,7 @@ class Map {
                        grouped(columns_ == 0 ? 0 : (end_ + columns_ - 1) / columns_), grouped(end_),
                        grouped(plan_.budget));
     print_labelled(out, "letters", "tensors held between groups (listed below); @: more than there are letters");
+    print_labelled(out, "held, own", "bytes of held tensors, and of the groups' own buffers, in all that is drawn");
     print_labelled(
         out, "#  +  .",
         "#: the group's own buffers; +: those of some groups of a joined row; .: free; a column shows what has "
@@ -116,8 +114,8 @@ class Map {
     letter_.assign(plan_.residencies.size(), '\0');
     std::vector<std::pair<int, std::size_t>> free_since;  // group, letter
     for (std::size_t k = 0; k < kLetters.size(); ++k) free_since.emplace_back(-2, k);
-    for (std::size_t g = 0; g < cells_.size(); ++g) {
-      for (const int i : cells_[g]) {
+    for (const Cells& cells : cells_) {
+      for (const int i : cells) {
         if (i < 0 || letter_[i] != '\0') continue;
         const auto best = std::min_element(free_since.begin(), free_since.end());
         const int first = plan_.residencies[i].first_group;
@@ -160,7 +158,8 @@ class Map {
       own = std::max(own, occupancy_[g].buffers);
     }
     const auto share = [&](Bytes bytes) {
-      return fmt::format("{:.0f} %", 100.0 * static_cast<double>(bytes) / static_cast<double>(plan_.budget));
+      return fmt::format("{:.0f} %",
+                         100.0 * static_cast<double>(bytes) / static_cast<double>(std::max<Bytes>(1, end_)));
     };
     const std::string groups = first == last ? std::to_string(first) : fmt::format("{}..{}", first, last);
     out << fmt::format("    {:>9} |{}| {:>5} {:>5}\n", groups, row, share(held), share(own));
