@@ -12,6 +12,9 @@
 #include "cli/context.h"
 #include "cli/flags.h"
 #include "cli/session.h"
+#include "partitioner/bounds.h"
+#include "partitioner/occupancy.h"
+#include "reports/allocation_map.h"
 #include "reports/atomic_files.h"
 #include "reports/derived.h"
 #include "reports/format.h"
@@ -35,6 +38,7 @@ struct PartitionFlags {
   FormatFlag format;
   bool detail = false;
   bool check = false;
+  bool map = false;
   std::string dump;
 };
 
@@ -57,6 +61,17 @@ std::string tile_of(const Group& group, const Plan& plan) {
   return text;
 }
 
+/// Whether the plan is of the class that the bound holds for.
+bool holds_for(const partitioner::LowerBound& bound, const Plan& plan) {
+  return bound.with_recompute ||
+         std::all_of(plan.groups.begin(), plan.groups.end(), [](const Group& g) { return g.dropped.empty(); });
+}
+
+/// A plan's moves over a bound.
+double times(partitioner::Bytes moves, partitioner::Bytes bound) {
+  return bound > 0 ? static_cast<double>(moves) / static_cast<double>(bound) : 1;
+}
+
 void print_plan(const std::string& model, const workloads::Graph& graph, const Planned& planned,
                 const configs::NpuConfig& npu, bool detail) {
   const Plan& plan = planned.plan;
@@ -66,13 +81,24 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   const auto line = [](const char* label, const std::string& text) { reports::print_labelled(std::cout, label, text); };
   line("predicted", fmt::format("{}   {} cycles", reports::milliseconds(reports::seconds_of(plan.cycles, npu)),
                                 grouped(plan.cycles)));
-  line("moves",
-       fmt::format("{} B: weights {}, activations {}, parameters {}, statistics {}; compulsory {}",
-                   grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
-                   grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
-                   grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
-                   grouped(plan.moves.of(partitioner::StorageClass::kStatistics)), grouped(plan.compulsory_bytes)));
-  line("scratchpad", fmt::format("peak {} of {} B", grouped(plan.peak_scratchpad), grouped(plan.budget)));
+  line("moves", fmt::format("{} B: weights {}, activations {}, parameters {}, statistics {}",
+                            grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
+                            grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
+                            grouped(plan.moves.of(partitioner::StorageClass::kParameter)),
+                            grouped(plan.moves.of(partitioner::StorageClass::kStatistics))));
+  std::string bounds;
+  for (const auto& bound : partitioner::lower_bounds(graph, npu, plan.layout)) {
+    bounds += fmt::format("{}{} {} B ({}{}): {:.3f} x", bounds.empty() ? "" : "; ", bound.name, grouped(bound.moves),
+                          bound.holds_for, holds_for(bound, plan) ? "" : "; this one makes some again",
+                          times(plan.moves.total(), bound.moves));
+  }
+  line("lower bounds", bounds);
+  const auto& allocation = plan.allocation;
+  line("scratchpad",
+       fmt::format("peak {} of {} B; addresses: {}, {} B lost to fragmentation; {} neighbours' buffers "
+                   "collide, {} of them in any case",
+                   grouped(plan.peak_scratchpad), grouped(plan.budget), allocation.algorithm,
+                   grouped(allocation.fragmentation), allocation.colliding_pairs, allocation.unavoidable_pairs));
   line("plan", fmt::format("{} groups, {} storages held between groups, {} commands",
                            grouped(static_cast<std::int64_t>(plan.groups.size())),
                            grouped(static_cast<std::int64_t>(plan.residencies.size())),
@@ -115,16 +141,61 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   held.print(std::cout, 4);
 }
 
-Json json_of(const std::string& model, const workloads::Graph& graph, const Planned& planned) {
+Json allocation_json(const Plan& plan) {
+  const auto& report = plan.allocation;
+  Json attempts = Json::array();
+  for (const auto& attempt : report.attempts) {
+    attempts.push_back({{"algorithm", attempt.algorithm},
+                        {"fits", attempt.fits},
+                        {"packed_peak_bytes", attempt.packed_peak},
+                        {"colliding_pairs", attempt.fits ? Json(attempt.colliding_pairs) : Json(nullptr)}});
+  }
+  return {{"algorithm", report.algorithm},
+          {"peak_demand_bytes", report.peak_demand},
+          {"packed_peak_bytes", report.packed_peak},
+          {"peak_address", report.peak_address},
+          {"fragmentation_bytes", report.fragmentation},
+          {"colliding_pairs", report.colliding_pairs},
+          {"unavoidable_pairs", report.unavoidable_pairs},
+          {"attempts", attempts}};
+}
+
+Json occupancy_json(const Plan& plan) {
+  Json series = Json::array();
+  for (const auto& use : partitioner::occupancy_of(plan)) {
+    series.push_back({{"resident_bytes", use.residents}, {"buffer_bytes", use.buffers}});
+  }
+  return series;
+}
+
+Json bounds_json(const workloads::Graph& graph, const configs::NpuConfig& npu, const Plan& plan) {
+  Json bounds = Json::array();
+  for (const auto& bound : partitioner::lower_bounds(graph, npu, plan.layout)) {
+    bounds.push_back({{"name", bound.name},
+                      {"moved_bytes", bound.moves},
+                      {"plan_over_bound", times(plan.moves.total(), bound.moves)},
+                      {"holds_for", bound.holds_for},
+                      {"holds_for_this_plan", holds_for(bound, plan)},
+                      {"because", bound.because}});
+  }
+  return bounds;
+}
+
+Json json_of(const std::string& model, const workloads::Graph& graph, const configs::NpuConfig& npu,
+             const Planned& planned) {
   const Plan& plan = planned.plan;
   Json groups = Json::array();
-  for (const Group& group : plan.groups) {
+  for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+    const Group& group = plan.groups[g];
     Json buffers = Json::array();
     for (const auto& buffer : group.buffers) {
       buffers.push_back({{"storage", plan.layout.storages[buffer.storage].name},
                          {"slots", buffer.slots},
                          {"slot_bytes", buffer.slot_bytes},
-                         {"address", buffer.address}});
+                         {"bytes", buffer.slots * buffer.slot_bytes},
+                         {"address", buffer.address},
+                         {"first_group", g},
+                         {"last_group", g}});
     }
     groups.push_back({{"name", group.name},
                       {"operators", operators_of(group, graph)},
@@ -152,10 +223,13 @@ Json json_of(const std::string& model, const workloads::Graph& graph, const Plan
           {"predicted_cycles", plan.cycles},
           {"moved_bytes", plan.moves.total()},
           {"compulsory_bytes", plan.compulsory_bytes},
+          {"lower_bounds", bounds_json(graph, npu, plan)},
           {"peak_scratchpad_bytes", plan.peak_scratchpad},
           {"commands", planned.program.commands.size()},
           {"groups", groups},
-          {"residencies", held}};
+          {"residencies", held},
+          {"allocation", allocation_json(plan)},
+          {"occupancy", occupancy_json(plan)}};
 }
 
 /// The checker's verdict as a line; throws when the Program is wrong, because then the tool is.
@@ -201,11 +275,12 @@ void partition(Context& context, const PartitionFlags& flags) {
       listing += text.str();
     }
     if (flags.format.json()) {
-      all.push_back(json_of(model, executed, planned));
+      all.push_back(json_of(model, executed, npu, planned));
       if (flags.check) all.back()["checker"] = proof;
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
       print_plan(model, executed, planned, npu, flags.detail);
+      if (flags.map) reports::print_allocation_map(planned.plan, std::cout);
       if (flags.check) reports::print_labelled(std::cout, "checker", proof);
     }
   }
@@ -226,6 +301,7 @@ void add_partition(CLI::App& app, Context& context) {
   flags->plan.add_to(*verb);
   flags->format.add_to(*verb);
   add_switch(*verb, "--detail", flags->detail, "every group, and what is held between groups");
+  add_switch(*verb, "--map", flags->map, "draw the scratchpad group by group: held tensors, buffers, free space");
   add_switch(*verb, "--check", flags->check, "prove the Program with the checker");
   add_value(*verb, "--dump-program", flags->dump, "write the command stream as text to this file", "not written",
             "commands.txt");

@@ -1,96 +1,299 @@
 #include "partitioner/allocate.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <tuple>
+
+#include "partitioner/buffer_chain.h"
 
 namespace spillway::partitioner {
 
 namespace {
 
-struct Interval {
-  Bytes begin = 0, end = 0;
+/// A resident, or a reservation: room kept free in its groups.
+struct Block {
+  int first = 0, last = 0;
+  Bytes bytes = 0;
 };
 
-/// The free intervals of [0, budget) between the occupied ones.
-std::vector<Interval> gaps_of(std::vector<Interval> occupied, Bytes budget) {
-  std::sort(occupied.begin(), occupied.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
-  std::vector<Interval> gaps;
-  Bytes at = 0;
-  for (const Interval& o : occupied) {
-    if (o.begin > at) gaps.push_back({at, o.begin});
-    at = std::max(at, o.end);
-  }
-  if (at < budget) gaps.push_back({at, budget});
-  return gaps;
-}
+bool overlap(const Block& a, const Block& b) { return a.first <= b.last && b.first <= a.last; }
 
-bool overlap(const Residency& a, const Residency& b) {
-  return a.first_group <= b.last_group && b.first_group <= a.last_group;
-}
+struct Placement {
+  std::vector<int> order;  ///< of blocks
+  std::vector<Bytes> addresses;
+  Bytes overflow = 0;     ///< over all groups: what reaches over the budget
+  int worst_group = 0;    ///< with most of it
+  Bytes packed_peak = 0;  ///< over all groups: how far up residents and packed buffers reach
+  BufferChain chain;      ///< if nothing reaches over the budget
+  [[nodiscard]] bool fits() const { return overflow == 0; }
+  [[nodiscard]] auto cost() const { return std::tuple(overflow, chain.colliding_pairs, chain.waiting, packed_peak); }
+};
 
-bool place_buffers(std::vector<Buffer>& buffers, std::vector<Interval> gaps, bool from_top) {
-  std::vector<std::size_t> order(buffers.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return buffers[a].slots * buffers[a].slot_bytes > buffers[b].slots * buffers[b].slot_bytes;
-  });
-  for (const std::size_t i : order) {
-    const Bytes bytes = buffers[i].slots * buffers[i].slot_bytes;
-    Interval* best = nullptr;  // the tightest gap
-    for (Interval& gap : gaps) {
-      if (gap.end - gap.begin < bytes) continue;
-      if (best == nullptr || gap.end - gap.begin < best->end - best->begin) best = &gap;
+class Allocator {
+ public:
+  Allocator(const std::vector<Residency>& residencies, const std::vector<Group>& groups, Bytes budget)
+      : budget_(budget), residents_(residencies.size()), spaces_(groups.size()), alive_(groups.size()) {
+    for (const Residency& r : residencies) blocks_.push_back({r.first_group, r.last_group, r.bytes});
+    for (std::size_t i = 0; i < residencies.size(); ++i) {
+      for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) alive_[g].push_back(static_cast<int>(i));
     }
-    if (best == nullptr) return false;
-    if (from_top) {
-      best->end -= bytes;
-      buffers[i].address = best->end;
-    } else {
-      buffers[i].address = best->begin;
-      best->begin += bytes;
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      auto& order = buffers_.emplace_back(groups[g].buffers.size());
+      const auto bytes = [&](int b) { return groups[g].buffers[b].slots * groups[g].buffers[b].slot_bytes; };
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return bytes(a) > bytes(b); });
+      for (const int b : order) spaces_[g].sizes.push_back(bytes(b));
     }
   }
-  return true;
+
+  /// Residents in the order of a key, largest first.
+  Placement greedy(const std::function<Bytes(const Block&)>& key) {
+    std::vector<int> order(residents_);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+      return std::pair(key(blocks_[a]), blocks_[a].bytes) > std::pair(key(blocks_[b]), blocks_[b].bytes);
+    });
+    return place(order);
+  }
+
+  Placement climb(Placement best);
+
+  [[nodiscard]] Bytes buffer_bytes(std::size_t g) const {
+    return std::accumulate(spaces_[g].sizes.begin(), spaces_[g].sizes.end(), Bytes{0});
+  }
+  /// Bytes of the residents alive in group g, and in group `also`.
+  [[nodiscard]] Bytes resident_bytes(std::size_t g, std::size_t also) const {
+    Bytes bytes = 0;
+    for (const int i : alive_[g]) {
+      if (blocks_[i].first <= static_cast<int>(also) && static_cast<int>(also) <= blocks_[i].last) {
+        bytes += blocks_[i].bytes;
+      }
+    }
+    return bytes;
+  }
+  /// Whether the buffers of g and g + 1 could not be apart wherever they lay.
+  [[nodiscard]] bool must_collide(std::size_t g) const {
+    const Bytes here = buffer_bytes(g);
+    const Bytes next = buffer_bytes(g + 1);
+    return here > 0 && next > 0 && resident_bytes(g, g + 1) + here + next > budget_;
+  }
+  [[nodiscard]] int unavoidable() const {
+    int pairs = 0;
+    for (std::size_t g = 0; g + 1 < spaces_.size(); ++g) pairs += must_collide(g) ? 1 : 0;
+    return pairs;
+  }
+  [[nodiscard]] Bytes peak_demand() const {
+    Bytes peak = 0;
+    for (std::size_t g = 0; g < spaces_.size(); ++g) peak = std::max(peak, resident_bytes(g, g) + buffer_bytes(g));
+    return peak;
+  }
+  [[nodiscard]] Intervals occupied(const Placement& placement, std::size_t g) const {
+    Intervals occupied;
+    for (const int i : alive_[g]) {
+      occupied.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
+    }
+    return occupied;
+  }
+  /// The buffer of group g that stands at `position` in its order of placing.
+  [[nodiscard]] int buffer_at(std::size_t g, std::size_t position) const { return buffers_[g][position]; }
+
+ private:
+  Placement place(const std::vector<int>& order);
+  std::vector<int> next_order(const Placement& from, std::uint64_t step);
+  int colliding_pair(const Placement& placement, std::uint64_t step) const;
+
+  Bytes budget_;
+  std::size_t residents_;           ///< the first of the blocks; the rest are reservations
+  std::vector<Block> blocks_;       ///< grows during a climb
+  std::vector<GroupSpace> spaces_;  ///< by group; gaps and dying are those of the placement being made
+  std::vector<std::vector<int>> alive_, buffers_;
+};
+
+Placement Allocator::place(const std::vector<int>& order) {
+  Placement placement;
+  placement.order = order;
+  placement.addresses.assign(blocks_.size(), 0);
+  std::vector<int> placed;  // by address
+  for (const int i : order) {
+    const Block& block = blocks_[i];
+    Bytes at = 0;
+    for (const int other : placed) {
+      if (!overlap(block, blocks_[other])) continue;
+      if (placement.addresses[other] - at >= block.bytes) break;
+      at = std::max(at, placement.addresses[other] + blocks_[other].bytes);
+    }
+    const auto where = std::upper_bound(placed.begin(), placed.end(), at,
+                                        [&](Bytes address, int other) { return address < placement.addresses[other]; });
+    placed.insert(where, i);
+    placement.addresses[i] = at;
+  }
+  Bytes most = 0;
+  for (std::size_t g = 0; g < spaces_.size(); ++g) {
+    const Intervals taken = occupied(placement, g);
+    Bytes top = 0;
+    for (const Interval& t : taken) top = std::max(top, t.end);
+    const Bytes reach = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
+    placement.packed_peak = std::max(placement.packed_peak, reach);
+    const Bytes over = std::max<Bytes>(0, reach - budget_);
+    placement.overflow += over;
+    if (over > most) most = over, placement.worst_group = static_cast<int>(g);
+  }
+  if (!placement.fits()) return placement;
+  // Above the residents, two groups' buffers side by side never need more than this; so that a scratchpad without end
+  // has no addresses at its end.
+  Bytes widest = 0;
+  for (std::size_t g = 0; g < spaces_.size(); ++g) widest = std::max(widest, buffer_bytes(g));
+  const Bytes limit = std::min(budget_, placement.packed_peak + 2 * widest);
+  for (std::size_t g = 0; g < spaces_.size(); ++g) {
+    spaces_[g].gaps = gaps_of(occupied(placement, g), limit);
+    spaces_[g].dying.clear();
+    for (const int i : alive_[g]) {
+      if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;
+      spaces_[g].dying.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
+    }
+    std::sort(spaces_[g].dying.begin(), spaces_[g].dying.end(),
+              [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+  }
+  auto chain = place_chain(spaces_);
+  if (!chain) {  // the bound on the work of packing was met: as good as not fitting
+    placement.overflow = 1;
+    return placement;
+  }
+  placement.chain = std::move(*chain);
+  return placement;
+}
+
+/// A number that looks random and is the same every time (splitmix64, public domain by S. Vigna).
+std::uint64_t scrambled(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15U;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+  return x ^ (x >> 31);
+}
+
+/// One of the colliding pairs that need not collide; -1 if there is none.
+int Allocator::colliding_pair(const Placement& placement, std::uint64_t step) const {
+  const auto spans = [&](std::size_t g) {
+    Intervals taken;
+    for (std::size_t b = 0; b < spaces_[g].sizes.size(); ++b) {
+      taken.push_back({placement.chain.addresses[g][b], placement.chain.addresses[g][b] + spaces_[g].sizes[b]});
+    }
+    std::sort(taken.begin(), taken.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+    return taken;
+  };
+  std::vector<int> pairs;
+  for (std::size_t g = 0; g + 1 < spaces_.size(); ++g) {
+    if (!must_collide(g) && overlap_of(spans(g), spans(g + 1)) > 0) pairs.push_back(static_cast<int>(g));
+  }
+  return pairs.empty() ? -1 : pairs[step % pairs.size()];
+}
+
+/// A neighbour of the placement's order: something that lies around the trouble comes earlier.
+std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step) {
+  const std::uint64_t dice = scrambled(step);
+  std::vector<int> order = from.order;
+  int first = from.worst_group;
+  int last = first;
+  if (from.fits()) {
+    first = colliding_pair(from, dice >> 40);
+    if (first < 0) return {};
+    last = first + 1;
+  }
+  std::vector<std::size_t> around;  // positions in the order of what is alive there
+  for (std::size_t p = 0; p < order.size(); ++p) {
+    if (overlap(blocks_[order[p]], {first, last, 0})) around.push_back(p);
+  }
+  if (around.empty()) return {};
+  if (step % 8 > 4) {  // and what lies around those
+    for (const std::size_t p : around) {
+      first = std::min(first, blocks_[order[p]].first);
+      last = std::max(last, blocks_[order[p]].last);
+    }
+    around.clear();
+    for (std::size_t p = 0; p < order.size(); ++p) {
+      if (overlap(blocks_[order[p]], {first, last, 0})) around.push_back(p);
+    }
+  }
+  if (step % 4 == 0) {  // room for the buffers themselves, before some of the residents around them
+    Bytes bytes = 0;
+    for (int g = first; g <= last; ++g) bytes += buffer_bytes(g);
+    blocks_.push_back({first, last, bytes});
+    const std::size_t before = around[(dice >> 8) % around.size()];
+    order.insert(order.begin() + static_cast<std::ptrdiff_t>(before), static_cast<int>(blocks_.size()) - 1);
+    return order;
+  }
+  const std::size_t mover = around[(dice >> 8) % around.size()];
+  if (order[mover] >= static_cast<int>(residents_) && step % 4 == 1) {
+    order.erase(order.begin() + static_cast<std::ptrdiff_t>(mover));  // a reservation that did no good
+    return order;
+  }
+  const std::size_t target = step % 4 == 3 ? around.front() : around[(dice >> 24) % around.size()];
+  const auto at = [&](std::size_t p) { return order.begin() + static_cast<std::ptrdiff_t>(p); };
+  if (target < mover) {
+    std::rotate(at(target), at(mover), at(mover) + 1);
+  } else {
+    std::rotate(at(mover), at(mover) + 1, at(target) + 1);
+  }
+  return order;
+}
+
+Placement Allocator::climb(Placement best) {
+  // Not fitting sends tensors back to DRAM: worth more work than a wait is.
+  constexpr int kStepsToFit = 240;
+  constexpr int kStepsToPart = 16;
+  constexpr int kPatience = 40;  // steps without a gain, after which a worse placement is gone on from
+  Placement now = best;
+  int fitting = 0;
+  int idle = 0;
+  for (int step = 0; step < kStepsToFit && fitting < kStepsToPart; ++step) {
+    if (now.fits()) ++fitting;
+    const std::vector<int> order = next_order(now, static_cast<std::uint64_t>(step));
+    if (order.empty()) break;
+    Placement trial = place(order);
+    const bool kick = ++idle % kPatience == 0;
+    if (trial.cost() > now.cost() && !kick) continue;  // as good is taken: plateaus are wide
+    if (trial.cost() < now.cost()) idle = 0;
+    now = std::move(trial);
+    if (now.cost() < best.cost()) best = now;
+  }
+  return best;
 }
 
 }  // namespace
 
-std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups,
-                                          Bytes budget) {
-  std::vector<std::size_t> order(residencies.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return residencies[a].bytes > residencies[b].bytes; });
-  std::vector<std::size_t> placed;
-  for (const std::size_t i : order) {
-    Residency& r = residencies[i];
-    std::vector<Interval> occupied;
-    for (const std::size_t other : placed) {
-      if (overlap(r, residencies[other])) {
-        occupied.push_back({residencies[other].address, residencies[other].address + residencies[other].bytes});
-      }
-    }
-    bool found = false;
-    for (const Interval& gap : gaps_of(occupied, budget)) {
-      if (gap.end - gap.begin < r.bytes) continue;
-      r.address = gap.begin;
-      found = true;
-      break;
-    }
-    if (!found) return AllocationFailure{r.first_group};
-    placed.push_back(i);
+std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups, Bytes budget,
+                                          AllocationReport& report) {
+  Allocator allocator(residencies, groups, budget);
+  report = {};
+  report.peak_demand = allocator.peak_demand();
+  report.unavoidable_pairs = allocator.unavoidable();
+  std::optional<Placement> best;
+  const auto consider = [&](const char* name, Placement placement) {
+    report.attempts.push_back({name, placement.packed_peak, placement.chain.colliding_pairs, placement.fits()});
+    if (best && placement.cost() >= best->cost()) return;
+    best = std::move(placement);
+    report.algorithm = name;
+  };
+  consider("largest first", allocator.greedy([](const Block& b) { return b.bytes; }));
+  consider("longest first", allocator.greedy([](const Block& b) { return Bytes{b.last - b.first}; }));
+  consider("largest area first", allocator.greedy([](const Block& b) { return b.bytes * (b.last - b.first + 1); }));
+  if (!best->fits() || best->chain.colliding_pairs > report.unavoidable_pairs) {
+    consider("hill climb", allocator.climb(*best));
+  }
+  report.packed_peak = best->packed_peak;
+  report.fragmentation = report.packed_peak - report.peak_demand;
+  report.colliding_pairs = best->chain.colliding_pairs;
+  if (!best->fits()) return AllocationFailure{best->worst_group};
+  for (std::size_t i = 0; i < residencies.size(); ++i) {
+    residencies[i].address = best->addresses[i];
+    report.peak_address = std::max(report.peak_address, residencies[i].address + residencies[i].bytes);
   }
   for (std::size_t g = 0; g < groups.size(); ++g) {
-    std::vector<Interval> occupied;
-    for (const Residency& r : residencies) {
-      if (r.first_group <= static_cast<int>(g) && static_cast<int>(g) <= r.last_group) {
-        occupied.push_back({r.address, r.address + r.bytes});
-      }
-    }
-    const auto gaps = gaps_of(occupied, budget);
-    const bool top = g % 2 == 1;
-    if (!place_buffers(groups[g].buffers, gaps, top) && !place_buffers(groups[g].buffers, gaps, !top)) {
-      return AllocationFailure{static_cast<int>(g)};
+    for (std::size_t p = 0; p < groups[g].buffers.size(); ++p) {
+      Buffer& buffer = groups[g].buffers[allocator.buffer_at(g, p)];
+      buffer.address = best->chain.addresses[g][p];
+      report.peak_address = std::max(report.peak_address, buffer.address + buffer.slots * buffer.slot_bytes);
     }
   }
   return std::nullopt;

@@ -9,6 +9,7 @@
 
 #include "configs/error.h"
 #include "partitioner/allocate.h"
+#include "partitioner/bounds.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/primitives.h"
 #include "partitioner/schedule.h"
@@ -309,7 +310,7 @@ class Planner {
     while (true) {
       plan.groups.clear();
       for (std::size_t g = 0; g < groups_.size(); ++g) plan.groups.push_back(group_record(static_cast<int>(g)));
-      const auto failure = allocate(residencies_, plan.groups, plan.budget);
+      const auto failure = allocate(residencies_, plan.groups, plan.budget, plan.allocation);
       if (!failure) break;
       evict(failure->group);
     }
@@ -319,7 +320,7 @@ class Planner {
       plan.peak_scratchpad = std::max(plan.peak_scratchpad, plan.groups[g].scratchpad_bytes + resident_bytes_[g]);
     }
     plan.residencies = residencies_;
-    plan.compulsory_bytes = compulsory();
+    plan.compulsory_bytes = compulsory_bytes(graph_, layout_);
     plan.layout = layout_;
     return plan;
   }
@@ -367,27 +368,6 @@ class Planner {
     group.moves = c.moves;
     group.cycles = c.cycles;
     return group;
-  }
-
-  Bytes compulsory() const {
-    Bytes bytes = 0;
-    for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
-      const Storage& storage = layout_.storages[s];
-      if (storage.is_output && model_.producer[s] != kNone) bytes += storage.bytes();
-      if (!storage.is_input || model_.readers[s].empty()) continue;
-      Bytes read = 0;
-      for (const NodeId reader : model_.readers[s]) {
-        // A gathered table is read by as many rows as there are indices.
-        const Node& n = graph_.nodes[reader];
-        const bool gathered =
-            n.op == "Gather" && graph_.input(n, 0).is_constant() && model_.storage_of(n.inputs[0]) == s;
-        read =
-            std::max(read, gathered ? std::min(storage.bytes(), graph_.output(n).elements() * storage.element_bytes())
-                                    : storage.bytes());
-      }
-      bytes += read;
-    }
-    return bytes;
   }
 
   const Graph& graph_;

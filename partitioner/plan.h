@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "partitioner/allocation_report.h"
 #include "partitioner/layout.h"
 
 namespace spillway::partitioner {
@@ -91,6 +92,7 @@ struct Plan {
   Cycles cycles = 0;
   Bytes compulsory_bytes = 0;  ///< lower bound of moves, all plans: inputs, outputs and weights once
   Bytes peak_scratchpad = 0;
+  AllocationReport allocation;
 };
 
 /// A graph that cannot run under the budget: a result, not a crash.

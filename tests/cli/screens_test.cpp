@@ -120,6 +120,8 @@ TEST_CASE("no line of any screen is over 120 columns", "[cli][screens]") {
                                 "inspect sd15 --detail",
                                 "partition sd-tiny",
                                 "partition sd-tiny --detail --check",
+                                "partition sd-tiny --map --sram 128KiB",
+                                "partition sd15/text_encoder --map",
                                 "profile sd-tiny",
                                 "profile sd-tiny --detail",
                                 "profile sd15/vae_encoder --no-sensitivity --detail",
@@ -205,4 +207,56 @@ TEST_CASE("warnings are counted at the end, and with --Werror they stop the run"
   }
   CHECK(place.run("profile sd-tiny/unet --no-sensitivity --Werror --dry-run").code == 0);
   CHECK(place.files() == before);
+}
+
+TEST_CASE("the map draws what the JSON lists: a held tensor's letter at its address, a row a group", "[cli][screens]") {
+  const Workplace place;
+  const std::string arguments = "partition sd-tiny/vae_decoder --sram 128KiB";
+  const Ran ran = place.run(arguments + " --map");
+  REQUIRE(ran.code == 0);
+  const json plan = json::parse(place.run(arguments + " --format json").out).at("graphs")[0];
+  std::vector<std::string> rows;
+  for (const std::string& line : lines_of(ran.out)) {
+    const auto bar = line.find('|');
+    if (bar != std::string::npos) rows.push_back(line.substr(bar + 1, line.rfind('|') - bar - 1));
+  }
+  REQUIRE(rows.size() == plan.at("groups").size());
+  REQUIRE(rows.size() == plan.at("occupancy").size());
+  const auto budget = plan.at("budget_bytes").get<std::int64_t>();
+  int seen = 0;
+  for (const json& held : plan.at("residencies")) {
+    const auto address = held.at("address").get<std::int64_t>();
+    const auto bytes = held.at("bytes").get<std::int64_t>();
+    // Its middle column is all its own if it is three columns wide.
+    if (bytes * 80 < budget * 3) continue;
+    const auto column = static_cast<std::size_t>((address + bytes / 2) * 80 / budget);
+    const auto first = held.at("first_group").get<std::size_t>();
+    const auto last = held.at("last_group").get<std::size_t>();
+    for (std::size_t g = first; g <= last; ++g) {
+      CHECK(std::isalnum(static_cast<unsigned char>(rows[g][column])) != 0);
+      CHECK(rows[g][column] == rows[first][column]);
+    }
+    ++seen;
+  }
+  CHECK(seen > 3);
+  // Occupancy is the sum of what is listed, and the report's peak its largest.
+  std::int64_t peak = 0;
+  for (std::size_t g = 0; g < rows.size(); ++g) {
+    std::int64_t resident = 0;
+    std::int64_t buffers = 0;
+    for (const json& held : plan.at("residencies")) {
+      if (held.at("first_group") <= g && g <= held.at("last_group")) resident += held.at("bytes").get<std::int64_t>();
+    }
+    for (const json& buffer : plan.at("groups")[g].at("buffers")) {
+      buffers += buffer.at("bytes").get<std::int64_t>();
+      CHECK(buffer.at("first_group") == g);
+    }
+    CHECK(plan.at("occupancy")[g].at("resident_bytes") == resident);
+    CHECK(plan.at("occupancy")[g].at("buffer_bytes") == buffers);
+    peak = std::max(peak, resident + buffers);
+  }
+  const json& allocation = plan.at("allocation");
+  CHECK(allocation.at("peak_demand_bytes") == peak);
+  CHECK(allocation.at("fragmentation_bytes") == allocation.at("packed_peak_bytes").get<std::int64_t>() - peak);
+  CHECK(allocation.at("attempts").size() >= 2);
 }
