@@ -495,8 +495,7 @@ GroupModel group_of(const Plan& plan, const Model& model, int index) {
     bad(key, "these operators make other stages");
   }
   for (const StorageId s : planned.dropped) {
-    const int l = group.local_of(s);
-    if (l == kNone || group.locals[l].producer == kNone) {
+    if (model.producer[s] == kNone || !std::binary_search(nodes.begin(), nodes.end(), model.producer[s])) {
       bad(key_of(index, "dropped"), "'{}' is not made here", model.layout.storages[s].name);
     }
   }
