@@ -281,6 +281,7 @@ PlanDocument document_of(const Plan& plan, const Graph& graph, const configs::Np
     const GroupModel group = group_of(plan, model, static_cast<int>(g));
     const GroupWork work = work_of(plan, group, static_cast<int>(g), std::numeric_limits<std::int64_t>::max());
     for (const Local& local : group.locals) named[local.storage] = true;
+    for (const StorageId s : plan.groups[g].dropped) named[s] = true;
     named[plan.groups[g].root] = true;
     d.groups.push_back(group_record(plan.groups[g], work, names, plan.layout.storages[plan.groups[g].root].rank));
     for (std::size_t b = 0; b < plan.groups[g].buffers.size(); ++b) {
