@@ -31,7 +31,8 @@ struct Planned {
   partitioner::Plan plan;
   partitioner::Program program;
 };
-/// `graph` is canonical. Throws DoesNotFit. Where `plan_file` is given, the plan is that one, and `options` do not count.
+/// `graph` is canonical. Throws DoesNotFit. Where `plan_file` is given, the plan is that one, and `options` do not
+/// count.
 [[nodiscard]] Planned plan_and_lower(const std::string& model, const workloads::Graph& graph,
                                      const configs::NpuConfig& npu, const partitioner::Options& options,
                                      Progress* progress, const std::string& plan_file = {});

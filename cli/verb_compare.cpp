@@ -92,13 +92,8 @@ void print_headline(const PlanComparison& c) {
 void print_groups(const PlanComparison& c, std::size_t limit) {
   std::cout << fmt::format("  groups that changed: {} ({} did not); cycles as predicted, largest difference first\n",
                            c.groups.size(), grouped(c.unchanged_groups));
-  Table table({{"A"},
-               {"B"},
-               {"", Align::kLeft},
-               {"cycles"},
-               {"moves B"},
-               {"name", Align::kLeft},
-               {"what", Align::kText}});
+  Table table(
+      {{"A"}, {"B"}, {"", Align::kLeft}, {"cycles"}, {"moves B"}, {"name", Align::kLeft}, {"what", Align::kText}});
   for (std::size_t i = 0; i < std::min(limit, c.groups.size()); ++i) {
     const auto& g = c.groups[i];
     table.add({shown(g.a), shown(g.b), std::string(reports::name_of(g.fate)), signed_count(g.cycles_b - g.cycles_a),
@@ -137,9 +132,9 @@ void print_text(const PlanComparison& c, const CompareFlags& flags) {
   std::cout << fmt::format("{}: A = {}, B = {}\n", c.graph, flags.a, flags.b);
   std::vector<std::string> settings;
   for (const auto& s : c.settings) settings.push_back(fmt::format("{} {} -> {}", s.what, s.a, s.b));
-  reports::print_labelled(std::cout, "made for",
-                          settings.empty() ? "the same NPU, budget, strategy and objective"
-                                           : fmt::format("{}", fmt::join(settings, "; ")));
+  reports::print_labelled(
+      std::cout, "made for",
+      settings.empty() ? "the same NPU, budget, strategy and objective" : fmt::format("{}", fmt::join(settings, "; ")));
   print_headline(c);
   constexpr std::size_t kShown = 10;
   const std::size_t limit = flags.detail ? std::numeric_limits<std::size_t>::max() : kShown;
@@ -158,12 +153,9 @@ Json json_of(const PlanComparison::Side& side) {
     const auto storage_class = static_cast<StorageClass>(k);
     moves[std::string(name_of(storage_class))] = side.moves.of(storage_class);
   }
-  return {{"predicted_cycles", side.cycles},
-          {"moved_bytes", side.moves.total()},
-          {"moved_bytes_by_class", moves},
-          {"peak_scratchpad_bytes", side.peak_scratchpad},
-          {"groups", side.groups},
-          {"residencies", side.held}};
+  return {{"predicted_cycles", side.cycles}, {"moved_bytes", side.moves.total()},
+          {"moved_bytes_by_class", moves},   {"peak_scratchpad_bytes", side.peak_scratchpad},
+          {"groups", side.groups},           {"residencies", side.held}};
 }
 
 Json json_of(const PlanComparison& c, const CompareFlags& flags) {
@@ -216,11 +208,11 @@ void compare(Context& context, const CompareFlags& flags) {
   const PlanDocument b = read(flags.b);
   const auto comparison = reports::compare_plans(a, b);
   if (!comparison) {
-    throw Error(ErrorKind::kBadInput, Place{.file = flags.b, .key = "graph"},
-                fmt::format("is a plan for '{}' ({} operators, fingerprint {}), and {} is one for '{}' ({} operators, {})",
-                            b.graph, b.operators, b.graph_fingerprint, flags.a, a.graph, a.operators,
-                            a.graph_fingerprint),
-                "plans of one graph, with the same batch and shapes, can be compared");
+    throw Error(
+        ErrorKind::kBadInput, Place{.file = flags.b, .key = "graph"},
+        fmt::format("is a plan for '{}' ({} operators, fingerprint {}), and {} is one for '{}' ({} operators, {})",
+                    b.graph, b.operators, b.graph_fingerprint, flags.a, a.graph, a.operators, a.graph_fingerprint),
+        "plans of one graph, with the same batch and shapes, can be compared");
   }
   if (flags.format.json()) {
     std::cout << json_of(*comparison, flags).dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
@@ -231,8 +223,9 @@ void compare(Context& context, const CompareFlags& flags) {
   context.exit_code = kWorse;
   if (!context.quiet) {
     std::cout.flush();
-    std::cerr << fmt::format("worse: B is {:.2f} % above A in predicted cycles or moved bytes, --fail-above is {:g} %\n",
-                             comparison->worse_by() * 100, threshold * 100);
+    std::cerr << fmt::format(
+        "worse: B is {:.2f} % above A in predicted cycles or moved bytes, --fail-above is {:g} %\n",
+        comparison->worse_by() * 100, threshold * 100);
   }
 }
 

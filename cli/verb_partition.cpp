@@ -193,8 +193,9 @@ void partition(Context& context, const PartitionFlags& flags) {
   for (const LoadedGraph& loaded : graphs) {
     const std::string& model = loaded.target.label;
     const workloads::Graph executed = workloads::canonicalise(loaded.graph);
-    const Planned planned = plan_and_lower(model, executed, npu, options, &progress,
-                                           saved.empty() ? "" : saved[static_cast<std::size_t>(&loaded - graphs.data())]);
+    const Planned planned =
+        plan_and_lower(model, executed, npu, options, &progress,
+                       saved.empty() ? "" : saved[static_cast<std::size_t>(&loaded - graphs.data())]);
     if (!flags.files.save.empty()) texts.push_back(partitioner::plan_to_json(planned.plan, executed, npu));
     std::string proof;
     if (flags.check) {

@@ -122,7 +122,8 @@ void add_profile(CLI::App& app, Context& context) {
             "50");
   add_switch(*verb, "--no-guidance", flags->no_guidance,
              "no classifier-free guidance: U-Net batch 1, one text encoding");
-  add_switch(*verb, "--no-sensitivity", flags->no_sensitivity, "skip the sensitivity table (8 more runs a graph), as with --plan");
+  add_switch(*verb, "--no-sensitivity", flags->no_sensitivity,
+             "skip the sensitivity table (8 more runs a graph), as with --plan");
   add_value(*verb, "--jobs", flags->jobs, "sensitivity runs at once", "one a processor, at most 8", "2");
   add_value(*verb, "--out", flags->out, "folder for the reports", "out/NAME", "results");
   flags->format.add_to(*verb);

@@ -56,8 +56,9 @@ std::vector<JsonReader> JsonReader::items() const {
 
 std::int64_t JsonReader::integer(std::int64_t low, std::int64_t high) const {
   if (!json_->is_number_integer()) bad(fmt::format("is {} when it should be a whole number", shown()));
-  const bool beyond = json_->is_number_unsigned() &&
-                      json_->get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const bool beyond =
+      json_->is_number_unsigned() &&
+      json_->get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (beyond || json_->get<std::int64_t>() < low || json_->get<std::int64_t>() > high) {
     bad(fmt::format("is {} when it should be between {} and {}", shown(), low, high));
   }

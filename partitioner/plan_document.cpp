@@ -75,7 +75,8 @@ std::string text_of(const PlanDocument::Group& group) {
   text += fmt::format("{}\"cycles\":{},\"scratchpad_bytes\":{},\"moves\":{},", margin, group.cycles,
                       group.scratchpad_bytes, compact(json_of(group.moves)));
   Json traffic = Json::array();
-  for (const auto& t : group.traffic) traffic.push_back({{"storage", t.storage}, {"read", t.read}, {"written", t.written}});
+  for (const auto& t : group.traffic)
+    traffic.push_back({{"storage", t.storage}, {"read", t.read}, {"written", t.written}});
   text += fmt::format("{}\"traffic\":{},", margin, compact(traffic));
   if (!group.dropped.empty()) text += fmt::format("{}\"dropped\":{},", margin, compact(group.dropped));
   text += fmt::format("{}\"buffers\":{}}}", margin,
@@ -172,8 +173,8 @@ class DocumentReader {
     if (version.integer() != kPlanSchemaVersion) {
       version.bad(fmt::format("is {} when this program reads {}", version.integer(), kPlanSchemaVersion));
     }
-    root_.only({"format", "schema_version", "graph", "npu", "strategy", "objective", "budget_bytes", "totals", "tensors",
-                "groups", "residencies"});
+    root_.only({"format", "schema_version", "graph", "npu", "strategy", "objective", "budget_bytes", "totals",
+                "tensors", "groups", "residencies"});
     const JsonReader graph = root_.at("graph");
     graph.only({"name", "operators", "fingerprint"});
     document_.graph = graph.at("name").text();
@@ -315,9 +316,9 @@ const std::string kHelp = "`spillway partition TARGET --save-plan FILE` writes a
 std::string to_json(const PlanDocument& d) {
   std::string text = "{\n";
   text += fmt::format(" \"format\":\"{}\",\n \"schema_version\":{},\n", kFormat, kPlanSchemaVersion);
-  text += fmt::format(" \"graph\":{},\n", compact(Json{{"name", d.graph},
-                                                      {"operators", d.operators},
-                                                      {"fingerprint", d.graph_fingerprint}}));
+  text +=
+      fmt::format(" \"graph\":{},\n",
+                  compact(Json{{"name", d.graph}, {"operators", d.operators}, {"fingerprint", d.graph_fingerprint}}));
   text += fmt::format(" \"npu\":{{\"name\":{},\"dram_bytes_per_cycle\":{},\"config\":{{\n", compact(d.npu),
                       compact(d.dram_bytes_per_cycle));
   for (std::size_t i = 0; i < d.config.size(); ++i) {
@@ -328,13 +329,13 @@ std::string to_json(const PlanDocument& d) {
   text += fmt::format(" \"strategy\":\"{}\",\n \"objective\":\"{}\",\n \"budget_bytes\":{},\n", name_of(d.strategy),
                       name_of(d.objective), d.budget);
   text += fmt::format(" \"totals\":{},\n", compact(Json{{"cycles", d.cycles},
-                                                       {"compulsory_bytes", d.compulsory_bytes},
-                                                       {"peak_scratchpad_bytes", d.peak_scratchpad},
-                                                       {"moves", json_of(d.moves)}}));
+                                                        {"compulsory_bytes", d.compulsory_bytes},
+                                                        {"peak_scratchpad_bytes", d.peak_scratchpad},
+                                                        {"moves", json_of(d.moves)}}));
   text += fmt::format(" \"tensors\":{},\n", lines(d.tensors, "  ", [](const auto& t) { return text_of(t); }));
   text += fmt::format(" \"groups\":{},\n", lines(d.groups, "  ", [](const auto& g) { return text_of(g); }));
-  text += fmt::format(" \"residencies\":{}\n}}\n",
-                      lines(d.residencies, "  ", [](const auto& r) { return text_of(r); }));
+  text +=
+      fmt::format(" \"residencies\":{}\n}}\n", lines(d.residencies, "  ", [](const auto& r) { return text_of(r); }));
   return text;
 }
 

@@ -60,10 +60,10 @@ struct PlanDocument {
     Bytes bytes = 0, address = 0;
   };
 
-  std::string graph;              ///< its name
-  std::int64_t operators = 0;     ///< nodes of the canonical graph
-  std::string graph_fingerprint;  ///< of operators, shapes and attributes
-  std::string npu;                ///< name of the config
+  std::string graph;                                        ///< its name
+  std::int64_t operators = 0;                               ///< nodes of the canonical graph
+  std::string graph_fingerprint;                            ///< of operators, shapes and attributes
+  std::string npu;                                          ///< name of the config
   std::vector<std::pair<std::string, std::string>> config;  ///< every resolved value that matters, in config order
   double dram_bytes_per_cycle = 0;                          ///< peak
   Strategy strategy = Strategy::kFused;

@@ -74,8 +74,8 @@ class Resolver {
     plan_.compulsory_bytes = document_.compulsory_bytes;
     plan_.peak_scratchpad = document_.peak_scratchpad;
     if (plan_.compulsory_bytes > plan_.moves.total()) {
-      bad("totals.compulsory_bytes", fmt::format("is {} when the plan moves {}", plan_.compulsory_bytes,
-                                                 plan_.moves.total()));
+      bad("totals.compulsory_bytes",
+          fmt::format("is {} when the plan moves {}", plan_.compulsory_bytes, plan_.moves.total()));
     }
     for (std::size_t i = 0; i < document_.tensors.size(); ++i) tensor(i);
     for (std::size_t i = 0; i < document_.groups.size(); ++i) group(i);
@@ -192,8 +192,9 @@ class Resolver {
   Plan plan_;
 };
 
-const std::string kHelp = "the file has been changed or is another version's; `spillway partition TARGET --save-plan FILE` "
-                          "writes it anew";
+const std::string kHelp =
+    "the file has been changed or is another version's; `spillway partition TARGET --save-plan FILE` "
+    "writes it anew";
 
 [[noreturn]] void another(const char* key, const std::string& problem, const std::string& help) {
   throw Error(ErrorKind::kBadInput, Place{.key = key}, problem, help);
@@ -209,8 +210,9 @@ void require_same_graph(const PlanDocument& document, const Graph& graph) {
 }
 
 void require_same_npu(const PlanDocument& document, const configs::NpuConfig& npu) {
-  const std::string help = "give the --npu, --sram, --set and --precision that the plan was made for, or plan anew without "
-                           "--plan";
+  const std::string help =
+      "give the --npu, --sram, --set and --precision that the plan was made for, or plan anew without "
+      "--plan";
   auto planned = document.config;
   auto given = config_values(npu);
   std::sort(planned.begin(), planned.end());
@@ -291,8 +293,8 @@ PlanDocument document_of(const Plan& plan, const Graph& graph, const configs::Np
     }
   }
   for (const Residency& r : plan.residencies) {
-    d.residencies.push_back({names.storages.of(r.storage), ranges_of(r.part), r.first_group, r.last_group, r.stored,
-                             r.bytes, r.address});
+    d.residencies.push_back(
+        {names.storages.of(r.storage), ranges_of(r.part), r.first_group, r.last_group, r.stored, r.bytes, r.address});
   }
   for (std::size_t s = 0; s < named.size(); ++s) {
     const Storage& storage = plan.layout.storages[s];

@@ -28,8 +28,8 @@ template <typename... Args>
 
 std::string key_of(int group, const char* key) { return fmt::format("groups[{}].{}", group, key); }
 
-/// Regions that the operators' maps have no answer for are our own bug in a plan that we made, and bad input in one that
-/// we read.
+/// Regions that the operators' maps have no answer for are our own bug in a plan that we made, and bad input in one
+/// that we read.
 template <typename Work>
 auto guarded(int group, const char* key, Work work) {
   try {
@@ -150,7 +150,8 @@ class LoopWalk {
   /// How many commands a region takes; those that gather statistics are looked at one by one.
   std::int64_t blocks(int s, const Box& fresh) {
     const StageModel& stage = group_.stages[s];
-    const bool gathers = std::any_of(stage.nodes.begin(), stage.nodes.end(), [](const auto& n) { return n.statistics; });
+    const bool gathers =
+        std::any_of(stage.nodes.begin(), stage.nodes.end(), [](const auto& n) { return n.statistics; });
     const auto [known, unseen] = blocks_[s].try_emplace(fresh.extent, 0);
     if (!unseen && !gathers) return known->second;
     const std::vector<Box> boxes = blocks_of(group_, stage, fresh);
@@ -304,15 +305,15 @@ class Prover {
   const Storage& storage(StorageId s) const { return model_.layout.storages[s]; }
 
   void residencies() const {
-    if (static_cast<std::int64_t>(plan_.residencies.size()) * static_cast<std::int64_t>(plan_.groups.size()) > kMostPairs) {
+    if (static_cast<std::int64_t>(plan_.residencies.size()) * static_cast<std::int64_t>(plan_.groups.size()) >
+        kMostPairs) {
       bad("residencies", "there are {} for {} groups", plan_.residencies.size(), plan_.groups.size());
     }
     for (std::size_t i = 0; i < plan_.residencies.size(); ++i) {
       const Residency& r = plan_.residencies[i];
       const auto key = [&](const char* what) { return fmt::format("residencies[{}].{}", i, what); };
       const Storage& s = storage(r.storage);
-      if (r.first_group < 0 || r.last_group < r.first_group ||
-          r.last_group >= static_cast<int>(plan_.groups.size())) {
+      if (r.first_group < 0 || r.last_group < r.first_group || r.last_group >= static_cast<int>(plan_.groups.size())) {
         bad(key("last_group"), "groups {} to {} of {}", r.first_group, r.last_group, plan_.groups.size());
       }
       if (r.part.rank != s.rank || r.part.empty() || !s.whole().contains(r.part)) {
@@ -436,8 +437,8 @@ class Prover {
     for (const NodeId node : group.nodes) {
       const bool statistics = model_.op(node).op_class == workloads::OpClass::kStatistics;
       const std::int32_t part = group.slices() > 1 ? group.region.begin[0] : 0;
-      const bool again = whole_[node] != 0 || slices_[node].count(part) > 0 ||
-                         (group.slices() == 1 && !slices_[node].empty());
+      const bool again =
+          whole_[node] != 0 || slices_[node].count(part) > 0 || (group.slices() == 1 && !slices_[node].empty());
       if (statistics && again) {
         bad("groups", "'{}' gathers its statistics twice", model_.graph.nodes[node].name);
       }
@@ -466,9 +467,9 @@ class Prover {
   const Plan& plan_;
   const Model& model_;
   Search search_;
-  std::vector<const Residency*> live_;  // while the group at hand runs
-  std::vector<RegionSet> in_dram_;      // by storage: what groups have stored
-  std::vector<char> whole_;             // by node: executed over everything
+  std::vector<const Residency*> live_;          // while the group at hand runs
+  std::vector<RegionSet> in_dram_;              // by storage: what groups have stored
+  std::vector<char> whole_;                     // by node: executed over everything
   std::vector<std::set<std::int32_t>> slices_;  // by node: parts of the batch that it has been executed for
 };
 

@@ -59,8 +59,9 @@ class Links {
     for (std::size_t g = 0; g < b.groups.size(); ++g) {
       for (const std::string& op : operators_of(b.groups[g])) where[op][1].push_back(first_ + g);
     }
-    // An operator that runs as often in both plans links its groups one by one. One that runs more often in either (made
-    // again, or once for each of the batch) says nothing of how groups were cut, as long as another operator does.
+    // An operator that runs as often in both plans links its groups one by one. One that runs more often in either
+    // (made again, or once for each of the batch) says nothing of how groups were cut, as long as another operator
+    // does.
     std::vector<bool> linked(parent_.size(), false);
     for (const auto& [op, at] : where) {
       if (at[0].size() != at[1].size()) continue;
@@ -167,9 +168,7 @@ GroupChange change_of(const PlanDocument& a, const PlanDocument& b, std::vector<
     change.fate = change.what.empty() ? GroupFate::kNeighbours : GroupFate::kChosen;
     if (change.what.empty()) change.what = "the same loop; what it reads or makes lives elsewhere";
   } else {
-    change.fate = in_a.size() == 1   ? GroupFate::kSplit
-                  : in_b.size() == 1 ? GroupFate::kMerged
-                                     : GroupFate::kRegrouped;
+    change.fate = in_a.size() == 1 ? GroupFate::kSplit : in_b.size() == 1 ? GroupFate::kMerged : GroupFate::kRegrouped;
     change.what = fmt::format("{} -> {}", counted(in_a.size()), in_b.size());
   }
   change.a = std::move(in_a);

@@ -57,7 +57,8 @@ TEST_CASE("a pipeline's plans are a folder", "[cli][plan-files]") {
                                        "plans/all/vae_decoder.plan.json", "plans/all/vae_encoder.plan.json"};
   CHECK(place.files() == files);
   CHECK(place.run("partition sd-tiny --plan plans/all").out == place.run("partition sd-tiny").out);
-  check_bad_input(place.run("partition sd-tiny --plan plans/all/unet.plan.json"), "is a file, and the target has several");
+  check_bad_input(place.run("partition sd-tiny --plan plans/all/unet.plan.json"),
+                  "is a file, and the target has several");
   check_bad_input(place.run("partition sd-tiny/unet --plan plans/all"), "plans/all: is a folder");
   check_bad_input(place.run("partition sd-tiny/unet --save-plan plans/all"), "plans/all: is a folder");
   CHECK(place.files() == files);
@@ -66,7 +67,8 @@ TEST_CASE("a pipeline's plans are a folder", "[cli][plan-files]") {
 TEST_CASE("a plan that is not for this run is refused", "[cli][plan-files]") {
   const Workplace place;
   REQUIRE(place.run("partition sd-tiny/unet --save-plan unet.json").code == 0);
-  check_bad_input(place.run("partition sd-tiny/vae_decoder --plan unet.json"), "unet.json: graph: the plan is for 'sd-tiny");
+  check_bad_input(place.run("partition sd-tiny/vae_decoder --plan unet.json"),
+                  "unet.json: graph: the plan is for 'sd-tiny");
   check_bad_input(place.run("partition sd-tiny/unet --batch 3 --plan unet.json"), "unet.json: graph: ");
   check_bad_input(place.run("profile sd-tiny/unet --sram 4MiB --plan unet.json"),
                   "unet.json: npu.config.scratchpad.size: the plan is for 8MiB and this config has 4MiB");

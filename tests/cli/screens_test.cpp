@@ -22,8 +22,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 /// Every verb, and what must stand before its flags.
 const std::vector<std::pair<std::string, std::string>> kVerbs = {
-    {"profile", "sd-tiny/unet"}, {"run", "sd-tiny/unet"},   {"partition", "sd-tiny/unet"},
-    {"compare", "a.json b.json"}, {"inspect", "sd-tiny/unet"}, {"zoo export", "sd-tiny"}, {"config show", "edge-8mb"}};
+    {"profile", "sd-tiny/unet"}, {"run", "sd-tiny/unet"},   {"partition", "sd-tiny/unet"}, {"compare", "a.json b.json"},
+    {"inspect", "sd-tiny/unet"}, {"zoo export", "sd-tiny"}, {"config show", "edge-8mb"}};
 
 struct Flag {
   std::string head, text;  ///< "--npu TEXT", its description in one line

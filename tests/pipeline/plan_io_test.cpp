@@ -38,11 +38,11 @@ void require_same(const test::Staged& s) {
 workloads::Graph small_graph(std::int64_t channels = 8) {
   workloads::test::GraphBuilder b;
   const auto conv = [&](workloads::TensorId x) {
-    return b.op("Conv", {x, b.random({channels, channels, 3, 3}), b.random({channels})},
-                {{"pads", Ints{1, 1, 1, 1}}});
+    return b.op("Conv", {x, b.random({channels, channels, 3, 3}), b.random({channels})}, {{"pads", Ints{1, 1, 1, 1}}});
   };
   const auto x = b.op("Relu", {b.input("x", {2, channels, 12, 12})});
-  const auto y = b.op("Sigmoid", {b.op("InstanceNormalization", {conv(x), b.random({channels}), b.random({channels})})});
+  const auto y =
+      b.op("Sigmoid", {b.op("InstanceNormalization", {conv(x), b.random({channels}), b.random({channels})})});
   const auto z = b.op("Add", {conv(y), x});
   return workloads::canonicalise(b.finish({b.op("Softmax", {z}, {{"axis", std::int64_t{-1}}})}));
 }
@@ -113,15 +113,16 @@ TEST_CASE("saved plans of odd graphs make the same Program", "[pipeline][plan-io
   const auto rotary = workloads::canonicalise(b.finish({rotated}));
   workloads::test::GraphBuilder c;
   const auto y = c.op("Relu", {c.input("y", {1, 96, 14})});
-  const auto itself = workloads::canonicalise(
-      c.finish({y, c.op("MatMul", {y, c.op("Transpose", {y}, {{"perm", Ints{0, 2, 1}}})})}));
+  const auto itself =
+      workloads::canonicalise(c.finish({y, c.op("MatMul", {y, c.op("Transpose", {y}, {{"perm", Ints{0, 2, 1}}})})}));
   workloads::test::GraphBuilder d;
   const auto scalar = workloads::canonicalise(d.finish({d.op("Relu", {d.input("z", {})})}));
   for (const configs::Bytes budget : {2 << 10, 64 << 10, 8 << 20}) {
     require_same(test::stage(rotary, test::npu_with("edge-8mb", budget), {}));
     require_same(test::stage(itself, test::npu_with("edge-8mb", budget, "int8"), {}));
     require_same(test::stage(scalar, test::npu_with("edge-8mb", budget), {}));
-    require_same(test::stage(small_graph(), test::npu_with("edge-8mb", budget), {.objective = partitioner::Objective::kMoves}));
+    require_same(
+        test::stage(small_graph(), test::npu_with("edge-8mb", budget), {.objective = partitioner::Objective::kMoves}));
   }
 }
 
@@ -167,7 +168,8 @@ TEST_CASE("a text that is no plan is refused", "[pipeline][plan-io]") {
   check_refused("[]", s, "should be an object");
   check_refused("{}", s, "'format' is missing");
   check_refused(R"({"format":"other"})", s, "format: should be 'spillway plan'");
-  check_refused(R"({"format":"spillway plan","schema_version":99})", s, "schema_version: is 99 when this program reads 1");
+  check_refused(R"({"format":"spillway plan","schema_version":99})", s,
+                "schema_version: is 99 when this program reads 1");
   check_refused(std::string(100000, '['), s, "nested too deep");
   check_refused(std::string(100000, '{'), s, "is not JSON");
 }
@@ -199,28 +201,29 @@ TEST_CASE("a plan whose values cannot be is refused with the key", "[pipeline][p
     change(json);
     return json;
   };
-  const auto refused = [&](const std::string& part, const auto& change) { check_json_refused(changed(change), s, part); };
+  const auto refused = [&](const std::string& part, const auto& change) {
+    check_json_refused(changed(change), s, part);
+  };
 
-  refused("groups[0].stages: the graph has no operator 'nobody'", [](Json& j) { j["groups"][0]["stages"][0][0] = "nobody"; });
+  refused("groups[0].stages: the graph has no operator 'nobody'",
+          [](Json& j) { j["groups"][0]["stages"][0][0] = "nobody"; });
   refused("groups[0].root: 'nowhere' is not among the tensors", [](Json& j) { j["groups"][0]["root"] = "nowhere"; });
   refused("groups[0].tile", [](Json& j) { j["groups"][0]["tile"][0] = 1000; });
   refused("groups[0].tile[0]: is 0 when it should be between", [](Json& j) { j["groups"][0]["tile"][0] = 0; });
-  refused("groups[0].tile[0]: is 1.5 when it should be a whole number", [](Json& j) { j["groups"][0]["tile"][0] = 1.5; });
+  refused("groups[0].tile[0]: is 1.5 when it should be a whole number",
+          [](Json& j) { j["groups"][0]["tile"][0] = 1.5; });
   refused("groups[0].tile: has", [](Json& j) { j["groups"][0]["tile"].push_back(1); });
   refused("groups[0].loop_order", [](Json& j) { j["groups"][0]["loop_order"][0] = j["groups"][0]["loop_order"][1]; });
   refused("groups[0].region", [](Json& j) { j["groups"][0]["region"][1][1] = 3; });
   refused("groups[0].steps", [](Json& j) { j["groups"][0]["steps"] = 12345; });
   refused("groups[0].buffers[0].slot_bytes", [](Json& j) { j["groups"][0]["buffers"][0]["slot_bytes"] = -1; });
-  refused("groups[0].buffers[0].slot_bytes", [](Json& j) {
-    j["groups"][0]["buffers"][0]["slot_bytes"] = std::numeric_limits<std::int64_t>::max();
-  });
+  refused("groups[0].buffers[0].slot_bytes",
+          [](Json& j) { j["groups"][0]["buffers"][0]["slot_bytes"] = std::numeric_limits<std::int64_t>::max(); });
   refused("groups[0].buffers[0]: ", [](Json& j) { j["groups"][0]["buffers"][0]["slots"] = 7; });
   refused("when the budget is 4096 B", [](Json& j) { j["groups"][0]["buffers"][0]["address"] = 4095; });
   refused("groups[0].buffers[0].address",
           [](Json& j) { j["groups"][0]["buffers"][0]["address"] = std::uint64_t{18446744073709551615U}; });
-  refused("groups[0]: unknown key \"tyle\"; did you mean 'tile'?", [](Json& j) {
-    j["groups"][0]["tyle"] = 1;
-  });
+  refused("groups[0]: unknown key \"tyle\"; did you mean 'tile'?", [](Json& j) { j["groups"][0]["tyle"] = 1; });
   refused("overlap", [](Json& j) {
     for (auto& group : j["groups"]) {
       if (group["buffers"].size() < 2) continue;
@@ -314,7 +317,8 @@ partitioner::Group one_step(const partitioner::Layout& layout, std::vector<workl
 }
 
 test::Staged by_hand(const std::vector<partitioner::Group>& groups) {
-  test::Staged s{.graph = forked_graph(), .npu = test::npu_with("edge-8mb", 1 << 10, "int8"), .plan = {}, .program = {}};
+  test::Staged s{
+      .graph = forked_graph(), .npu = test::npu_with("edge-8mb", 1 << 10, "int8"), .plan = {}, .program = {}};
   s.plan.graph = s.graph.name;
   s.plan.budget = 1 << 10;
   s.plan.layout = partitioner::make_layout(s.graph, s.npu.precision);
@@ -329,7 +333,9 @@ test::Staged by_hand(const std::vector<partitioner::Group>& groups) {
 TEST_CASE("groups for a part of the batch, and results that are made again, save and load", "[pipeline][plan-io]") {
   const auto graph = forked_graph();
   const auto layout = partitioner::make_layout(graph, configs::uniform_precision("int8"));
-  const auto storage = [&](int node) { return layout.views[graph.nodes[static_cast<std::size_t>(node)].outputs[0]].storage; };
+  const auto storage = [&](int node) {
+    return layout.views[graph.nodes[static_cast<std::size_t>(node)].outputs[0]].storage;
+  };
   const auto x = layout.views[graph.inputs[0]].storage;
   REQUIRE(graph.nodes.size() == 3);
   const auto a = storage(0);

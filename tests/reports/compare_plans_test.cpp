@@ -1,5 +1,5 @@
-// Two plans beside each other: hand-made ones with differences worked out by hand, then real ones whose differences must
-// add up.
+// Two plans beside each other: hand-made ones with differences worked out by hand, then real ones whose differences
+// must add up.
 #include "reports/compare_plans.h"
 
 #include <catch2/catch.hpp>
