@@ -130,8 +130,15 @@ void print_text(const PlanComparison& c, const CompareFlags& flags) {
     return;
   }
   std::cout << fmt::format("{}: A = {}, B = {}\n", c.graph, flags.a, flags.b);
+  constexpr std::size_t kSettings = 8;
   std::vector<std::string> settings;
-  for (const auto& s : c.settings) settings.push_back(fmt::format("{} {} -> {}", s.what, s.a, s.b));
+  for (const auto& s : c.settings) {
+    if (!flags.detail && settings.size() == kSettings) {
+      settings.push_back(fmt::format("{} more (--detail: all)", c.settings.size() - kSettings));
+      break;
+    }
+    settings.push_back(fmt::format("{} {} -> {}", s.what, s.a, s.b));
+  }
   reports::print_labelled(
       std::cout, "made for",
       settings.empty() ? "the same NPU, budget, strategy and objective" : fmt::format("{}", fmt::join(settings, "; ")));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace spillway::partitioner {
 
@@ -19,14 +20,14 @@ std::string JsonReader::shown() const {
 }
 
 JsonReader JsonReader::at(const char* key) const {
-  if (!json_->is_object()) bad(fmt::format("is {} when it should be an object", shown()));
+  require(json_->is_object(), "an object");
   const auto found = json_->find(key);
   if (found == json_->end()) bad(fmt::format("the key '{}' is missing", key));
   return {*found, *this, path_.empty() ? key : path_ + "." + key};
 }
 
 void JsonReader::only(std::initializer_list<const char*> keys) const {
-  if (!json_->is_object()) bad(fmt::format("is {} when it should be an object", shown()));
+  require(json_->is_object(), "an object");
   for (const auto& [key, value] : json_->items()) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
     const std::string nearest = nearest_name(key, std::vector<std::string>(keys.begin(), keys.end()));
@@ -35,27 +36,12 @@ void JsonReader::only(std::initializer_list<const char*> keys) const {
   }
 }
 
-std::vector<std::pair<std::string, JsonReader>> JsonReader::members() const {
-  if (!json_->is_object()) bad(fmt::format("is {} when it should be an object", shown()));
-  std::vector<std::pair<std::string, JsonReader>> members;
-  for (const auto& [key, value] : json_->items()) {
-    members.emplace_back(key, JsonReader(value, *this, path_.empty() ? key : path_ + "." + key));
-  }
-  return members;
-}
-
-std::vector<JsonReader> JsonReader::items() const {
-  if (!json_->is_array()) bad(fmt::format("is {} when it should be a list", shown()));
-  std::vector<JsonReader> items;
-  items.reserve(json_->size());
-  for (std::size_t i = 0; i < json_->size(); ++i) {
-    items.push_back(JsonReader((*json_)[i], *this, fmt::format("{}[{}]", path_, i)));
-  }
-  return items;
+void JsonReader::require(bool is, const char* what) const {
+  if (!is) bad(fmt::format("is {} when it should be {}", shown(), what));
 }
 
 std::int64_t JsonReader::integer(std::int64_t low, std::int64_t high) const {
-  if (!json_->is_number_integer()) bad(fmt::format("is {} when it should be a whole number", shown()));
+  require(json_->is_number_integer(), "a whole number");
   const bool beyond =
       json_->is_number_unsigned() &&
       json_->get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
@@ -66,19 +52,19 @@ std::int64_t JsonReader::integer(std::int64_t low, std::int64_t high) const {
 }
 
 double JsonReader::real() const {
-  if (!json_->is_number()) bad(fmt::format("is {} when it should be a number", shown()));
+  require(json_->is_number(), "a number");
   const auto value = json_->get<double>();
   if (!std::isfinite(value)) bad("is not a finite number");
   return value;
 }
 
 const std::string& JsonReader::text() const {
-  if (!json_->is_string()) bad(fmt::format("is {} when it should be a text", shown()));
+  require(json_->is_string(), "a text");
   return json_->get_ref<const std::string&>();
 }
 
 bool JsonReader::flag() const {
-  if (!json_->is_boolean()) bad(fmt::format("is {} when it should be true or false", shown()));
+  require(json_->is_boolean(), "true or false");
   return json_->get<bool>();
 }
 

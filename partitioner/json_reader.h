@@ -8,7 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "configs/error.h"
 
@@ -30,8 +30,22 @@ class JsonReader {
   [[nodiscard]] bool has(const char* key) const { return json_->is_object() && json_->contains(key); }
   /// Refuses members of other names.
   void only(std::initializer_list<const char*> keys) const;
-  [[nodiscard]] std::vector<std::pair<std::string, JsonReader>> members() const;
-  [[nodiscard]] std::vector<JsonReader> items() const;
+  /// each(key, value) for the members of an object.
+  template <typename Each>
+  void members(Each each) const {
+    require(json_->is_object(), "an object");
+    for (const auto& [key, value] : json_->items()) {
+      each(key, JsonReader(value, *this, path_.empty() ? key : path_ + "." + key));
+    }
+  }
+  /// each(item) for the items of a list, of which there may be `most`.
+  template <typename Each>
+  void items(Each each, std::size_t most = std::numeric_limits<std::size_t>::max()) const {
+    require(json_->is_array(), "a list");
+    if (json_->size() > most) bad(fmt::format("has {} entries, the most is {}", json_->size(), most));
+    for (std::size_t i = 0; i < json_->size(); ++i)
+      each(JsonReader((*json_)[i], *this, fmt::format("{}[{}]", path_, i)));
+  }
 
   [[nodiscard]] std::int64_t integer(std::int64_t low = 0,
                                      std::int64_t high = std::numeric_limits<std::int64_t>::max()) const;
@@ -44,6 +58,7 @@ class JsonReader {
   JsonReader(const Json& json, const JsonReader& parent, std::string path)
       : json_(&json), place_(parent.place_), help_(parent.help_), path_(std::move(path)) {}
   [[nodiscard]] std::string shown() const;
+  void require(bool is, const char* what) const;
 
   const Json* json_;
   const Place* place_;

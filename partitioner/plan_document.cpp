@@ -113,30 +113,29 @@ Moves moves_of(const JsonReader& json) {
     fields[c + "_written_bytes"] = &moves.written[k];
     fields[c + "_written_elements"] = &moves.written_elements[k];
   }
-  for (const auto& [key, value] : json.members()) {
+  json.members([&](const std::string& key, const JsonReader& value) {
     const auto field = fields.find(key);
     if (field == fields.end()) value.bad("unknown key");
     *field->second = value.integer(0, kLargest);
-  }
+  });
   return moves;
 }
 
 std::vector<std::int64_t> integers(const JsonReader& json, std::int64_t low, std::int64_t high) {
   std::vector<std::int64_t> values;
-  for (const JsonReader& item : json.items()) values.push_back(item.integer(low, high));
-  if (values.size() > kMaxRank) json.bad(fmt::format("has {} entries, the most is {}", values.size(), kMaxRank));
+  json.items([&](const JsonReader& item) { values.push_back(item.integer(low, high)); }, kMaxRank);
   return values;
 }
 
 Ranges ranges(const JsonReader& json) {
   Ranges values;
-  for (const JsonReader& item : json.items()) {
+  const auto add = [&](const JsonReader& item) {
     const auto pair = integers(item, 0, kMaxInt32);
     if (pair.size() != 2) item.bad(fmt::format("has {} entries when it should be [begin, extent]", pair.size()));
     if (pair[1] < 1 || pair[0] + pair[1] > kMaxInt32) item.bad("is empty or reaches too far");
     values.emplace_back(pair[0], pair[1]);
-  }
-  if (values.size() > kMaxRank) json.bad(fmt::format("has {} entries, the most is {}", values.size(), kMaxRank));
+  };
+  json.items(add, kMaxRank);
   return values;
 }
 
@@ -159,9 +158,9 @@ class DocumentReader {
 
   PlanDocument read() {
     header();
-    for (const JsonReader& item : root_.at("tensors").items()) tensor(item);
-    for (const JsonReader& item : root_.at("groups").items()) group(item);
-    for (const JsonReader& item : root_.at("residencies").items()) residency(item);
+    root_.at("tensors").items([&](const JsonReader& item) { tensor(item); });
+    root_.at("groups").items([&](const JsonReader& item) { group(item); });
+    root_.at("residencies").items([&](const JsonReader& item) { residency(item); });
     totals(root_.at("totals"));
     return std::move(document_);
   }
@@ -185,7 +184,8 @@ class DocumentReader {
     document_.npu = npu.at("name").text();
     document_.dram_bytes_per_cycle = npu.at("dram_bytes_per_cycle").real();
     if (document_.dram_bytes_per_cycle <= 0) npu.at("dram_bytes_per_cycle").bad("should be greater than 0");
-    for (const auto& [key, value] : npu.at("config").members()) document_.config.emplace_back(key, value.text());
+    npu.at("config").members(
+        [&](const std::string& key, const JsonReader& value) { document_.config.emplace_back(key, value.text()); });
     document_.strategy = choice(root_.at("strategy"), {Strategy::kLayerByLayer, Strategy::kFused});
     document_.objective = choice(root_.at("objective"), {Objective::kLatency, Objective::kMoves});
     document_.budget = root_.at("budget_bytes").integer(1, kLargest);
@@ -215,11 +215,11 @@ class DocumentReader {
                "scratchpad_bytes", "moves", "traffic", "dropped", "buffers"});
     PlanDocument::Group group;
     group.name = json.at("name").text();
-    for (const JsonReader& stage : json.at("stages").items()) {
+    json.at("stages").items([&](const JsonReader& stage) {
       group.stages.emplace_back();
-      for (const JsonReader& node : stage.items()) group.stages.back().push_back(node.text());
+      stage.items([&](const JsonReader& node) { group.stages.back().push_back(node.text()); });
       if (group.stages.back().empty()) stage.bad("has no operators");
-    }
+    });
     if (group.stages.empty()) json.at("stages").bad("has no operators");
     group.root = known(json.at("root"));
     group.region = ranges(json.at("region"));
@@ -232,25 +232,27 @@ class DocumentReader {
     group.moves = moves_of(json.at("moves"));
     traffic(json, group);
     if (json.has("dropped")) {
-      for (const JsonReader& storage : json.at("dropped").items()) group.dropped.push_back(known(storage));
+      json.at("dropped").items([&](const JsonReader& storage) { group.dropped.push_back(known(storage)); });
     }
-    for (const JsonReader& item : json.at("buffers").items()) {
-      item.only({"storage", "extent", "slots", "slot_bytes", "address", "accumulates"});
-      PlanDocument::Buffer buffer;
-      buffer.storage = known(item.at("storage"));
-      buffer.extent = integers(item.at("extent"), 0, kMaxInt32);
-      buffer.slots = item.at("slots").integer(1, 1 << 16);
-      buffer.slot_bytes = item.at("slot_bytes").integer(0, kLargest >> 16);
-      buffer.address = item.at("address").integer(0, kLargest);
-      buffer.accumulates = item.has("accumulates") && item.at("accumulates").flag();
-      group.buffers.push_back(std::move(buffer));
-    }
+    json.at("buffers").items([&](const JsonReader& item) { group.buffers.push_back(buffer(item)); });
     document_.groups.push_back(std::move(group));
+  }
+
+  PlanDocument::Buffer buffer(const JsonReader& json) const {
+    json.only({"storage", "extent", "slots", "slot_bytes", "address", "accumulates"});
+    PlanDocument::Buffer buffer;
+    buffer.storage = known(json.at("storage"));
+    buffer.extent = integers(json.at("extent"), 0, kMaxInt32);
+    buffer.slots = json.at("slots").integer(1, 1 << 16);
+    buffer.slot_bytes = json.at("slot_bytes").integer(0, kLargest >> 16);
+    buffer.address = json.at("address").integer(0, kLargest);
+    buffer.accumulates = json.has("accumulates") && json.at("accumulates").flag();
+    return buffer;
   }
 
   void traffic(const JsonReader& json, PlanDocument::Group& group) const {
     std::array<Bytes, kStorageClassCount> read{}, written{};
-    for (const JsonReader& item : json.at("traffic").items()) {
+    json.at("traffic").items([&](const JsonReader& item) {
       item.only({"storage", "read", "written"});
       PlanDocument::Traffic t;
       t.storage = known(item.at("storage"));
@@ -260,7 +262,7 @@ class DocumentReader {
       add_checked(read[c], t.read, item);
       add_checked(written[c], t.written, item);
       group.traffic.push_back(std::move(t));
-    }
+    });
     if (read != group.moves.read || written != group.moves.written) {
       json.at("traffic").bad("does not add up to the group's moves");
     }

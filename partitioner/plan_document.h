@@ -11,7 +11,7 @@
 
 namespace spillway::partitioner {
 
-/// Of the text; a reader refuses any other. Fields only get added within a version.
+/// Of the text; a reader refuses any other, and keys that it does not know: they might change what the plan does.
 inline constexpr int kPlanSchemaVersion = 1;
 
 /// Names are labels (plan_io.h): those of the graph, made unique and printable.
