@@ -239,6 +239,19 @@ TEST_CASE("a plan whose values cannot be is refused with the key", "[pipeline][p
   refused("is listed twice", [](Json& j) { j["tensors"].push_back(j["tensors"][0]); });
 }
 
+TEST_CASE("a plan that would make a Program beyond all memory is refused at once", "[pipeline][plan-io]") {
+  workloads::test::GraphBuilder b;
+  const auto graph = workloads::canonicalise(b.finish({b.op("Relu", {b.input("x", {30000, 30000})})}));
+  const auto s = test::stage(graph, test::npu_with("edge-8mb", 0), {});
+  Json json = Json::parse(partitioner::plan_to_json(s.plan, s.graph, s.npu));
+  json["groups"][0]["tile"] = {1, 1};
+  json["groups"][0]["steps"] = 900000000;
+  check_json_refused(json, s, "groups[0].tile: the loop takes more than 16777216 steps");
+  json["groups"][0]["tile"] = {1, 60};
+  json["groups"][0]["steps"] = 15000000;  // and three commands each
+  check_json_refused(json, s, "groups[0].tile: the plan comes to more than 16777216 commands");
+}
+
 TEST_CASE("a plan that leaves operators out, or runs them too early, is refused", "[pipeline][plan-io]") {
   const auto s = test::stage(small_graph(), test::npu_with("edge-8mb", 64 << 10),
                              {.strategy = partitioner::Strategy::kLayerByLayer});
