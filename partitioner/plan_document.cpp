@@ -69,10 +69,10 @@ std::string text_of(const PlanDocument::Group& group) {
   const std::string margin = "\n   ";
   std::string text = fmt::format("{{\"name\":{},", compact(group.name));
   text += fmt::format("{}\"stages\":{},", margin, compact(group.stages));
-  text += fmt::format("{}\"root\":{},\"region\":{},\"tile\":{},\"loop_order\":{},\"overlap\":{},\"steps\":{},", margin,
+  text += fmt::format(R"({}"root":{},"region":{},"tile":{},"loop_order":{},"overlap":{},"steps":{},)", margin,
                       compact(group.root), compact(group.region), compact(group.tile), compact(group.loop_order),
                       compact(name_of(group.pipelining)), group.steps);
-  text += fmt::format("{}\"cycles\":{},\"scratchpad_bytes\":{},\"moves\":{},", margin, group.cycles,
+  text += fmt::format(R"({}"cycles":{},"scratchpad_bytes":{},"moves":{},)", margin, group.cycles,
                       group.scratchpad_bytes, compact(json_of(group.moves)));
   Json traffic = Json::array();
   for (const auto& t : group.traffic)

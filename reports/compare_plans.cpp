@@ -87,6 +87,7 @@ class Links {
       (g < first_ ? a : b).push_back(static_cast<int>(g < first_ ? g : g - first_));
     }
     std::vector<std::pair<std::vector<int>, std::vector<int>>> sets;
+    sets.reserve(by_root.size());
     for (auto& [root, set] : by_root) sets.push_back(std::move(set));
     return sets;
   }
