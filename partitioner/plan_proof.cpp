@@ -1,7 +1,9 @@
 #include "partitioner/plan_proof.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
+#include <utility>
 
 #include "partitioner/region_set.h"
 #include "partitioner/search.h"
@@ -20,7 +22,6 @@ class Prover {
         model_(model),
         search_(model, plan.objective, plan.strategy == Strategy::kLayerByLayer),
         in_dram_(model.layout.storages.size()),
-        whole_(model.graph.nodes.size(), 0),
         slices_(model.graph.nodes.size()) {}
 
   std::vector<GroupWork> run() {
@@ -181,26 +182,30 @@ class Prover {
   }
 
   void executed(const GroupModel& group) {
+    const int count = group.slices();
+    const int index = count > 1 ? group.region.begin[0] / group.region.extent[0] : 0;
     for (const NodeId node : group.nodes) {
-      const bool statistics = model_.op(node).op_class == workloads::OpClass::kStatistics;
-      const std::int32_t part = group.slices() > 1 ? group.region.begin[0] : 0;
-      const bool again =
-          whole_[node] != 0 || slices_[node].count(part) > 0 || (group.slices() == 1 && !slices_[node].empty());
-      if (statistics && again) {
+      auto& done = slices_[node];
+      // Statistics may be gathered in parts, but only in parts of one size, each once.
+      const bool again = done.count({count, index}) > 0 || (!done.empty() && done.begin()->first != count);
+      if (again && model_.op(node).op_class == workloads::OpClass::kStatistics) {
         bad_plan("groups", "'{}' gathers its statistics twice", model_.graph.nodes[node].name);
       }
-      if (group.slices() == 1) {
-        whole_[node] = 1;
-      } else {
-        slices_[node].insert(part);
-        if (static_cast<int>(slices_[node].size()) == group.slices()) whole_[node] = 1;
-      }
+      done.emplace(count, index);
     }
+  }
+
+  /// Whether an operator has been executed over everything.
+  [[nodiscard]] bool whole(NodeId node) const {
+    const auto& done = slices_[node];
+    return std::any_of(done.begin(), done.end(), [&](const auto& slice) {
+      return std::distance(done.lower_bound({slice.first, 0}), done.lower_bound({slice.first + 1, 0})) == slice.first;
+    });
   }
 
   void complete() const {
     for (const NodeId node : model_.executed) {
-      if (whole_[node] != 0 || model_.is_virtual(node)) continue;
+      if (model_.is_virtual(node) || whole(node)) continue;
       bad_plan("groups", "the operator '{}' {}", model_.graph.nodes[node].name,
                slices_[node].empty() ? "is in no group" : "is not run for the whole batch");
     }
@@ -214,10 +219,9 @@ class Prover {
   const Plan& plan_;
   const Model& model_;
   Search search_;
-  std::vector<const Residency*> live_;          // while the group at hand runs
-  std::vector<RegionSet> in_dram_;              // by storage: what groups have stored
-  std::vector<char> whole_;                     // by node: executed over everything
-  std::vector<std::set<std::int32_t>> slices_;  // by node: parts of the batch that it has been executed for
+  std::vector<const Residency*> live_;                 // while the group at hand runs
+  std::vector<RegionSet> in_dram_;                     // by storage: what groups have stored
+  std::vector<std::set<std::pair<int, int>>> slices_;  // by node: of how many slices of the batch which it has run for
 };
 
 }  // namespace
