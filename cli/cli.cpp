@@ -116,10 +116,11 @@ void build(CLI::App& app, Context& context) {
   app.footer(
       "These flags go with every verb.\n\nExample:\n  spillway profile sd15 --sram 8MiB\n\nExit codes: 0 ok, 1 "
       "internal error, 2 bad input, 3 does "
-      "not fit, 130 interrupted.");
+      "not fit, 4 worse than compare's --fail-above, 130 interrupted.");
   add_profile(app, context);
   add_run(app, context);
   add_partition(app, context);
+  add_compare(app, context);
   add_inspect(app, context);
   add_zoo(app, context);
   add_config(app, context);
@@ -146,7 +147,7 @@ int parse_and_act(int argc, char** argv) {
     throw Error(ErrorKind::kBadInput, Place{.file = "standard output"},
                 fmt::format("cannot be written: {}", errno != 0 ? std::strerror(errno) : "write error"));
   }
-  return kOk;
+  return context.exit_code;
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ struct Context {
   bool warnings_are_errors = false;  ///< --Werror
   int warnings = 0;                  ///< so far
   std::function<void()> action;      ///< of the verb that was parsed
+  int exit_code = 0;                 ///< of a verb whose result may be a no
 
   [[nodiscard]] Progress progress() const { return {quiet, verbose}; }
   /// "warning: ..." on stderr, unless quiet; with --Werror always, and then throws Error(kBadInput).
@@ -37,5 +38,6 @@ void add_partition(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_zoo(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
+void add_compare(CLI::App& app, Context& context);
 
 }  // namespace spillway::cli

@@ -13,6 +13,7 @@ struct DryRun {
   configs::NpuConfig npu;
   partitioner::Options options;
   bool json = false;
+  std::vector<std::string> plan_files{};  ///< of the graphs, in their order; none: they are planned
 };
 /// Plans and lowers each graph, then prints the resolved config as YAML and the size of each plan as a comment of it:
 /// the output is a config file. In JSON both are fields. Throws DoesNotFit before anything is printed.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/plan_files.h"
 #include "cli/sensitivity.h"
 
 namespace spillway::cli {
@@ -15,17 +16,24 @@ void stage(Progress* progress, const std::string& model, const char* what) {
 }  // namespace
 
 Planned plan_and_lower(const std::string& model, const workloads::Graph& graph, const configs::NpuConfig& npu,
-                       const partitioner::Options& options, Progress* progress) {
-  stage(progress, model, "planning");
-  auto outcome = partitioner::partition(graph, npu, options);
-  if (auto* refused = std::get_if<partitioner::Infeasible>(&outcome)) throw DoesNotFit(model, std::move(*refused));
-  Planned planned{std::move(std::get<partitioner::Plan>(outcome)), {}};
+                       const partitioner::Options& options, Progress* progress, const std::string& plan_file) {
+  Planned planned;
+  if (plan_file.empty()) {
+    stage(progress, model, "planning");
+    auto outcome = partitioner::partition(graph, npu, options);
+    if (auto* refused = std::get_if<partitioner::Infeasible>(&outcome)) throw DoesNotFit(model, std::move(*refused));
+    planned.plan = std::move(std::get<partitioner::Plan>(outcome));
+  } else {
+    stage(progress, model, "reading the plan");
+    planned.plan = partitioner::plan_from_json(read_plan_file(plan_file), graph, npu, Place{.file = plan_file});
+  }
   stage(progress, model, "lowering");
   planned.program = partitioner::lower(graph, npu, planned.plan);
   return planned;
 }
 
-reports::GraphProfile profile_graph(LoadedGraph loaded, const ProfileSettings& settings, Progress& progress) {
+reports::GraphProfile profile_graph(LoadedGraph loaded, const ProfileSettings& settings, Progress& progress,
+                                    const std::string& plan_file) {
   reports::GraphProfile profile;
   profile.model = loaded.target.label;
   profile.exported = std::move(loaded.graph);
@@ -38,7 +46,8 @@ reports::GraphProfile profile_graph(LoadedGraph loaded, const ProfileSettings& s
     throw error.within(Place{.file = profile.model});
   }
   {
-    Planned planned = plan_and_lower(profile.model, profile.executed, settings.npu, settings.options, &progress);
+    Planned planned =
+        plan_and_lower(profile.model, profile.executed, settings.npu, settings.options, &progress, plan_file);
     profile.plan = std::move(planned.plan);
     progress.stage(profile.model + ": simulating");
     profile.result = simulator::simulate(planned.program, settings.npu, [&](std::int64_t done, std::int64_t all) {

@@ -31,10 +31,11 @@ struct Planned {
   partitioner::Plan plan;
   partitioner::Program program;
 };
-/// `graph` is canonical. Throws DoesNotFit.
+/// `graph` is canonical. Throws DoesNotFit. Where `plan_file` is given, the plan is that one, and `options` do not
+/// count.
 [[nodiscard]] Planned plan_and_lower(const std::string& model, const workloads::Graph& graph,
                                      const configs::NpuConfig& npu, const partitioner::Options& options,
-                                     Progress* progress);
+                                     Progress* progress, const std::string& plan_file = {});
 
 struct ProfileSettings {
   NpuFlags npu_flags;      ///< sensitivity turns its knobs as further overrides
@@ -44,7 +45,7 @@ struct ProfileSettings {
   int jobs = 1;  ///< rows of the sensitivity table at once; no effect on any result
 };
 [[nodiscard]] reports::GraphProfile profile_graph(LoadedGraph loaded, const ProfileSettings& settings,
-                                                  Progress& progress);
+                                                  Progress& progress, const std::string& plan_file = {});
 
 /// Latency, moves and energy of one graph without the rest of a profile.
 struct Cost {

@@ -11,6 +11,7 @@
 
 #include "cli/context.h"
 #include "cli/flags.h"
+#include "cli/plan_files.h"
 #include "cli/session.h"
 #include "partitioner/bounds.h"
 #include "partitioner/occupancy.h"
@@ -35,6 +36,7 @@ struct PartitionFlags {
   ModelFlags model;
   NpuFlags npu;
   PlanFlags plan;
+  PlanFileFlags files;
   FormatFlag format;
   bool detail = false;
   bool check = false;
@@ -254,6 +256,9 @@ void partition(Context& context, const PartitionFlags& flags) {
   const configs::NpuConfig npu = flags.npu.load();
   const partitioner::Options options = flags.plan.options();
   const Target target = resolve_target(flags.model.target);
+  flags.files.check(target);
+  const std::vector<std::string> saved = flags.files.loaded(target);
+  std::vector<std::string> texts;
   Progress progress = context.progress();
   Json all = Json::array();
   std::string listing;
@@ -262,7 +267,10 @@ void partition(Context& context, const PartitionFlags& flags) {
   for (const LoadedGraph& loaded : graphs) {
     const std::string& model = loaded.target.label;
     const workloads::Graph executed = workloads::canonicalise(loaded.graph);
-    const Planned planned = plan_and_lower(model, executed, npu, options, &progress);
+    const Planned planned =
+        plan_and_lower(model, executed, npu, options, &progress,
+                       saved.empty() ? "" : saved[static_cast<std::size_t>(&loaded - graphs.data())]);
+    if (!flags.files.save.empty()) texts.push_back(partitioner::plan_to_json(planned.plan, executed, npu));
     std::string proof;
     if (flags.check) {
       progress.stage(model + ": checking");
@@ -285,6 +293,7 @@ void partition(Context& context, const PartitionFlags& flags) {
     }
   }
   if (!flags.dump.empty()) dump(flags.dump, listing);
+  flags.files.write(target, texts);
   if (flags.format.json()) {
     const Json json = {{"schema_version", reports::kSchemaVersion}, {"graphs", all}};
     std::cout << json.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
@@ -299,13 +308,17 @@ void add_partition(CLI::App& app, Context& context) {
   flags->model.add_to(*verb);
   flags->npu.add_to(*verb);
   flags->plan.add_to(*verb);
+  flags->files.add_to(*verb);
   flags->format.add_to(*verb);
   add_switch(*verb, "--detail", flags->detail, "every group, and what is held between groups");
   add_switch(*verb, "--map", flags->map, "draw the scratchpad group by group: held tensors, buffers, free space");
   add_switch(*verb, "--check", flags->check, "prove the Program with the checker");
   add_value(*verb, "--dump-program", flags->dump, "write the command stream as text to this file", "not written",
             "commands.txt");
-  verb->footer("Example:\n  spillway partition sd15/vae_decoder --sram 8MiB --check");
+  verb->footer(
+      "Examples:\n  spillway partition sd15/vae_decoder --sram 8MiB --check\n"
+      "  spillway partition sd15/unet --save-plan unet.plan.json\n"
+      "  spillway partition sd15/unet --plan unet.plan.json --detail");
   verb->callback([&context, flags] { context.action = [&context, flags] { partition(context, *flags); }; });
 }
 

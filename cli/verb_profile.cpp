@@ -12,6 +12,7 @@
 #include "cli/dry_run.h"
 #include "cli/flags.h"
 #include "cli/pipeline.h"
+#include "cli/plan_files.h"
 #include "cli/session.h"
 #include "reports/atomic_files.h"
 
@@ -23,6 +24,7 @@ struct ProfileFlags {
   ModelFlags model;
   NpuFlags npu;
   PlanFlags plan;
+  PlanFileFlags files;
   FormatFlag format;
   std::int64_t steps = 20;
   bool no_guidance = false;
@@ -50,6 +52,10 @@ void check(const ProfileFlags& flags) {
     throw Error(ErrorKind::kBadInput, Place{},
                 fmt::format("--steps is {}, should be in 1..{}", flags.steps, kMostSteps));
   }
+  if (flags.dry_run && !flags.files.save.empty()) {
+    throw Error(ErrorKind::kBadInput, Place{}, "--dry-run writes nothing, and --save-plan asks for a file",
+                "leave one of them out; `spillway partition` plans and saves without simulating");
+  }
   if (flags.jobs < 0)
     throw Error(ErrorKind::kBadInput, Place{}, fmt::format("--jobs is {}, should be at least 1", flags.jobs));
 }
@@ -67,13 +73,15 @@ void profile(Context& context, const ProfileFlags& flags) {
   ProfileSettings settings{.npu_flags = flags.npu,
                            .npu = flags.npu.load(),
                            .options = flags.plan.options(),
-                           .sensitivity = !flags.no_sensitivity,
+                           .sensitivity = !flags.no_sensitivity && flags.files.load.empty(),
                            .jobs = jobs_of(flags.jobs)};
   const Target target = resolve_target(flags.model.target);
+  flags.files.check(target);
+  const std::vector<std::string> saved = flags.files.loaded(target);
   if (flags.dry_run) {
     Progress progress = context.progress();
     return print_dry_run(load(context, flags, target, progress),
-                         {context.command, settings.npu, settings.options, flags.format.json()}, progress);
+                         {context.command, settings.npu, settings.options, flags.format.json(), saved}, progress);
   }
   const std::string directory = flags.out.empty() ? "out/" + target.name : flags.out;
   reports::check_writable(directory);
@@ -81,12 +89,18 @@ void profile(Context& context, const ProfileFlags& flags) {
   {
     Progress progress = context.progress();
     for (LoadedGraph& graph : load(context, flags, target, progress)) {
-      report.graphs.push_back(profile_graph(std::move(graph), settings, progress));
+      report.graphs.push_back(
+          profile_graph(std::move(graph), settings, progress, saved.empty() ? "" : saved[report.graphs.size()]));
     }
     if (target.several) progress.stage("pipeline: sampler arithmetic");
     report.pipeline = pipeline_total(
         target, report.graphs, {.steps = static_cast<int>(flags.steps), .guidance = !flags.no_guidance}, settings);
   }
+  std::vector<std::string> texts;
+  for (const auto& graph : report.graphs) {
+    if (!flags.files.save.empty()) texts.push_back(partitioner::plan_to_json(graph.plan, graph.executed, settings.npu));
+  }
+  flags.files.write(target, texts);
   reports::write_files(report, directory);
   if (flags.format.json()) {
     std::cout << reports::to_json(report);
@@ -103,11 +117,13 @@ void add_profile(CLI::App& app, Context& context) {
   flags->model.add_to(*verb);
   flags->npu.add_to(*verb);
   flags->plan.add_to(*verb);
+  flags->files.add_to(*verb);
   add_value(*verb, "--steps", flags->steps, "denoising steps of the pipeline total", std::to_string(flags->steps),
             "50");
   add_switch(*verb, "--no-guidance", flags->no_guidance,
              "no classifier-free guidance: U-Net batch 1, one text encoding");
-  add_switch(*verb, "--no-sensitivity", flags->no_sensitivity, "skip the sensitivity table (8 more runs a graph)");
+  add_switch(*verb, "--no-sensitivity", flags->no_sensitivity,
+             "skip the sensitivity table (8 more runs a graph), as with --plan");
   add_value(*verb, "--jobs", flags->jobs, "sensitivity runs at once", "one a processor, at most 8", "2");
   add_value(*verb, "--out", flags->out, "folder for the reports", "out/NAME", "results");
   flags->format.add_to(*verb);

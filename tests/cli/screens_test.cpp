@@ -22,7 +22,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 /// Every verb, and what must stand before its flags.
 const std::vector<std::pair<std::string, std::string>> kVerbs = {
-    {"profile", "sd-tiny/unet"}, {"run", "sd-tiny/unet"},   {"partition", "sd-tiny/unet"},
+    {"profile", "sd-tiny/unet"}, {"run", "sd-tiny/unet"},   {"partition", "sd-tiny/unet"}, {"compare", "a.json b.json"},
     {"inspect", "sd-tiny/unet"}, {"zoo export", "sd-tiny"}, {"config show", "edge-8mb"}};
 
 struct Flag {
@@ -109,6 +109,7 @@ TEST_CASE("no line of any screen is over 120 columns", "[cli][screens]") {
                                 "profile --help",
                                 "run --help",
                                 "partition --help",
+                                "compare --help",
                                 "inspect --help",
                                 "zoo --help",
                                 "zoo export --help",
