@@ -162,6 +162,7 @@ class DocumentReader {
     root_.at("groups").items([&](const JsonReader& item) { group(item); });
     root_.at("residencies").items([&](const JsonReader& item) { residency(item); });
     totals(root_.at("totals"));
+    allocation(root_.at("allocation"));
     return std::move(document_);
   }
 
@@ -173,7 +174,7 @@ class DocumentReader {
       version.bad(fmt::format("is {} when this program reads {}", version.integer(), kPlanSchemaVersion));
     }
     root_.only({"format", "schema_version", "graph", "npu", "strategy", "objective", "budget_bytes", "totals",
-                "tensors", "groups", "residencies"});
+                "allocation", "tensors", "groups", "residencies"});
     const JsonReader graph = root_.at("graph");
     graph.only({"name", "operators", "fingerprint"});
     document_.graph = graph.at("name").text();
@@ -283,6 +284,25 @@ class DocumentReader {
     document_.residencies.push_back(std::move(r));
   }
 
+  void allocation(const JsonReader& json) {
+    json.only({"algorithm", "peak_demand", "packed_peak", "peak_address", "fragmentation", "colliding_pairs",
+               "unavoidable_pairs", "attempts"});
+    AllocationReport& report = document_.allocation;
+    report.algorithm = json.at("algorithm").text();
+    report.peak_demand = json.at("peak_demand").integer(0, kLargest);
+    report.packed_peak = json.at("packed_peak").integer(0, kLargest);
+    report.peak_address = json.at("peak_address").integer(0, kLargest);
+    report.fragmentation = json.at("fragmentation").integer(0, kLargest);
+    report.colliding_pairs = static_cast<int>(json.at("colliding_pairs").integer(0, kMaxInt32));
+    report.unavoidable_pairs = static_cast<int>(json.at("unavoidable_pairs").integer(0, kMaxInt32));
+    json.at("attempts").items([&](const JsonReader& item) {
+      item.only({"algorithm", "packed_peak", "colliding_pairs", "fits"});
+      report.attempts.push_back({item.at("algorithm").text(), item.at("packed_peak").integer(0, kLargest),
+                                 static_cast<int>(item.at("colliding_pairs").integer(0, kMaxInt32)),
+                                 item.at("fits").flag()});
+    });
+  }
+
   void totals(const JsonReader& json) {
     json.only({"cycles", "compulsory_bytes", "peak_scratchpad_bytes", "moves"});
     document_.cycles = json.at("cycles").integer();
@@ -334,6 +354,21 @@ std::string to_json(const PlanDocument& d) {
                                                         {"compulsory_bytes", d.compulsory_bytes},
                                                         {"peak_scratchpad_bytes", d.peak_scratchpad},
                                                         {"moves", json_of(d.moves)}}));
+  Json attempts = Json::array();
+  for (const AllocationReport::Attempt& a : d.allocation.attempts) {
+    attempts.push_back({{"algorithm", a.algorithm},
+                        {"packed_peak", a.packed_peak},
+                        {"colliding_pairs", a.colliding_pairs},
+                        {"fits", a.fits}});
+  }
+  text += fmt::format(" \"allocation\":{},\n", compact(Json{{"algorithm", d.allocation.algorithm},
+                                                            {"peak_demand", d.allocation.peak_demand},
+                                                            {"packed_peak", d.allocation.packed_peak},
+                                                            {"peak_address", d.allocation.peak_address},
+                                                            {"fragmentation", d.allocation.fragmentation},
+                                                            {"colliding_pairs", d.allocation.colliding_pairs},
+                                                            {"unavoidable_pairs", d.allocation.unavoidable_pairs},
+                                                            {"attempts", attempts}}));
   text += fmt::format(" \"tensors\":{},\n", lines(d.tensors, "  ", [](const auto& t) { return text_of(t); }));
   text += fmt::format(" \"groups\":{},\n", lines(d.groups, "  ", [](const auto& g) { return text_of(g); }));
   text +=

@@ -75,6 +75,7 @@ struct PlanDocument {
   Moves moves;
   Cycles cycles = 0;
   Bytes compulsory_bytes = 0, peak_scratchpad = 0;
+  AllocationReport allocation;
 };
 
 /// One group in a few lines, one residency and one tensor a line: two texts diff cleanly.

@@ -202,8 +202,7 @@ void require_region(const Group& plan, GroupModel& group, int index) {
   const bool within = plan.region.rank == root.rank && root.rank > 0 && plan.region.extent[0] > 0 &&
                       plan.region.begin[0] >= 0 && plan.region.begin[0] < root.extent[0] &&
                       root.extent[0] % plan.region.extent[0] == 0 && plan.region.begin[0] % plan.region.extent[0] == 0;
-  if (!within ||
-      !slice(group, plan.region.begin[0] / plan.region.extent[0], root.extent[0] / plan.region.extent[0]) ||
+  if (!within || !slice(group, plan.region.begin[0] / plan.region.extent[0], root.extent[0] / plan.region.extent[0]) ||
       !(group.region == plan.region)) {
     bad_plan(key, "is neither all of '{}' nor one of its batch", root.name);
   }

@@ -73,6 +73,7 @@ class Resolver {
     plan_.cycles = document_.cycles;
     plan_.compulsory_bytes = document_.compulsory_bytes;
     plan_.peak_scratchpad = document_.peak_scratchpad;
+    plan_.allocation = document_.allocation;
     if (plan_.compulsory_bytes > plan_.moves.total()) {
       bad("totals.compulsory_bytes",
           fmt::format("is {} when the plan moves {}", plan_.compulsory_bytes, plan_.moves.total()));
@@ -278,6 +279,7 @@ PlanDocument document_of(const Plan& plan, const Graph& graph, const configs::Np
   d.cycles = plan.cycles;
   d.compulsory_bytes = plan.compulsory_bytes;
   d.peak_scratchpad = plan.peak_scratchpad;
+  d.allocation = plan.allocation;
   std::vector<bool> named(plan.layout.storages.size(), false);
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const GroupModel group = group_of(plan, model, static_cast<int>(g));

@@ -83,10 +83,10 @@ class Prover {
 
   void buffers(const GroupModel& group, int g) {
     const Group& plan = plan_.groups[g];
-    Residents residents(model_.layout.storages.size(), Home::kDram);
-    for (const Local& local : group.locals) {
-      const Residency* home = home_of(live_, local.storage);
-      if (home != nullptr) residents[local.storage] = home->stored ? Home::kBoth : Home::kScratchpad;
+    Residents residents(group.locals.size(), Home::kDram);
+    for (std::size_t l = 0; l < residents.size(); ++l) {
+      const Residency* home = home_of(live_, group.locals[l].storage);
+      if (home != nullptr) residents[l] = home->stored ? Home::kBoth : Home::kScratchpad;
     }
     Candidate candidate;
     candidate.tile = plan.tile;
