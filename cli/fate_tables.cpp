@@ -55,14 +55,10 @@ void print_fates(std::ostream& out, const std::vector<FateRow>& rows, bool all) 
   table.print(out, 4);
   const bool any = std::any_of(rows.begin(), rows.end(), [](const FateRow& row) { return !row.alternatives.empty(); });
   if (!any) return;
-  out << "  what else: the tensor's fate as given, all else planned anew; differences to this plan, energy provisional\n";
-  Table others({{"tensor", Align::kLeft},
-                {"fate", Align::kLeft},
-                {"moves B"},
-                {"weights B"},
-                {"MACs"},
-                {"cycles"},
-                {"energy"}});
+  out << "  what else: the tensor's fate as given, all else planned anew; differences to this plan, energy "
+         "provisional\n";
+  Table others(
+      {{"tensor", Align::kLeft}, {"fate", Align::kLeft}, {"moves B"}, {"weights B"}, {"MACs"}, {"cycles"}, {"energy"}});
   for (const FateRow& row : rows) {
     for (const Alternative& a : row.alternatives) {
       std::vector<std::string> cells{reports::shortened(row.fate.name, 34), std::string(partitioner::name_of(a.wish))};

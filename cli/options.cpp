@@ -131,16 +131,18 @@ std::map<std::string, partitioner::Wish> read_fates(const std::string& file) {
 void PlanFlags::add_to(CLI::App& verb) {
   add_value(verb, "--strategy", strategy, "fused or layer-by-layer", strategy, "layer-by-layer");
   add_value(verb, "--objective", objective, "latency or moves", objective, "moves");
-  add_value(verb, "--skips", skips,
-            "what becomes of skip connections where it is possible: auto, hold (in the scratchpad), spill (through DRAM) "
-            "or recompute",
-            skips, "spill");
+  add_value(
+      verb, "--skips", skips,
+      "what becomes of skip connections where it is possible: auto, hold (in the scratchpad), spill (through DRAM) "
+      "or recompute",
+      skips, "spill");
   add_value(verb, "--fates-from", fates_file,
             "file with a line 'hold TENSOR', 'spill TENSOR' or 'recompute TENSOR' each; what cannot be is an error",
             "none", "fates.txt");
   add_value(verb, "--recompute-limit", recompute_limit,
             "most MACs that recomputing may add, in percent of the graph's, unless it is wished for", "1", "5");
-  add_switch(verb, "--slices", slices, "also consider groups that run once for each of the batch (planning takes longer)");
+  add_switch(verb, "--slices", slices,
+             "also consider groups that run once for each of the batch (planning takes longer)");
 }
 
 partitioner::Options PlanFlags::options() const {

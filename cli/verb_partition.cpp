@@ -327,7 +327,8 @@ void add_partition(CLI::App& app, Context& context) {
   flags->format.add_to(*verb);
   add_switch(*verb, "--detail", flags->detail, "every group, and what is held between groups");
   add_switch(*verb, "--map", flags->map, "draw the scratchpad group by group: held tensors, buffers, free space");
-  add_switch(*verb, "--fates", flags->fates, "what became of each tensor that later groups read: hold, spill, recompute");
+  add_switch(*verb, "--fates", flags->fates,
+             "what became of each tensor that later groups read: hold, spill, recompute");
   add_value(*verb, "--alternatives", flags->alternatives,
             "of so many of those tensors, the largest, also what each other fate would have cost (plans anew for each)",
             "0", "4");

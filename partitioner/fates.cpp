@@ -91,21 +91,24 @@ std::vector<TensorFate> fates_of(const Graph& graph, const configs::NpuConfig& n
   std::map<StorageId, TensorFate> found;
   std::set<StorageId> dropped;
   for (int g = 0; g < groups; ++g) {
-    dropped.insert(plan.groups[g].dropped.begin(), plan.groups[g].dropped.end());
-    for (const Local& local : models[g].locals) {
-      const Storage& storage = plan.layout.storages[local.storage];
-      if (model.producer[local.storage] == kNone || storage.bytes() <= kTiny) continue;
-      const auto [it, fresh] = found.try_emplace(local.storage);
+    const auto see = [&](StorageId s) {
+      const Storage& storage = plan.layout.storages[s];
+      if (model.producer[s] == kNone || storage.bytes() <= kTiny) return;
+      const auto [it, fresh] = found.try_emplace(s);
       TensorFate& fate = it->second;
       if (fresh) {
-        fate.storage = local.storage;
+        fate.storage = s;
         fate.name = storage.name;
-        fate.skip = order.skip[local.storage];
+        fate.skip = order.skip[s];
         fate.bytes = storage.bytes();
         fate.first_group = g;
       }
       fate.last_group = g;
-    }
+    };
+    for (const Local& local : models[g].locals) see(local.storage);
+    // What is dropped may never have had a place of its own.
+    dropped.insert(plan.groups[g].dropped.begin(), plan.groups[g].dropped.end());
+    for (const StorageId s : plan.groups[g].dropped) see(s);
   }
   std::erase_if(found, [](const auto& entry) { return entry.second.first_group == entry.second.last_group; });
   std::vector<TensorFate*> by_storage(plan.layout.storages.size(), nullptr);

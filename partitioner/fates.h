@@ -36,7 +36,7 @@ struct Alternative {
   Wish wish = Wish::kAuto;
   bool possible = false;
   std::string why_not;
-  Bytes moved = 0;          ///< the differences may be negative
+  Bytes moved = 0;  ///< the differences may be negative
   Bytes weight_moves = 0;
   std::int64_t macs = 0;
   Cycles cycles = 0;

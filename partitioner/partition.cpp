@@ -78,8 +78,8 @@ class Planner {
     return finish();
   }
 
-  /// For the whole scratchpad again, with skips as the mode has them where they can be, and nothing recomputed; nullopt if
-  /// that falls behind the first plan.
+  /// For the whole scratchpad again, with skips as the mode has them where they can be, and nothing recomputed; nullopt
+  /// if that falls behind the first plan.
   std::optional<Plan> plan_otherwise(Wish mode) {
     budget_ = npu_.scratchpad.size;
     const Sequence& sequence = sequence_of(true);

@@ -37,14 +37,14 @@ struct Options {
   Strategy strategy = Strategy::kFused;
   Objective objective = Objective::kLatency;
   // For kFused:
-  Wish skips = Wish::kAuto;             ///< of every skip (order.h); where it cannot be, the tensor takes its own way
-  std::map<std::string, Wish> tensors;  ///< by tensor name, before `skips`; must be possible
-  double recompute_limit = 0.01;        ///< share of the graph's MACs that recomputing may add, unless it is wished for
-  bool slices = false;                  ///< also consider groups that run once for each of the batch
+  Wish skips = Wish::kAuto;               ///< of every skip (order.h); where it cannot be, the tensor takes its own way
+  std::map<std::string, Wish> tensors{};  ///< by tensor name, before `skips`; must be possible
+  double recompute_limit = 0.01;  ///< share of the graph's MACs that recomputing may add, unless it is wished for
+  bool slices = false;            ///< also consider groups that run once for each of the batch
 };
 
-/// Throws Error(kBadInput) if `options.tensors` names one that no group could keep, and Error(kDoesNotFit) if what it asks
-/// for cannot be: with demand, budget and gap.
+/// Throws Error(kBadInput) if `options.tensors` names one that no group could keep, and Error(kDoesNotFit) if what it
+/// asks for cannot be: with demand, budget and gap.
 [[nodiscard]] std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu,
                                                        const Options& options = {});
 

@@ -1,10 +1,9 @@
 #include "partitioner/plan.h"
 
-#include "partitioner/partitioner.h"
-
 #include <numeric>
 
 #include "configs/error.h"
+#include "partitioner/partitioner.h"
 
 namespace spillway::partitioner {
 
