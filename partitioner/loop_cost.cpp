@@ -201,14 +201,16 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
         one = like->second;
       } else {
         if (stage.kind == StageKind::kMatrix) {
-          one.matrix =
-              configs::matrix_cycles(npu_.matrix, matrix_of(group_, stage, block), npu_.precision.weight).total();
+          const configs::MatrixShape shape = matrix_of(group_, stage, block);
+          one.matrix = configs::matrix_cycles(npu_.matrix, shape, npu_.precision.weight).total();
+          one.macs = shape.macs();
         }
         one.vector = configs::vector_cycles(npu_, vector_of(group_, stage, block), block.elements() * 2).total();
         seen.emplace_back(block.extent, one);
       }
       matrix[turn % matrix.size()] += one.matrix;
       vector[turn % vector.size()] += one.vector;
+      cost.macs += one.macs;
       ++turn;
     }
     cost.matrix = *std::max_element(matrix.begin(), matrix.end());
@@ -248,6 +250,7 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
     bring(stage, w.fresh, times, loop, cost);
     const Engines engine = engines(static_cast<int>(s), w.fresh);
     cost.matrix += engine.matrix;
+    loop.macs += times * static_cast<double>(engine.macs);
     cost.vector += engine.vector;
     cost.compute += std::max(engine.matrix, engine.vector);
     for (const StageNode& node : stage.nodes) {

@@ -66,6 +66,7 @@ struct LoopCost {
   StepCost first, last;
   std::vector<StepCost::Transfer> after;  ///< by local: storing statistics when the loop is done
   std::int64_t steps = 0;
+  double macs = 0;     ///< of all steps, those included that make something again
   bool exact = false;  ///< walked to the end; else estimated from some of its steps
   bool legal = true;   ///< everything stored is made exactly once
   bool whole = true;   ///< every stage makes all of its results
@@ -90,6 +91,7 @@ class LoopPricer {
  private:
   struct Engines {
     Cycles matrix = 0, vector = 0;
+    std::int64_t macs = 0;
   };
 
   [[nodiscard]] LoopCost start(std::int64_t steps) const;

@@ -425,7 +425,7 @@ class Beam {
     State after;
     after.cost = before.cost + slices * candidate->score;
     after.objective = before.objective + slices * search_.objective(candidate->moves, candidate->cycles);
-    after.extra_macs = before.extra_macs + static_cast<double>(p.macs);
+    after.extra_macs = before.extra_macs + static_cast<double>(p.macs) + slices * candidate->extra_macs;
     if (after.extra_macs > wishes_.extra_macs && p.macs > 0) return;
     after.slices = slices;
     after.entries = before.entries;

@@ -188,11 +188,17 @@ Bytes bytes_of(const std::vector<Buffer>& buffers) {
   return sum;
 }
 
-double Search::score(const Moves& moves, Cycles cycles) const {
+double Search::score(const Moves& moves, Cycles cycles, double extra_macs) const {
   // Bytes cost a little even where compute hides them (they compete with neighbours), cycles a little even where only
   // moves count: near ties go to the other objective.
   const double transfer = static_cast<double>(moves.total()) / model_.npu.dram_bytes_per_cycle();
-  if (bytes_first_ || objective_ == Objective::kMoves) return transfer + 0.002 * static_cast<double>(cycles);
+  if (bytes_first_ || objective_ == Objective::kMoves) {
+    // A tile that makes things again is not the way to move less: that is what recomputing whole tensors is for, which
+    // has its limit.
+    const auto& matrix = model_.npu.matrix;
+    const double again = extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
+    return transfer + 0.002 * static_cast<double>(cycles) + again;
+  }
   return static_cast<double>(cycles) + transfer;
 }
 
@@ -312,6 +318,14 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     }
     return orders;
   };
+  double once = 0;  // MACs if nothing is made twice
+  for (const StageModel& stage : group.stages) {
+    if (stage.kind != StageKind::kMatrix) continue;
+    const NodeId n = stage.nodes[0].node;
+    const Node& node = model_.graph.nodes[n];
+    const Box whole = workloads::whole(model_.graph.output(node).shape);
+    once += static_cast<double>(model_.op(n).matrix_shape(model_.graph, node, whole).macs()) / group.slices();
+  }
   // The best buffering of a loop; nullopt if none fits.
   const auto buffered = [&](Candidate candidate, const LoopCost& loop) {
     std::optional<Candidate> best;
@@ -324,7 +338,8 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
       const LoopTotal total = loop.total(group, residents, p);
       candidate.moves = total.moves;
       candidate.cycles = total.cycles;
-      candidate.score = score(candidate.moves, candidate.cycles);
+      candidate.extra_macs = std::max(0.0, loop.macs - once);
+      candidate.score = score(candidate.moves, candidate.cycles, candidate.extra_macs);
       if (!best || candidate.score < best->score) best = candidate;
     }
     return best;

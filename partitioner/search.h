@@ -21,6 +21,7 @@ struct Candidate {
   Cycles cycles = 0;     ///< cost model
   double score = 0;      ///< the objective; smaller is better
   std::int64_t steps = 0;
+  double extra_macs = 0;  ///< of what the loop makes more than once
 };
 
 [[nodiscard]] Bytes bytes_of(const std::vector<Buffer>& buffers);
@@ -53,7 +54,7 @@ class Search {
   [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, const Residents& residents,
                                              bool exactly = false) const;
 
-  [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
+  [[nodiscard]] double score(const Moves& moves, Cycles cycles, double extra_macs = 0) const;
   /// The objective alone, without what decides ties.
   [[nodiscard]] double objective(const Moves& moves, Cycles cycles) const {
     return objective_ == Objective::kMoves ? static_cast<double>(moves.total()) : static_cast<double>(cycles);
