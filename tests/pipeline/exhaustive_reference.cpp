@@ -195,9 +195,8 @@ const ExhaustiveReference::Group& ExhaustiveReference::group_of(int i, int j, co
       }
     }
   }
-  const auto products = std::count_if(nodes.begin(), nodes.end(), [&](NodeId node) {
-    return model_.op(node).op_class == workloads::OpClass::kMatrix;
-  });
+  const auto products = std::count_if(
+      nodes.begin(), nodes.end(), [&](NodeId node) { return model_.op(node).op_class == workloads::OpClass::kMatrix; });
   if (products > kMostProducts) return *place;
   place->model = make_group(model_, with_virtual(model_, {nodes.begin(), nodes.end()}), unkept);
   if (!place->model.ok() || place->model.stages.size() > kMostStages) return *place;

@@ -87,7 +87,9 @@ class ExhaustiveReference {
   [[nodiscard]] int last_reader(StorageId s) const {
     return sequence_.readers[s].empty() ? partitioner::kNone : sequence_.readers[s].back();
   }
-  [[nodiscard]] partitioner::Bytes room(StorageId s) const { return (model_.layout.storages[s].bytes() + 63) / 64 * 64; }
+  [[nodiscard]] partitioner::Bytes room(StorageId s) const {
+    return (model_.layout.storages[s].bytes() + 63) / 64 * 64;
+  }
   [[nodiscard]] std::string describe(const Step& step, const std::vector<Held>& homes, double cost) const;
 
   const partitioner::Model& model_;
