@@ -139,7 +139,7 @@ void PlanFlags::add_to(CLI::App& verb) {
   add_value(verb, "--fates-from", fates_file,
             "file with a line 'hold TENSOR', 'spill TENSOR' or 'recompute TENSOR' each; what cannot be is an error",
             "none", "fates.txt");
-  add_value(verb, "--recompute-limit", recompute_limit,
+  add_value(verb, "--recompute-max", recompute_limit,
             "most MACs that recomputing may add, in percent of the graph's, unless it is wished for", "1", "5");
   add_switch(verb, "--slices", slices,
              "also consider groups that run once for each of the batch (planning takes longer)");
@@ -150,8 +150,8 @@ partitioner::Options PlanFlags::options() const {
   check_choice("--objective", objective, {"latency", "moves"});
   check_choice("--skips", skips, {"auto", "hold", "spill", "recompute"});
   if (!(recompute_limit >= 0 && recompute_limit <= 1000)) {
-    throw Error(ErrorKind::kBadInput, Place{.key = "--recompute-limit"},
-                fmt::format("{} is not a share of 0 to 1000 percent", recompute_limit), "--recompute-limit 1");
+    throw Error(ErrorKind::kBadInput, Place{.key = "--recompute-max"},
+                fmt::format("{} is not a share of 0 to 1000 percent", recompute_limit), "--recompute-max 1");
   }
   if (strategy != "fused" && (skips != "auto" || !fates_file.empty() || slices)) {
     throw Error(ErrorKind::kBadInput, Place{.key = "--strategy"},
