@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
+#include <map>
 
 #include "cli/flags.h"
 
@@ -87,16 +89,81 @@ void ModelFlags::add_to(CLI::App& verb) {
   add_value(verb, "--seed", seed, "of generated weights and inputs", std::to_string(seed), "7");
 }
 
+namespace {
+
+partitioner::Wish wish_named(const std::string& word) {
+  using partitioner::Wish;
+  for (const Wish wish : {Wish::kHold, Wish::kSpill, Wish::kRecompute}) {
+    if (word == partitioner::name_of(wish)) return wish;
+  }
+  return Wish::kAuto;
+}
+
+/// "hold TENSOR" a line; empty lines and those that begin with # say nothing.
+std::map<std::string, partitioner::Wish> read_fates(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) throw Error(ErrorKind::kBadInput, Place{.file = file}, "cannot be read", "check the path");
+  std::map<std::string, partitioner::Wish> fates;
+  std::string line;
+  for (int number = 1; std::getline(in, line); ++number) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    const std::size_t begin = line.find_first_not_of(" \t");
+    if (begin == std::string::npos || line[begin] == '#') continue;
+    const std::size_t end = line.find_first_of(" \t", begin);
+    const std::string word = line.substr(begin, end == std::string::npos ? end : end - begin);
+    const std::size_t name = end == std::string::npos ? end : line.find_first_not_of(" \t", end);
+    const Place place{.file = file, .line = number};
+    const partitioner::Wish wish = wish_named(word);
+    if (wish == partitioner::Wish::kAuto || name == std::string::npos) {
+      throw Error(ErrorKind::kBadInput, place, "'" + line.substr(0, 80) + "' is not a fate and a tensor",
+                  "hold TENSOR, spill TENSOR or recompute TENSOR");
+    }
+    const std::string tensor = line.substr(name, line.find_last_not_of(" \t") + 1 - name);
+    if (!fates.try_emplace(tensor, wish).second) {
+      throw Error(ErrorKind::kBadInput, place, "'" + tensor + "' has a fate already", "keep one line for each tensor");
+    }
+  }
+  return fates;
+}
+
+}  // namespace
+
 void PlanFlags::add_to(CLI::App& verb) {
   add_value(verb, "--strategy", strategy, "fused or layer-by-layer", strategy, "layer-by-layer");
   add_value(verb, "--objective", objective, "latency or moves", objective, "moves");
+  add_value(verb, "--skips", skips,
+            "what becomes of skip connections where it is possible: auto, hold (in the scratchpad), spill (through DRAM) "
+            "or recompute",
+            skips, "spill");
+  add_value(verb, "--fates-from", fates_file,
+            "file with a line 'hold TENSOR', 'spill TENSOR' or 'recompute TENSOR' each; what cannot be is an error",
+            "none", "fates.txt");
+  add_value(verb, "--recompute-limit", recompute_limit,
+            "most MACs that recomputing may add, in percent of the graph's, unless it is wished for", "1", "5");
+  add_switch(verb, "--slices", slices, "also consider groups that run once for each of the batch (planning takes longer)");
 }
 
 partitioner::Options PlanFlags::options() const {
   check_choice("--strategy", strategy, {"fused", "layer-by-layer"});
   check_choice("--objective", objective, {"latency", "moves"});
-  return {.strategy = strategy == "fused" ? partitioner::Strategy::kFused : partitioner::Strategy::kLayerByLayer,
-          .objective = objective == "latency" ? partitioner::Objective::kLatency : partitioner::Objective::kMoves};
+  check_choice("--skips", skips, {"auto", "hold", "spill", "recompute"});
+  if (!(recompute_limit >= 0 && recompute_limit <= 1000)) {
+    throw Error(ErrorKind::kBadInput, Place{.key = "--recompute-limit"},
+                fmt::format("{} is not a share of 0 to 1000 percent", recompute_limit), "--recompute-limit 1");
+  }
+  if (strategy != "fused" && (skips != "auto" || !fates_file.empty() || slices)) {
+    throw Error(ErrorKind::kBadInput, Place{.key = "--strategy"},
+                "--skips, --fates-from and --slices choose among fused plans, and layer-by-layer has its own rule",
+                "leave out --strategy");
+  }
+  partitioner::Options options;
+  options.strategy = strategy == "fused" ? partitioner::Strategy::kFused : partitioner::Strategy::kLayerByLayer;
+  options.objective = objective == "latency" ? partitioner::Objective::kLatency : partitioner::Objective::kMoves;
+  options.skips = wish_named(skips);
+  if (!fates_file.empty()) options.tensors = read_fates(fates_file);
+  options.recompute_limit = recompute_limit / 100;
+  options.slices = slices;
+  return options;
 }
 
 void FormatFlag::add_to(CLI::App& verb) {

@@ -37,10 +37,14 @@ struct ModelFlags {
   void add_to(CLI::App& verb);
 };
 
-/// --strategy, --objective.
+/// --strategy, --objective, and what is wished for tensors that later groups read.
 struct PlanFlags {
   std::string strategy = "fused";
   std::string objective = "latency";
+  std::string skips = "auto";
+  std::string fates_file;
+  double recompute_limit = 1;  ///< percent
+  bool slices = false;
 
   void add_to(CLI::App& verb);
   [[nodiscard]] partitioner::Options options() const;

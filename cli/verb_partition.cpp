@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "cli/context.h"
+#include "cli/fate_tables.h"
 #include "cli/flags.h"
 #include "cli/plan_files.h"
 #include "cli/session.h"
@@ -39,6 +40,8 @@ struct PartitionFlags {
   PlanFileFlags files;
   FormatFlag format;
   bool detail = false;
+  bool fates = false;
+  int alternatives = 0;
   bool check = false;
   bool map = false;
   std::string dump;
@@ -253,6 +256,10 @@ void dump(const std::string& file, const std::string& text) {
 
 void partition(Context& context, const PartitionFlags& flags) {
   flags.format.check();
+  if (flags.alternatives < 0) {
+    throw Error(ErrorKind::kBadInput, Place{.key = "--alternatives"},
+                fmt::format("{} is not a number of tensors", flags.alternatives), "--alternatives 4");
+  }
   const configs::NpuConfig npu = flags.npu.load();
   const partitioner::Options options = flags.plan.options();
   const Target target = resolve_target(flags.model.target);
@@ -282,12 +289,20 @@ void partition(Context& context, const PartitionFlags& flags) {
       partitioner::disassemble(planned.program, text);
       listing += text.str();
     }
+    std::vector<FateRow> fates;
+    if (flags.fates || flags.alternatives > 0) {
+      const bool fused = planned.plan.strategy == partitioner::Strategy::kFused;
+      fates = fate_rows(executed, npu, options, planned.plan,
+                        fused ? static_cast<std::size_t>(flags.alternatives) : std::size_t{0});
+    }
     if (flags.format.json()) {
       all.push_back(json_of(model, executed, npu, planned));
+      if (!fates.empty()) all.back()["fates"] = fates_json(fates);
       if (flags.check) all.back()["checker"] = proof;
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
       print_plan(model, executed, planned, npu, flags.detail);
+      if (!fates.empty()) print_fates(std::cout, fates, flags.detail);
       if (flags.map) reports::print_allocation_map(planned.plan, std::cout);
       if (flags.check) reports::print_labelled(std::cout, "checker", proof);
     }
@@ -312,11 +327,16 @@ void add_partition(CLI::App& app, Context& context) {
   flags->format.add_to(*verb);
   add_switch(*verb, "--detail", flags->detail, "every group, and what is held between groups");
   add_switch(*verb, "--map", flags->map, "draw the scratchpad group by group: held tensors, buffers, free space");
+  add_switch(*verb, "--fates", flags->fates, "what became of each tensor that later groups read: hold, spill, recompute");
+  add_value(*verb, "--alternatives", flags->alternatives,
+            "of so many of those tensors, the largest, also what each other fate would have cost (plans anew for each)",
+            "0", "4");
   add_switch(*verb, "--check", flags->check, "prove the Program with the checker");
   add_value(*verb, "--dump-program", flags->dump, "write the command stream as text to this file", "not written",
             "commands.txt");
   verb->footer(
       "Examples:\n  spillway partition sd15/vae_decoder --sram 8MiB --check\n"
+      "  spillway partition sd15/vae_encoder --objective moves --skips spill --fates\n"
       "  spillway partition sd15/unet --save-plan unet.plan.json\n"
       "  spillway partition sd15/unet --plan unet.plan.json --detail");
   verb->callback([&context, flags] { context.action = [&context, flags] { partition(context, *flags); }; });

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -76,15 +78,30 @@ class Planner {
     return finish();
   }
 
+  /// For the whole scratchpad again, with skips as the mode has them where they can be, and nothing recomputed; nullopt if
+  /// that falls behind the first plan.
+  std::optional<Plan> plan_otherwise(Wish mode) {
+    budget_ = npu_.scratchpad.size;
+    const Sequence& sequence = sequence_of(true);
+    const Wishes before = wishes_;
+    for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
+      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny) wishes_.fates[s] = fates_of(mode);
+    }
+    wishes_.extra_macs = 0;
+    wishes_.slack = 0.002;
+    wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
+    wishes_.care = Search::Care::kEstimate;
+    const auto found = schedule(model_, search_, sequence, budget_, wishes_);
+    wishes_ = before;
+    if (!found || !adopt(*found)) return std::nullopt;
+    return finish();
+  }
+
   Bytes smallest_budget() { return bytes_of(neediest().buffers); }
 
  private:
   std::variant<Plan, Infeasible> plan_fused() {
-    if (wishes_.fates.empty()) {
-      wishes_.fates.assign(layout_.storages.size(), {});
-      wishes_.extra_macs = kExtraMacs * macs();
-      wishes_.slack = kLittle;
-    }
+    if (wishes_.fates.empty()) make_wishes();
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
     // The search judges long loops by samples. Where a whole walk finds that one cannot be, it is told and tries again,
     // and at last it walks them all.
@@ -96,10 +113,84 @@ class Planner {
       if (!found && !to_beat_) found = schedule(model_, search_, sequence_of(false), budget_, wishes_);
       if (!found) return refusal(neediest());
       if (!adopt(*found)) continue;
+      require_wishes(*found);
       if (!to_beat_) to_beat_ = std::move(*found);
       return finish();
     }
     internal_error("no schedule stands up to its walks");
+  }
+
+  static Fates fates_of(Wish wish) {
+    if (wish == Wish::kAuto) return {};
+    return {.hold = wish == Wish::kHold, .spill = wish == Wish::kSpill, .recompute = wish == Wish::kRecompute};
+  }
+
+  void make_wishes() {
+    const Sequence& sequence = sequence_of(true);
+    wishes_.fates.assign(layout_.storages.size(), {});
+    wishes_.slices = options_.slices;
+    wishes_.slack = kLittle;
+    bool remakes = options_.skips == Wish::kRecompute;
+    for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
+      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny) wishes_.fates[s] = fates_of(options_.skips);
+    }
+    for (const auto& [name, wish] : options_.tensors) {
+      asked_[storage_named(name)] = {name, wish};
+      wishes_.fates[storage_named(name)] = fates_of(wish);
+      remakes |= wish == Wish::kRecompute;
+    }
+    // Whoever wishes for recomputation has decided that it may cost what it does.
+    wishes_.extra_macs = remakes ? std::numeric_limits<double>::max() : options_.recompute_limit * macs();
+  }
+
+  StorageId storage_named(const std::string& name) const {
+    const Sequence& sequence = *sequences_[1];
+    const auto keepable = [&](StorageId s) {
+      return s != kNone && sequence.maker[s] != kNone && !sequence.readers[s].empty();
+    };
+    const TensorId tensor = graph_.find_tensor(name);
+    if (tensor != kNone && keepable(layout_.views[tensor].storage)) return layout_.views[tensor].storage;
+    std::vector<std::string> names;
+    for (StorageId s = 0; s < static_cast<StorageId>(layout_.storages.size()); ++s) {
+      if (!keepable(s)) continue;
+      if (layout_.storages[s].name == name) return s;
+      names.push_back(layout_.storages[s].name);
+    }
+    const std::string nearest = nearest_name(name, names);
+    throw Error(ErrorKind::kBadInput, Place{.file = graph_.source, .tensor = name},
+                tensor == kNone ? "no such tensor" : "is no tensor that one operator makes and another reads",
+                nearest.empty() ? "spillway partition MODEL --fates lists them" : "did you mean '" + nearest + "'?");
+  }
+
+  /// What was asked of single tensors is done or refused.
+  void require_wishes(const Schedule& found) const {
+    for (const StorageId s : found.against) {
+      const auto asked = asked_.find(s);
+      if (asked == asked_.end()) continue;
+      const auto& [name, wish] = asked->second;
+      const Place place{.file = graph_.source, .tensor = name};
+      if (wish == Wish::kRecompute) {
+        throw Error(ErrorKind::kDoesNotFit, place,
+                    "cannot be made again: what it is made from is gone by then, or the operators together need more "
+                    "scratchpad than there is",
+                    "hold or spill it, or --sram with more");
+      }
+      const Bytes bytes = resident_size(s);
+      Bytes beside = 0;
+      const Sequence& sequence = *sequences_[1];
+      for (int p = sequence.maker[s]; p <= sequence.readers[s].back(); ++p) {
+        const GroupModel group = make_group(model_, with_virtual(model_, sequence.primitives[p]));
+        Residents residents(group.locals.size(), Home::kDram);
+        if (const int l = group.local_of(s); l != kNone) residents[l] = Home::kScratchpad;
+        beside = std::max(beside, bytes_of(search_.smallest(group, residents)));
+      }
+      const Bytes demand = bytes + beside;
+      throw Error(ErrorKind::kDoesNotFit, place,
+                  fmt::format("asked to {}, which takes {} B and {} B of buffers beside it: {} B of {} B, {} B {}",
+                              partitioner::name_of(wish), bytes, beside, demand, budget_, std::abs(demand - budget_),
+                              demand > budget_ ? "short" : "to spare, but not beside the other tensors asked for"),
+                  fmt::format("--sram {}, spill it, or ask less of other tensors", std::max(demand, 2 * budget_)));
+    }
   }
 
   const Sequence& sequence_of(bool joined) {
@@ -382,6 +473,7 @@ class Planner {
   std::array<std::optional<Sequence>, 2> sequences_;  // apart, joined
   std::optional<Schedule> to_beat_;                   // of the first budget: smaller ones are measured by it
   Wishes wishes_;
+  std::map<StorageId, std::pair<std::string, Wish>> asked_;
   std::vector<std::vector<StorageId>> dropped_;  // by group
   std::vector<GroupModel> groups_;
   std::vector<Residents> residents_;   // by group
@@ -412,6 +504,8 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
   planner.require_dram();
   auto whole = planner.plan(npu.scratchpad.size);
   if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
+  // What was wished for holds for the scratchpad that was given.
+  if (options.skips != Wish::kAuto || !options.tensors.empty()) return whole;
   // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
   // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
   constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
@@ -424,6 +518,13 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
     const double value = value_of(plans.back());
     least = std::min(least, value);
     if (value > (1 + kLittle) * least) break;
+  }
+  // What is forced in one of the modes may be chosen freely: a free choice is never worse than any of them.
+  for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
+    auto planned = planner.plan_otherwise(mode);
+    if (!planned) continue;
+    least = std::min(least, value_of(*planned));
+    plans.push_back(std::move(*planned));
   }
   const Plan* best = nullptr;
   for (const Plan& plan : plans) {

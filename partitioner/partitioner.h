@@ -13,6 +13,8 @@
 // the same input gives the same Program, byte for byte.
 #pragma once
 
+#include <map>
+#include <string>
 #include <variant>
 
 #include "configs/configs.h"
@@ -22,11 +24,27 @@
 
 namespace spillway::partitioner {
 
+/// What is asked to become of a tensor that later groups read.
+enum class Wish : std::uint8_t {
+  kAuto,       ///< whatever the objective gains by
+  kHold,       ///< stays in the scratchpad to its last reader
+  kSpill,      ///< goes through DRAM; readers close by may still find it in the scratchpad
+  kRecompute,  ///< is dropped, and made again by those who read it
+};
+[[nodiscard]] std::string_view name_of(Wish wish);
+
 struct Options {
   Strategy strategy = Strategy::kFused;
   Objective objective = Objective::kLatency;
+  // For kFused:
+  Wish skips = Wish::kAuto;             ///< of every skip (order.h); where it cannot be, the tensor takes its own way
+  std::map<std::string, Wish> tensors;  ///< by tensor name, before `skips`; must be possible
+  double recompute_limit = 0.01;        ///< share of the graph's MACs that recomputing may add, unless it is wished for
+  bool slices = false;                  ///< also consider groups that run once for each of the batch
 };
 
+/// Throws Error(kBadInput) if `options.tensors` names one that no group could keep, and Error(kDoesNotFit) if what it asks
+/// for cannot be: with demand, budget and gap.
 [[nodiscard]] std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu,
                                                        const Options& options = {});
 

@@ -1,11 +1,26 @@
 #include "partitioner/plan.h"
 
+#include "partitioner/partitioner.h"
+
 #include <numeric>
 
 #include "configs/error.h"
 
 namespace spillway::partitioner {
 
+std::string_view name_of(Wish wish) {
+  switch (wish) {
+    case Wish::kAuto:
+      return "auto";
+    case Wish::kHold:
+      return "hold";
+    case Wish::kSpill:
+      return "spill";
+    case Wish::kRecompute:
+      return "recompute";
+  }
+  internal_error("unknown wish");
+}
 std::string_view name_of(Strategy strategy) { return strategy == Strategy::kLayerByLayer ? "layer-by-layer" : "fused"; }
 
 std::string_view name_of(Objective objective) { return objective == Objective::kLatency ? "latency" : "moves"; }

@@ -17,7 +17,7 @@ constexpr int kLength = 6;  // primitives that a group may have
 constexpr std::size_t kMaxStages = 6;
 constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes
 constexpr int kMaxProducts = 3;
-constexpr std::size_t kEach = 1;  // states kept at each boundary, by rent and mode
+constexpr int kStates = 240;            // states kept by rent and mode: so many over all positions, at least one each
 constexpr Bytes kAlignment = 64;
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
@@ -71,6 +71,7 @@ class Beam {
   Beam(const Model& model, Search& search, const Sequence& sequence, Bytes budget, const Wishes& wishes)
       : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
     remakes_.resize(model.layout.storages.size());
+    each_ = static_cast<std::size_t>(std::clamp(kStates / std::max(1, sequence.size()), 1, 4));
   }
 
   std::optional<Schedule> run() {
@@ -156,7 +157,7 @@ class Beam {
       }
       for (const double price : kRents) {
         const auto value = [&](std::size_t k) { return states[k].rank() + price * rent[k]; };
-        const std::size_t wanted = std::min(order.size(), kEach);
+        const std::size_t wanted = std::min(order.size(), each_);
         std::partial_sort(
             order.begin(), order.begin() + static_cast<std::ptrdiff_t>(wanted), order.end(),
             [&](std::size_t a, std::size_t b) { return value(a) != value(b) ? value(a) < value(b) : a < b; });
@@ -609,6 +610,7 @@ class Beam {
   const Sequence& sequence_;
   Bytes budget_;
   const Wishes& wishes_;
+  std::size_t each_ = 1;  // states kept by rent and mode
   int batch_ = 0;
   std::map<std::pair<int, int>, std::array<double, 2>> alone_;
   std::map<std::pair<int, int>, bool> worth_;

@@ -392,7 +392,10 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
 }
 
 std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) const {
-  const Residents none(group.locals.size(), Home::kDram);
+  return smallest(group, Residents(group.locals.size(), Home::kDram), exactly);
+}
+
+std::vector<Buffer> Search::smallest(const GroupModel& group, const Residents& residents, bool exactly) const {
   const StageModel& root = group.stages[group.root_stage];
   const Storage& domain = model_.layout.storages[root.domain];
   const Roles roles = roles_of(group);
@@ -407,7 +410,7 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) cons
   LoopPricer pricer(group);
   std::vector<Buffer> most;
   const auto see = [&](const LoopCost& loop) {
-    auto buffers = buffers_of(group, loop, none, Pipelining::kNone);
+    auto buffers = buffers_of(group, loop, residents, Pipelining::kNone);
     if (bytes_of(buffers) > bytes_of(most)) most = std::move(buffers);
   };
   if (exactly || reads_twice(group)) {

@@ -50,6 +50,8 @@ class Search {
   /// The buffers of the tile of the group that needs least scratchpad: of all its steps, or as far as some of them
   /// show.
   [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, bool exactly = false) const;
+  [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, const Residents& residents,
+                                             bool exactly = false) const;
 
   [[nodiscard]] double score(const Moves& moves, Cycles cycles) const;
   /// The objective alone, without what decides ties.
