@@ -1,8 +1,16 @@
 """docs/budgets.md from the runs of scripts/budget-sweep. Every sentence with a figure in it is made from the figures."""
 
+import textwrap
+
 TOLERANCE = 0.005  # what counts as a violation; below it plans are near ties
 PAYS = 0.01  # a budget is enough when it is this close to an unlimited one
 HIDDEN = 0.10  # compute hides the traffic when latency moves less than this
+
+
+def prose(text):
+    """Wrapped as the other documents are; list items hang."""
+    return textwrap.fill(" ".join(text.split()), 120, subsequent_indent="  " if text.startswith("- ") else "",
+                         break_long_words=False, break_on_hyphens=False)
 
 
 def grouped(value):
@@ -161,6 +169,13 @@ def npu_sentence(runs, npu):
     return [text]
 
 
+def fate_names(runs):
+    """Those that occur, in the order in which a person thinks of them; any new ones after that."""
+    known = ["hold", "hold, then spill", "spill", "recompute"]
+    found = {name for r in runs.results.values() if r["fits"] for name in r["fates"]}
+    return [name for name in known if name in found] + sorted(found - set(known))
+
+
 def weight_sentence(runs):
     rows = []
     for series in runs.fitting():
@@ -180,13 +195,26 @@ def weight_sentence(runs):
 
 
 def fates_sentence(runs):
-    made_again = [s for s in runs.fitting() if any(r["fates"]["remade"] for _, r in runs.of(s))]
+    made_again = [s for s in runs.fitting() if any(r["fates"].get("recompute") for _, r in runs.of(s))]
     extra = [(r["macs"] / r["useful_macs"] - 1, "%s at %s" % (name_of(s), size(b, runs.axes)))
              for s in runs.fitting() for b, r in runs.of(s)]
-    text = "- **Making again** is chosen in %d of %d tables" % (len(made_again), len(runs.fitting()))
+    text = "- **Recompute** of a tensor between groups is chosen in %d of %d tables" % (len(made_again), len(runs.fitting()))
     if max(extra)[0] > 0:
-        text += "; the most extra multiplications are %s, in %s" % (percent(max(extra)[0], 2), max(extra)[1])
+        text += "; the most extra multiplications, borders of tiles included, are %s, in %s" % (percent(max(extra)[0], 2), max(extra)[1])
     return [text + "."]
+
+
+def bound_sentence(runs):
+    """How far the plans for fewest moves are from what is known to be impossible."""
+    rows = []
+    for series in runs.fitting():
+        if series[2:] == (runs.axes["npus"][0], "moves"):
+            rows += [(r["moved_bytes"] / max(r["bounds"].values()), "%s %s at %s" % (series[:2] + (size(b, runs.axes),)))
+                     for b, r in runs.of(series)]
+    if not rows:
+        return []
+    return ["- **Distance to the larger bound**, objective `moves` on %s: %s. Where it is large, either the plan or the "
+            "bound could be better." % (runs.axes["npus"][0], spread(rows, lambda v: "%.2f x" % v))]
 
 
 def objective_sentence(runs):
@@ -235,14 +263,14 @@ def monotone_section(runs):
                              size(budget, runs.axes), "+" + percent(share, 2)])
     refused = refused_again(runs)
     if rows:
-        lines += ["Violations above %s, %d in all (the planner minimises the predicted cycles; the simulated ones are "
-                  "its plan's):" % (percent(TOLERANCE), len(rows)), "",
+        lines += [prose("Violations above %s, %d in all (the planner minimises the predicted cycles; the simulated ones are "
+                        "its plan's):" % (percent(TOLERANCE), len(rows))), "",
                   table(["graph", "precision", "NPU", "objective, as", "better at", "worse at", "by:"], rows), ""]
     else:
-        lines += ["No: in no table does the chosen objective worsen by more than %s, in predicted or simulated cycles or "
-                  "in moves." % percent(TOLERANCE), ""]
-    lines += ["Worsenings of up to %s (near ties, in which the planner takes the plan that is better in the other "
-              "respect): %d." % (percent(TOLERANCE), ties), ""]
+        lines += [prose("No: in no table does the chosen objective worsen by more than %s, in predicted or simulated "
+                        "cycles or in moves." % percent(TOLERANCE)), ""]
+    lines += [prose("Worsenings of up to %s (near ties, in which the planner takes the plan that is better in the other "
+                    "respect): %d." % (percent(TOLERANCE), ties)), ""]
     for series in refused:
         lines += ["Refused at a budget although a smaller one fits: %s." % name_of(series), ""]
     return lines
@@ -267,8 +295,12 @@ def compulsory_section(runs):
 
 def graph_section(runs, graph):
     lines = []
-    header = ["SRAM:", "activation moves B:", "weight moves B:", "all over compulsory:", "extra MACs:",
-              "predicted cycles:", "simulated cycles:", "over bound:", "held:", "both:", "stored:", "made again:"]
+    fates = fate_names(runs)
+    bounds = [name for name in next((r["bounds"] for r in runs.results.values() if r["fits"]), {}) if name != "compulsory"]
+    header = ["SRAM:", "activation moves B:", "weight moves B:", "all over compulsory:"]
+    header += ["over %s:" % name for name in bounds]
+    header += ["extra MACs:", "predicted cycles:", "simulated cycles:", "over its bound:", "groups:"]
+    header += [name + ":" for name in fates]
     for series in [s for s in runs.series() if s[0] == graph]:
         if not lines:
             batch = [r["batch"] for s in runs.fitting() if s[0] == graph for _, r in runs.of(s)]
@@ -280,12 +312,12 @@ def graph_section(runs, graph):
                 rows.append([size(budget, runs.axes), "does not fit; %s B would" % grouped(r["smallest_bytes"])]
                             + [""] * (len(header) - 2))
                 continue
-            fates = r["fates"]
             rows.append([size(budget, runs.axes), grouped(r["activation_bytes"]), grouped(r["weight_bytes"]),
-                         "%.3f x" % (r["moved_bytes"] / r["compulsory_bytes"]),
+                         "%.3f x" % (r["moved_bytes"] / r["compulsory_bytes"])]
+                        + ["%.3f x" % (r["moved_bytes"] / r["bounds"][name]) for name in bounds] + [
                          percent(r["macs"] / r["useful_macs"] - 1, 2), grouped(r["predicted_cycles"]),
-                         grouped(r["simulated_cycles"]), "%.3f x" % (r["simulated_cycles"] / r["bound_cycles"])]
-                        + [str(fates[k]) for k in ("held", "both", "stored", "remade")])
+                         grouped(r["simulated_cycles"]), "%.3f x" % (r["simulated_cycles"] / r["bound_cycles"]),
+                         str(r["groups"])] + [str(r["fates"].get(name, 0)) for name in fates])
         lines += ["### %s, %s, %s, objective `%s`" % series, "", table(header, rows), ""]
     return lines
 
@@ -293,7 +325,7 @@ def graph_section(runs, graph):
 def left_out_lines(left_out):
     if not left_out:
         return []
-    return ["Left out to save time: %s." % "; ".join(name_of(series) for series in left_out), ""]
+    return [prose("Left out to save time: %s." % "; ".join(name_of(series) for series in left_out)), ""]
 
 
 def document(results, axes, left_out):
@@ -303,35 +335,38 @@ def document(results, axes, left_out):
                default=0)
     objectives, wrong = objective_sentence(runs)
     lines = ["# Across scratchpad budgets", "",
-             "What a larger scratchpad buys: the same graphs planned and simulated under %s to %s and an unlimited one"
-             % (size(axes["budgets"][0], axes), size(axes["budgets"][-2], axes)),
-             "in effect (%d MiB, of which no plan fills more than %.1f), at one and two bytes per element (%s), on %s."
-             % (axes["unlimited"] // 1024, peak / 2**20, ", ".join(axes["precisions"]), " and ".join(axes["npus"])),
-             "Everything below, the sentences too, is made by `scripts/budget-sweep` from the runs of version %s; do not"
-             % version, "edit it, run",
-             "", "    scripts/budget-sweep --spillway build/release/spillway --out docs", "",
-             "A row is `spillway profile GRAPH --npu NPU --precision P --objective O --sram B --set %s --no-sensitivity`:"
-             % axes["dram"], "all NPUs have the same DRAM size, which changes no time, so that every graph fits at every "
-             "precision. Moves are bytes", "over the DRAM interface, predicted and simulated alike; `docs/bounds.md` says "
-             "what is compulsory.",
-             "", "![Moves and latency by scratchpad](budgets.svg)", ""]
+             prose("What a larger scratchpad buys: the same graphs planned and simulated under %s to %s, and under one "
+                   "that is unlimited in effect (%d MiB, of which no plan fills more than %.1f), at one and two bytes per "
+                   "element (%s), on %s. Everything below, the sentences too, is made by `scripts/budget-sweep` from the "
+                   "runs of version %s; do not edit it, run"
+                   % (size(axes["budgets"][0], axes), size(axes["budgets"][-2], axes), axes["unlimited"] // 1024,
+                      peak / 2**20, ", ".join(axes["precisions"]), " and ".join(axes["npus"]), version)), "",
+             "    scripts/budget-sweep --spillway build/release/spillway --out docs", "",
+             "A row is the plan and the simulation of", "",
+             "    spillway profile GRAPH --npu NPU --precision P --objective O --sram B --set %s --no-sensitivity"
+             % axes["dram"], "",
+             prose("All NPUs have the same DRAM size, so that every graph fits at every precision. Moves are bytes over the "
+                   "DRAM interface, predicted and simulated alike; [bounds.md](bounds.md) says what is compulsory."), "",
+             "![Moves and latency by scratchpad](budgets.svg)", ""]
     lines += left_out_lines(left_out)
     lines += ["## What an architect reads from it", "",
-              "*Enough* is the smallest budget from which on all are within %s of the unlimited one. Moves: objective "
-              "`moves` on" % percent(PAYS, 0), "%s. Latency: simulated, objective `latency`." % axes["npus"][0], "",
+              prose("*Enough* is the smallest budget from which on all are within %s of the unlimited one. Moves: objective "
+                    "`moves` on %s. Latency: simulated, objective `latency`." % (percent(PAYS, 0), axes["npus"][0])), "",
               what_it_buys(runs), ""]
-    for npu in axes["npus"]:
-        lines += npu_sentence(runs, npu)
-    lines += weight_sentence(runs) + fates_sentence(runs) + objectives + [""]
+    items = [item for npu in axes["npus"] for item in npu_sentence(runs, npu)]
+    items += bound_sentence(runs) + weight_sentence(runs) + fates_sentence(runs) + objectives
+    lines += [prose(item) for item in items] + [""]
     if wrong:
         lines += ["An objective's plan that is worse at its own than the other objective's, by more than %s:"
-                  % percent(TOLERANCE), ""] + ["- " + w for w in wrong] + [""]
+                  % percent(TOLERANCE), ""] + [prose("- " + w) for w in wrong] + [""]
     lines += monotone_section(runs) + compulsory_section(runs)
     lines += ["## Columns", "",
-              "*Extra MACs*: executed over useful, less one. *Over bound*: simulated cycles over the lower bound of the",
-              "latency. The last four count activations that live from one group to another, inputs and outputs apart:",
-              "*held* in the scratchpad only; *both*: held for some readers (or part of the batch) and stored in DRAM for",
-              "others; *stored* in DRAM only; *made again* by a group that reads it.", ""]
+              prose("*All over compulsory*, *over capacity*: all moves over the two bounds of [bounds.md](bounds.md); a plan "
+                    "that makes tensors again may lie below the second. *Extra MACs*: executed over useful, less one. "
+                    "*Over its bound*: simulated cycles over the lower bound of the latency. The last columns count the "
+                    "computed tensors of more than 16 KiB that later groups read: `hold` in the scratchpad only; `hold, "
+                    "then spill`: there for the readers close by, in DRAM for others; `spill`: in DRAM; `recompute`: "
+                    "dropped, and made again by those that read it."), ""]
     for graph in axes["graphs"]:
         lines += graph_section(runs, graph)
     return "\n".join(lines).rstrip() + "\n"

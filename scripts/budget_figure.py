@@ -3,6 +3,7 @@
 PANEL_WIDTH, PANEL_HEIGHT, GAP = 230, 210, 74
 LEFT, TOP, ROW_GAP = 62, 74, 78
 COLOURS = ["#1f4e8c", "#c25a00", "#3a7d44", "#7a3b8f"]  # dark enough for paper; markers and dashes tell them apart too
+COMPULSORY, CAPACITY = "1.5 2.5", "7 2 1.5 2"  # dashes
 
 
 def escaped(text):
@@ -68,19 +69,19 @@ class Panel:
         return out
 
     def curve(self, values, kind, colour, dash):
-        """`values` by slot; None where there is none."""
+        """`values` by slot; None where there is none. Without markers if `kind` is None."""
         points = [self.place(slot, value) for slot, value in enumerate(values) if value is not None]
         if not points:
             return []
         path = " ".join("%.1f,%.1f" % p for p in points)
         return ['<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"%s/>' % (
             path, colour, ' stroke-dasharray="%s"' % dash if dash else "")] + [
-                marker(x, y, kind, colour) for x, y in points]
+                marker(x, y, kind, colour) for x, y in points if kind is not None]
 
     def level(self, value, colour):
         _, y = self.place(0, value)
         return [line(self.x, y, self.x + PANEL_WIDTH, y,
-                     'stroke="%s" stroke-width="1" stroke-dasharray="1.5 2.5"' % colour)]
+                     'stroke="%s" stroke-width="1" stroke-dasharray="%s"' % (colour, COMPULSORY))]
 
 
 def values_of(results, axes, series, metric, scale):
@@ -103,7 +104,7 @@ def legend(x, y, entries):
         if kind is not None:
             out += [marker(x + 15, y - 4, kind, colour)]
         out += [text(x + 36, y, label, "start")]
-        x += 60 + 6.4 * len(label)
+        x += 52 + 5.3 * len(label)
     return out
 
 
@@ -116,6 +117,9 @@ def moves_panel(results, axes, graph, x):
         compulsory = values_of(results, axes, s, "compulsory_bytes", lambda r: 1e-9)
         if compulsory[-1] is not None:
             out += panel.level(compulsory[-1], COLOURS[kind])
+        bound = [r["bounds"].get("capacity") if r and r["fits"] else None
+                 for r in (results.get(s + (b,)) for b in axes["budgets"])]
+        out += panel.curve([b and b * 1e-9 for b in bound], None, COLOURS[kind], CAPACITY)
         out += panel.curve(curve, kind, COLOURS[kind], "")
     return out
 
@@ -136,7 +140,9 @@ def figure(results, axes):
     second = TOP + PANEL_HEIGHT + ROW_GAP + 40
     height = second + PANEL_HEIGHT + 46
     moves_legend = [(k, COLOURS[k], "", p) for k, p in enumerate(axes["precisions"])]
-    moves_legend += [(None, COLOURS[k], "1.5 2.5", "compulsory, " + p) for k, p in enumerate(axes["precisions"])]
+    moves_legend += [(None, COLOURS[k], CAPACITY, "capacity bound (no recompute), " + p)
+                     for k, p in enumerate(axes["precisions"])]
+    moves_legend += [(None, COLOURS[k], COMPULSORY, "compulsory, " + p) for k, p in enumerate(axes["precisions"])]
     latency_legend = [(k, COLOURS[k], "5 3" if n else "", "%s, %s" % (p, npu))
                       for n, npu in enumerate(axes["npus"]) for k, p in enumerate(axes["precisions"])]
     bold = ' font-size="14" font-weight="bold"'
