@@ -136,7 +136,7 @@ def latency_panel(results, axes, graph, x, y):
 
 
 def figure(results, axes):
-    width = LEFT + len(axes["graphs"]) * (PANEL_WIDTH + GAP) - GAP + 20
+    width = max(920, LEFT + len(axes["graphs"]) * (PANEL_WIDTH + GAP) - GAP + 20)  # the legends need 920
     second = TOP + PANEL_HEIGHT + ROW_GAP + 40
     height = second + PANEL_HEIGHT + 46
     moves_legend = [(k, COLOURS[k], "", p) for k, p in enumerate(axes["precisions"])]
