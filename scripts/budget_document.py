@@ -4,7 +4,7 @@ import textwrap
 
 TOLERANCE = 0.005  # what counts as a violation; below it plans are near ties
 PAYS = 0.01  # a budget is enough when it is this close to an unlimited one
-HIDDEN = 0.10  # compute hides the traffic when latency moves less than this
+HIDDEN = 0.10  # compute hides the traffic of a budget whose latency is this close to an unlimited one's
 
 
 def prose(text):
@@ -141,31 +141,47 @@ def spread(values, text):
     return "%s (%s) to %s (%s)" % (text(low[0]), low[1], text(high[0]), high[1])
 
 
-def npu_sentence(runs, npu):
-    """What the choice is worth on one NPU."""
-    latency = [s for s in runs.fitting() if s[2] == npu and s[3] == "latency"]
-    if not latency:
+def by_budget(runs):
+    """Latency of every budget above that of the last."""
+    rows = []
+    for series in runs.fitting():
+        if series[3] != "latency":
+            continue
+        pairs = dict(runs.of(series))
+        last = list(pairs.values())[-1]["simulated_cycles"]
+        rows.append(list(series[:3]) + ["%+.1f %%" % (100 * (pairs[b]["simulated_cycles"] / last - 1)) if b in pairs
+                                        else "does not fit" for b in runs.axes["budgets"]])
+    if not rows:
         return []
-    whole = [(over_unlimited(runs, s, "simulated_cycles") - 1, "%s %s" % s[:2]) for s in latency]
-    moves = [(over_unlimited(runs, s, "moved_bytes"), "%s %s" % s[:2]) for s in latency]
-    hidden = [who for value, who in whole if value < HIDDEN]
-    text = ("- **On %s** the latency at the smallest budget is above that at the unlimited one by %s, while the same "
-            "plans move %s times the bytes." % (npu, spread(whole, percent), spread(moves, lambda v: "%.1f" % v)))
-    exposed = [who for value, who in whole if value >= HIDDEN]
-    if not exposed:
-        text += " Compute hides the traffic: SRAM hardly matters for the time."
-    elif not hidden:
-        text += " The traffic shows in the time everywhere: the budget, and what is done with it, decides the latency."
-    else:
-        text += " Compute hides the traffic (less than %s) for %s; it shows for %s." % (
-            percent(HIDDEN, 0), ", ".join(hidden), ", ".join(exposed))
-    pairs = []
-    for series in latency:
-        for budget, record in runs.of(series):
-            if budget == 8192:
-                pairs.append((record["simulated_cycles"] / record["bound_cycles"], "%s %s" % series[:2]))
-    if pairs:
-        text += " At 8 MiB latency is %s times its lower bound." % spread(pairs, lambda v: "%.2f" % v)
+    return [prose("Simulated latency (objective `latency`) above that of the unlimited budget:"), "",
+            table(["graph", "precision", "NPU"] + [size(b, runs.axes) + ":" for b in runs.axes["budgets"]], rows), ""]
+
+
+def npu_sentence(runs, npu):
+    """From where compute hides the traffic on one NPU, and what the budget decides below."""
+    hidden_from, still, below, at_8 = [], [], [], []
+    for series in runs.fitting():
+        if series[2:] != (npu, "latency"):
+            continue
+        who, pairs = "%s %s" % series[:2], runs.of(series)
+        last = pairs[-1][1]
+        first = len(pairs) - 1
+        while first > 0 and pairs[first - 1][1]["simulated_cycles"] <= last["simulated_cycles"] * (1 + HIDDEN):
+            first -= 1
+        budget, record = pairs[first]
+        hidden_from.append((budget, who))
+        still.append((record["moved_bytes"] / last["moved_bytes"], who))
+        below.append((pairs[0][1]["simulated_cycles"] / last["simulated_cycles"] - 1,
+                      "%s at %s" % (who, size(pairs[0][0], runs.axes))))
+        at_8 += [(r["simulated_cycles"] / r["bound_cycles"], who) for b, r in pairs if b == 8 * 1024]
+    if not hidden_from:
+        return []
+    text = ("- **On %s** the latency is within %s of the unlimited budget's from %s on; there the plans still move %s "
+            "times the bytes of the unlimited budget's, and compute hides them. Below, the budget decides the latency, by "
+            "up to %s (%s)." % (npu, percent(HIDDEN, 0), spread(hidden_from, lambda b: size(b, runs.axes)),
+                                spread(still, lambda v: "%.1f" % v), percent(max(below)[0]), max(below)[1]))
+    if at_8:
+        text += " At 8 MiB it is %s times its lower bound." % spread(at_8, lambda v: "%.3f" % v)
     return [text]
 
 
@@ -269,8 +285,7 @@ def monotone_section(runs):
     else:
         lines += [prose("No: in no table does the chosen objective worsen by more than %s, in predicted or simulated "
                         "cycles or in moves." % percent(TOLERANCE)), ""]
-    lines += [prose("Worsenings of up to %s (near ties, in which the planner takes the plan that is better in the other "
-                    "respect): %d." % (percent(TOLERANCE), ties)), ""]
+    lines += [prose("Worsenings of up to %s, which count as near ties: %d." % (percent(TOLERANCE), ties)), ""]
     for series in refused:
         lines += ["Refused at a budget although a smaller one fits: %s." % name_of(series), ""]
     return lines
@@ -352,7 +367,7 @@ def document(results, axes, left_out):
     lines += ["## What an architect reads from it", "",
               prose("*Enough* is the smallest budget from which on all are within %s of the unlimited one. Moves: objective "
                     "`moves` on %s. Latency: simulated, objective `latency`." % (percent(PAYS, 0), axes["npus"][0])), "",
-              what_it_buys(runs), ""]
+              what_it_buys(runs), ""] + by_budget(runs)
     items = [item for npu in axes["npus"] for item in npu_sentence(runs, npu)]
     items += bound_sentence(runs) + weight_sentence(runs) + fates_sentence(runs) + objectives
     lines += [prose(item) for item in items] + [""]
