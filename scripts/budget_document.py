@@ -1,4 +1,4 @@
-"""docs/budgets.md from the runs of scripts/budget-sweep. Every sentence with a figure in it is made from the figures."""
+"""budgets.md from the runs of scripts/budget-sweep. Every sentence with a figure in it is made from the figures."""
 
 import textwrap
 
@@ -107,6 +107,10 @@ def largest_step(runs, series):
     return "%s to %s: %.1f MB" % (size(start, runs.axes), size(end, runs.axes), saved / 1e6)
 
 
+def absent(runs, series):
+    return "does not fit" if series in runs.series() else "left out"
+
+
 def what_it_buys(runs):
     axes = runs.axes
     header = ["graph", "precision", "moves, smallest over unlimited:", "moves: enough:", "largest saving by one step:"]
@@ -121,14 +125,14 @@ def what_it_buys(runs):
                 row += ["%.2f x" % over_unlimited(runs, moves, "moved_bytes"), enough(runs, moves, "moved_bytes"),
                         largest_step(runs, moves)]
             else:
-                row += ["left out"] * 3
+                row += [absent(runs, moves)] * 3
             for npu in axes["npus"]:
                 latency = (graph, precision, npu, "latency")
                 if latency in runs.fitting():
                     row += ["%.3f x" % over_unlimited(runs, latency, "simulated_cycles"),
                             enough(runs, latency, "simulated_cycles")]
                 else:
-                    row += ["left out"] * 2
+                    row += [absent(runs, latency)] * 2
             rows.append(row)
     return table(header, rows)
 
@@ -177,9 +181,10 @@ def npu_sentence(runs, npu):
     if not hidden_from:
         return []
     text = ("- **On %s** the latency is within %s of the unlimited budget's from %s on; there the plans still move %s "
-            "times the bytes of the unlimited budget's, and compute hides them. Below, the budget decides the latency, by "
-            "up to %s (%s)." % (npu, percent(HIDDEN, 0), spread(hidden_from, lambda b: size(b, runs.axes)),
-                                spread(still, lambda v: "%.1f" % v), percent(max(below)[0]), max(below)[1]))
+            "times the bytes of the unlimited budget's, and compute hides them. Below, the budget decides the latency, "
+            "by up to %s (%s)."
+            % (npu, percent(HIDDEN, 0), spread(hidden_from, lambda b: size(b, runs.axes)),
+               spread(still, lambda v: "%.1f" % v), percent(max(below)[0]), max(below)[1]))
     if at_8:
         text += " At 8 MiB it is %s times its lower bound." % spread(at_8, lambda v: "%.3f" % v)
     return [text]
@@ -204,7 +209,7 @@ def weight_sentence(runs):
         return []
     again = [who for value, who in rows if value > 1 + PAYS]
     if not again:
-        return ["- **Weights** are moved as often at the smallest budget as at the largest, within %s." % percent(PAYS, 0)]
+        return ["- **Weights** are moved equally often at all budgets, within %s." % percent(PAYS, 0)]
     return ["- **Weights** are moved again where the budget is short: most in %s, %.2f times the least of that row's "
             "table; %d of %d tables have a budget with more than %s above their least."
             % (max(rows)[1], max(rows)[0], len(again), len(rows), percent(PAYS, 0))]
@@ -214,9 +219,11 @@ def fates_sentence(runs):
     made_again = [s for s in runs.fitting() if any(r["fates"].get("recompute") for _, r in runs.of(s))]
     extra = [(r["macs"] / r["useful_macs"] - 1, "%s at %s" % (name_of(s), size(b, runs.axes)))
              for s in runs.fitting() for b, r in runs.of(s)]
-    text = "- **Recompute** of a tensor between groups is chosen in %d of %d tables" % (len(made_again), len(runs.fitting()))
+    text = "- **Recompute** of a tensor between groups is chosen in %d of %d tables" % (
+        len(made_again), len(runs.fitting()))
     if max(extra)[0] > 0:
-        text += "; the most extra multiplications, borders of tiles included, are %s, in %s" % (percent(max(extra)[0], 2), max(extra)[1])
+        text += "; the most extra multiplications, borders of tiles included, are %s, in %s" % (
+            percent(max(extra)[0], 2), max(extra)[1])
     return [text + "."]
 
 
@@ -225,11 +232,12 @@ def bound_sentence(runs):
     rows = []
     for series in runs.fitting():
         if series[2:] == (runs.axes["npus"][0], "moves"):
-            rows += [(r["moved_bytes"] / max(r["bounds"].values()), "%s %s at %s" % (series[:2] + (size(b, runs.axes),)))
+            who = "%s %s at %s"
+            rows += [(r["moved_bytes"] / max(r["bounds"].values()), who % (series[:2] + (size(b, runs.axes),)))
                      for b, r in runs.of(series)]
     if not rows:
         return []
-    return ["- **Distance to the larger bound**, objective `moves` on %s: %s. Where it is large, either the plan or the "
+    return ["- **Distance to the larger bound**, objective `moves` on %s: %s. Where it is large, the plan or the "
             "bound could be better." % (runs.axes["npus"][0], spread(rows, lambda v: "%.2f x" % v))]
 
 
@@ -256,8 +264,8 @@ def objective_sentence(runs):
         of_npu = [row for row in rows if row[0] == npu]
         if of_npu:
             slow, more = max(of_npu, key=lambda r: r[1]), max(of_npu, key=lambda r: r[2])
-            lines.append("- **Objective** on %s: asking for fewest moves instead of least latency costs at most %s time "
-                         "(%s); asking for latency costs at most %s bytes (%s)."
+            lines.append("- **Objective** on %s: asking for fewest moves instead of least latency costs at most %s "
+                         "time (%s); asking for latency costs at most %s bytes (%s)."
                          % (npu, percent(slow[1]), slow[3], percent(more[2]), more[3]))
     return lines, wrong
 
@@ -279,8 +287,8 @@ def monotone_section(runs):
                              size(budget, runs.axes), "+" + percent(share, 2)])
     refused = refused_again(runs)
     if rows:
-        lines += [prose("Violations above %s, %d in all (the planner minimises the predicted cycles; the simulated ones are "
-                        "its plan's):" % (percent(TOLERANCE), len(rows))), "",
+        lines += [prose("Violations above %s, %d in all (the planner minimises the predicted cycles; the simulated "
+                        "ones are its plan's):" % (percent(TOLERANCE), len(rows))), "",
                   table(["graph", "precision", "NPU", "objective, as", "better at", "worse at", "by:"], rows), ""]
     else:
         lines += [prose("No: in no table does the chosen objective worsen by more than %s, in predicted or simulated "
@@ -311,7 +319,8 @@ def compulsory_section(runs):
 def graph_section(runs, graph):
     lines = []
     fates = fate_names(runs)
-    bounds = [name for name in next((r["bounds"] for r in runs.results.values() if r["fits"]), {}) if name != "compulsory"]
+    known = next((r["bounds"] for r in runs.results.values() if r["fits"]), {})
+    bounds = [name for name in known if name != "compulsory"]
     header = ["SRAM:", "activation moves B:", "weight moves B:", "all over compulsory:"]
     header += ["over %s:" % name for name in bounds]
     header += ["extra MACs:", "predicted cycles:", "simulated cycles:", "over its bound:", "groups:"]
@@ -351,22 +360,22 @@ def document(results, axes, left_out):
     objectives, wrong = objective_sentence(runs)
     lines = ["# Across scratchpad budgets", "",
              prose("What a larger scratchpad buys: the same graphs planned and simulated under %s to %s, and under one "
-                   "that is unlimited in effect (%d MiB, of which no plan fills more than %.1f), at one and two bytes per "
-                   "element (%s), on %s. Everything below, the sentences too, is made by `scripts/budget-sweep` from the "
-                   "runs of version %s; do not edit it, run"
+                   "that is unlimited in effect (%d MiB, of which no plan fills more than %.1f), at one and two bytes "
+                   "per element (%s), on %s. Everything below, the sentences too, is made by `scripts/budget-sweep` "
+                   "from the runs of version %s; do not edit it, run"
                    % (size(axes["budgets"][0], axes), size(axes["budgets"][-2], axes), axes["unlimited"] // 1024,
                       peak / 2**20, ", ".join(axes["precisions"]), " and ".join(axes["npus"]), version)), "",
              "    scripts/budget-sweep --spillway build/release/spillway --out docs", "",
              "A row is the plan and the simulation of", "",
              "    spillway profile GRAPH --npu NPU --precision P --objective O --sram B --set %s --no-sensitivity"
              % axes["dram"], "",
-             prose("All NPUs have the same DRAM size, so that every graph fits at every precision. Moves are bytes over the "
-                   "DRAM interface, predicted and simulated alike; [bounds.md](bounds.md) says what is compulsory."), "",
+             prose("All NPUs have the same DRAM size, so that every graph fits at every precision. Moves are bytes "
+                   "over the DRAM interface, predicted and simulated alike; [bounds.md](bounds.md) says what is compulsory."), "",
              "![Moves and latency by scratchpad](budgets.svg)", ""]
     lines += left_out_lines(left_out)
     lines += ["## What an architect reads from it", "",
-              prose("*Enough* is the smallest budget from which on all are within %s of the unlimited one. Moves: objective "
-                    "`moves` on %s. Latency: simulated, objective `latency`." % (percent(PAYS, 0), axes["npus"][0])), "",
+              prose("*Enough* is the smallest budget from which on all are within %s of the unlimited one. Moves: "
+                    "objective `moves` on %s. Latency: simulated, objective `latency`." % (percent(PAYS, 0), axes["npus"][0])), "",
               what_it_buys(runs), ""] + by_budget(runs)
     items = [item for npu in axes["npus"] for item in npu_sentence(runs, npu)]
     items += bound_sentence(runs) + weight_sentence(runs) + fates_sentence(runs) + objectives
@@ -376,12 +385,12 @@ def document(results, axes, left_out):
                   % percent(TOLERANCE), ""] + [prose("- " + w) for w in wrong] + [""]
     lines += monotone_section(runs) + compulsory_section(runs)
     lines += ["## Columns", "",
-              prose("*All over compulsory*, *over capacity*: all moves over the two bounds of [bounds.md](bounds.md); a plan "
-                    "that makes tensors again may lie below the second. *Extra MACs*: executed over useful, less one. "
-                    "*Over its bound*: simulated cycles over the lower bound of the latency. The last columns count the "
-                    "computed tensors of more than 16 KiB that later groups read: `hold` in the scratchpad only; `hold, "
-                    "then spill`: there for the readers close by, in DRAM for others; `spill`: in DRAM; `recompute`: "
-                    "dropped, and made again by those that read it."), ""]
+              prose("*All over compulsory*, *over capacity*: all moves over the two bounds of [bounds.md](bounds.md); "
+                    "a plan that makes tensors again may lie below the second. *Extra MACs*: executed over useful, "
+                    "less one. *Over its bound*: simulated cycles over the lower bound of the latency. The last "
+                    "columns count the computed tensors of more than 16 KiB that later groups read: `hold` in the "
+                    "scratchpad only; `hold, then spill`: there for the readers close by, in DRAM for others; `spill`: "
+                    "in DRAM; `recompute`: dropped, and made again by those that read it."), ""]
     for graph in axes["graphs"]:
         lines += graph_section(runs, graph)
     return "\n".join(lines).rstrip() + "\n"

@@ -62,7 +62,8 @@ def output_of(command):
     if done.returncode == 3 and smallest:
         return None, int(smallest.group(1).replace(" ", ""))
     if done.returncode != 0:
-        raise Trouble("%s\n  exit code %d: %s" % (" ".join(command), done.returncode, done.stderr.strip() or "no message"),
+        raise Trouble("%s\n  exit code %d: %s" % (" ".join(command), done.returncode,
+                                                 done.stderr.strip() or "no message"),
                       "run the command by itself; finished runs are kept")
     return json.loads(done.stdout), None
 
@@ -80,8 +81,8 @@ def run(spillway, point):
     try:
         return record_of(planned, report)
     except (KeyError, TypeError) as error:
-        raise Trouble("spillway's JSON is not as this script expects: %r" % error, "scripts and program of one version") \
-            from error
+        raise Trouble("spillway's JSON is not as this script expects: %r" % error,
+                      "take script and program of one version") from error
 
 
 class Sweep:
@@ -89,10 +90,11 @@ class Sweep:
 
     def __init__(self, spillway, cache):
         self.spillway = os.path.abspath(spillway)
-        default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "spillway/budget-sweep"
-        self.cache = folder(pathlib.Path(cache) if cache else default, "--cache")
+        home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        self.cache = folder(pathlib.Path(cache) if cache else home / "spillway/budget-sweep", "--cache")
         # Presets and zoo are part of the program, and what is recorded is part of this file: their bytes say it all.
-        self.version = hashlib.sha256(pathlib.Path(self.spillway).read_bytes() + pathlib.Path(__file__).read_bytes())
+        files = [pathlib.Path(self.spillway), pathlib.Path(__file__)]
+        self.version = hashlib.sha256(b"".join(file.read_bytes() for file in files))
 
     def file_of(self, point):
         key = self.version.copy()
