@@ -370,12 +370,14 @@ def document(results, axes, left_out):
              "    spillway profile GRAPH --npu NPU --precision P --objective O --sram B --set %s --no-sensitivity"
              % axes["dram"], "",
              prose("All NPUs have the same DRAM size, so that every graph fits at every precision. Moves are bytes "
-                   "over the DRAM interface, predicted and simulated alike; [bounds.md](bounds.md) says what is compulsory."), "",
+                   "over the DRAM interface, predicted and simulated alike; [bounds.md](bounds.md) says what is "
+                   "compulsory."), "",
              "![Moves and latency by scratchpad](budgets.svg)", ""]
     lines += left_out_lines(left_out)
     lines += ["## What an architect reads from it", "",
               prose("*Enough* is the smallest budget from which on all are within %s of the unlimited one. Moves: "
-                    "objective `moves` on %s. Latency: simulated, objective `latency`." % (percent(PAYS, 0), axes["npus"][0])), "",
+                    "objective `moves` on %s. Latency: simulated, objective `latency`."
+                    % (percent(PAYS, 0), axes["npus"][0])), "",
               what_it_buys(runs), ""] + by_budget(runs)
     items = [item for npu in axes["npus"] for item in npu_sentence(runs, npu)]
     items += bound_sentence(runs) + weight_sentence(runs) + fates_sentence(runs) + objectives

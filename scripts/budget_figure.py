@@ -1,4 +1,5 @@
-"""docs/budgets.svg from the runs of scripts/budget-sweep: moves above, latency below, one column per graph."""
+"""budgets.svg from the runs of scripts/budget-sweep: moves above, latency below, one column per graph."""
+import math
 
 PANEL_WIDTH, PANEL_HEIGHT, GAP = 230, 210, 74
 LEFT, TOP, ROW_GAP = 62, 74, 78
@@ -41,14 +42,26 @@ def ticks(highest):
     return [step * i for i in range(count + 1)]
 
 
+def logarithmic_ticks(lowest, highest):
+    """1, 2, 5, 10 and so on, from below `lowest` to past `highest`."""
+    decades = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
+    values = [digit * 10.0 ** decade for decade in decades for digit in (1, 2, 5)]
+    first = max(i for i, value in enumerate(values) if value <= lowest * 1.0001)
+    last = min(i for i, value in enumerate(values) if value >= highest)
+    return values[first:last + 1]
+
+
 class Panel:
-    def __init__(self, x, y, axes, highest):
-        self.x, self.y, self.axes, self.ticks = x, y, axes, ticks(highest)
+    def __init__(self, x, y, axes, values, logarithmic):
+        known = [value for value in values if value is not None] or [1.0]
+        self.x, self.y, self.axes, self.logarithmic = x, y, axes, logarithmic
+        self.ticks = logarithmic_ticks(min(known) * 0.9, max(known)) if logarithmic else ticks(max(known))
         self.slots = len(axes["budgets"])  # budgets double from slot to slot: a logarithmic axis; the last is unlimited
 
     def place(self, slot, value):
-        width = PANEL_WIDTH / (self.slots - 0.4)
-        return (self.x + width * (slot + 0.3), self.y + PANEL_HEIGHT * (1 - value / self.ticks[-1]))
+        width, low, high = PANEL_WIDTH / (self.slots - 0.4), self.ticks[0], self.ticks[-1]
+        share = math.log(value / low) / math.log(high / low) if self.logarithmic else value / high
+        return (self.x + width * (slot + 0.3), self.y + PANEL_HEIGHT * (1 - share))
 
     def frame(self, title, unit):
         out = [text(self.x + PANEL_WIDTH / 2, self.y - 10, title, extra=' font-weight="bold"')]
@@ -57,7 +70,7 @@ class Panel:
             out += [line(self.x, y, self.x + PANEL_WIDTH, y, 'stroke="#d9d9d9" stroke-width="0.7"'),
                     text(self.x - 6, y + 4, "%g" % round(tick, 9), "end")]
         for slot, kib in enumerate(self.axes["budgets"]):
-            x, _ = self.place(slot, 0)
+            x, _ = self.place(slot, self.ticks[0])
             label = "\N{INFINITY}" if kib == self.axes["unlimited"] else ("%g" % (kib / 1024)).replace("0.5", "\u00bd")
             out += [line(x, self.y + PANEL_HEIGHT, x, self.y + PANEL_HEIGHT + 4, 'stroke="black"'),
                     text(x, self.y + PANEL_HEIGHT + 17, label)]
@@ -92,10 +105,6 @@ def values_of(results, axes, series, metric, scale):
     return out
 
 
-def highest(curves):
-    return max([v for curve in curves for v in curve if v is not None], default=1)
-
-
 def legend(x, y, entries):
     out = []
     for kind, colour, dash, label in entries:
@@ -111,12 +120,12 @@ def legend(x, y, entries):
 def moves_panel(results, axes, graph, x):
     series = [(graph, p, axes["npus"][0], "moves") for p in axes["precisions"]]
     curves = [values_of(results, axes, s, "moved_bytes", lambda r: 1e-9) for s in series]
-    panel = Panel(x, TOP, axes, highest(curves))
+    floors = [values_of(results, axes, s, "compulsory_bytes", lambda r: 1e-9) for s in series]
+    panel = Panel(x, TOP, axes, sum(curves + floors, []), logarithmic=True)
     out = panel.frame(graph, "moves, GB")
     for kind, (s, curve) in enumerate(zip(series, curves)):
-        compulsory = values_of(results, axes, s, "compulsory_bytes", lambda r: 1e-9)
-        if compulsory[-1] is not None:
-            out += panel.level(compulsory[-1], COLOURS[kind])
+        if floors[kind][-1] is not None:
+            out += panel.level(floors[kind][-1], COLOURS[kind])
         bound = [r["bounds"].get("capacity") if r and r["fits"] else None
                  for r in (results.get(s + (b,)) for b in axes["budgets"])]
         out += panel.curve([b and b * 1e-9 for b in bound], None, COLOURS[kind], CAPACITY)
@@ -128,7 +137,7 @@ def latency_panel(results, axes, graph, x, y):
     series = [(kind, n, (graph, p, npu, "latency")) for kind, p in enumerate(axes["precisions"])
               for n, npu in enumerate(axes["npus"])]
     curves = [values_of(results, axes, s, "simulated_cycles", lambda r: 1e3 / r["clock_hz"]) for _, _, s in series]
-    panel = Panel(x, y, axes, highest(curves))
+    panel = Panel(x, y, axes, sum(curves, []), logarithmic=False)
     out = panel.frame(graph, "latency, ms")
     for (kind, n, _), curve in zip(series, curves):
         out += panel.curve(curve, kind, COLOURS[kind], "5 3" if n else "")
@@ -150,7 +159,8 @@ def figure(results, axes):
            'font-family="Helvetica, Arial, sans-serif" font-size="11">' % (width, height, width, height),
            "<title>DRAM moves and latency by scratchpad budget</title>",
            '<rect width="%d" height="%d" fill="white"/>' % (width, height),
-           text(20, 20, "All moves over the DRAM interface, objective moves, " + axes["npus"][0], "start", bold)]
+           text(20, 20, "All moves over the DRAM interface, objective moves, %s (logarithmic)" % axes["npus"][0],
+                "start", bold)]
     out += legend(20, 41, moves_legend)
     out += [text(20, second - 54, "Simulated latency, objective latency", "start", bold)]
     out += legend(20, second - 33, latency_legend)
