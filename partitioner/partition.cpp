@@ -526,6 +526,17 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
     least = std::min(least, value_of(*planned));
     plans.push_back(std::move(*planned));
   }
+  // A plan for the least cycles may happen to move less than the beam found for moves.
+  if (options.objective == Objective::kMoves) {
+    Options fast = options;
+    fast.objective = Objective::kLatency;
+    auto planned = partition(graph, npu, fast);
+    if (auto* plan = std::get_if<Plan>(&planned)) {
+      plan->objective = options.objective;
+      least = std::min(least, value_of(*plan));
+      plans.push_back(std::move(*plan));
+    }
+  }
   const Plan* best = nullptr;
   for (const Plan& plan : plans) {
     if (value_of(plan) > kTie * least) continue;

@@ -17,7 +17,7 @@ constexpr int kLength = 6;  // primitives that a group may have
 constexpr std::size_t kMaxStages = 6;
 constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes
 constexpr int kMaxProducts = 3;
-constexpr int kStates = 240;  // states kept by rent and mode: so many over all positions, at least one each
+constexpr int kStates = 480;  // states kept by rent and mode: so many over all positions, at least one each
 constexpr Bytes kAlignment = 64;
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
@@ -29,6 +29,7 @@ struct Prepared {
   std::vector<int> sources;  ///< locals from outside that may be resident
   std::vector<int> results;  ///< locals that somebody reads later
   std::int64_t macs = 0;     ///< of operators run again
+  bool idle = false;         ///< all it makes is dropped: it need not run
   bool ok = false;
 };
 
@@ -71,7 +72,7 @@ class Beam {
   Beam(const Model& model, Search& search, const Sequence& sequence, Bytes budget, const Wishes& wishes)
       : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
     remakes_.resize(model.layout.storages.size());
-    each_ = static_cast<std::size_t>(std::clamp(kStates / std::max(1, sequence.size()), 1, 4));
+    each_ = static_cast<std::size_t>(std::clamp(kStates / std::max(1, sequence.size()), 1, 32));
   }
 
   std::optional<Schedule> run() {
@@ -310,6 +311,7 @@ class Beam {
         p.results.push_back(l);
       }
     }
+    p.idle = std::none_of(p.group.locals.begin(), p.group.locals.end(), [](const Local& l) { return l.stored; });
     p.ok = true;
     return p;
   }
@@ -376,10 +378,10 @@ class Beam {
     std::stable_sort(results.begin(), results.end(),
                      [&](int a, int b) { return p.group.storage(a).bytes() > p.group.storage(b).bytes(); });
     std::vector<std::vector<Option>> options;
-    constexpr std::size_t kFree = 2;
+    const std::size_t free = each_ > 1 ? 3 : 2;
     for (std::size_t r = 0; r < results.size(); ++r) {
       options.push_back(options_of(p.group.locals[results[r]].storage, j, slices));
-      if (r >= kFree) options.back().resize(1);
+      if (r >= free) options.back().resize(1);
     }
     std::vector<std::size_t> pick(results.size(), 0);
     while (true) {
@@ -423,9 +425,10 @@ class Beam {
     if (candidate == nullptr) return;
 
     State after;
-    after.cost = before.cost + slices * candidate->score;
-    after.objective = before.objective + slices * search_.objective(candidate->moves, candidate->cycles);
-    after.extra_macs = before.extra_macs + static_cast<double>(p.macs) + slices * candidate->extra_macs;
+    const int times = p.idle ? 0 : slices;
+    after.cost = before.cost + times * candidate->score;
+    after.objective = before.objective + times * search_.objective(candidate->moves, candidate->cycles);
+    after.extra_macs = before.extra_macs + static_cast<double>(p.macs) + times * candidate->extra_macs;
     if (after.extra_macs > wishes_.extra_macs && p.macs > 0) return;
     after.slices = slices;
     after.entries = before.entries;
@@ -571,6 +574,7 @@ class Beam {
 
   void emit(const State& s, int index, Schedule& result, std::map<StorageId, std::size_t>& open) const {
     const Prepared& p = *s.prepared;
+    if (p.idle) return;
     const int g = static_cast<int>(result.groups.size());
     Scheduled group{p.group, p.dropped, s.residents, 0};
     if (s.slices > 1 && !slice(group.group, index, s.slices))
