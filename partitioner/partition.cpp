@@ -85,7 +85,10 @@ class Planner {
     const Sequence& sequence = sequence_of(true);
     const Wishes before = wishes_;
     for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
-      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny) wishes_.fates[s] = fates_of(mode);
+      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny &&
+          layout_.storages[s].storage_class != StorageClass::kStatistics) {
+        wishes_.fates[s] = fates_of(mode);
+      }
     }
     wishes_.extra_macs = 0;
     wishes_.slack = 0.002;
@@ -132,7 +135,10 @@ class Planner {
     wishes_.slack = kLittle;
     bool remakes = options_.skips == Wish::kRecompute;
     for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
-      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny) wishes_.fates[s] = fates_of(options_.skips);
+      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny &&
+          layout_.storages[s].storage_class != StorageClass::kStatistics) {
+        wishes_.fates[s] = fates_of(options_.skips);
+      }
     }
     for (const auto& [name, wish] : options_.tensors) {
       asked_[storage_named(name)] = {name, wish};

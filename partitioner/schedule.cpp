@@ -17,7 +17,7 @@ constexpr int kLength = 6;  // primitives that a group may have
 constexpr std::size_t kMaxStages = 6;
 constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes
 constexpr int kMaxProducts = 3;
-constexpr int kStates = 480;  // states kept by rent and mode: so many over all positions, at least one each
+constexpr int kStates = 5000;  // states kept by rent and mode: so many over all positions, at least one each
 constexpr Bytes kAlignment = 64;
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
@@ -249,7 +249,10 @@ class Beam {
 
   bool may_recompute(StorageId s) {
     if (!wishes_.fates[s].recompute) return false;
-    if (model_.layout.storages[s].is_output || model_.layout.storages[s].bytes() <= kTiny) return false;
+    const Storage& storage = model_.layout.storages[s];
+    // Statistics of a tensor are complete before their first reader starts: no reader can gather them itself.
+    if (storage.storage_class == StorageClass::kStatistics) return false;
+    if (storage.is_output || storage.bytes() <= kTiny) return false;
     return remake_of(s) != nullptr;
   }
 
