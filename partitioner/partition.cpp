@@ -116,6 +116,10 @@ class Planner {
       if (!found && !to_beat_) found = schedule(model_, search_, sequence_of(false), budget_, wishes_);
       if (!found) return refusal(neediest());
       if (!adopt(*found)) continue;
+      // Where its samples deceived the search, it chooses again with what has been walked since.
+      double walked = 0;
+      for (const Candidate& c : chosen_) walked += search_.objective(c.moves, c.cycles);
+      if (!to_beat_ && attempt + 1 < kTries && walked > 1.01 * found->objective) continue;
       require_wishes(*found);
       if (!to_beat_) to_beat_ = std::move(*found);
       return finish();
