@@ -154,9 +154,7 @@ std::int64_t macs_of(const Graph& graph, const configs::NpuConfig& npu, const Pl
     const std::int64_t share = root.elements() / std::max<std::int64_t>(1, group.region.elements());
     for (const Stage& stage : group.stages) {
       if (!stage.matrix) continue;
-      const NodeId n = stage.nodes[0];
-      const Node& node = graph.nodes[n];
-      macs += model.op(n).matrix_shape(graph, node, workloads::whole(graph.output(node).shape)).macs() / share;
+      macs += model.macs(stage.nodes[0]) / share;
     }
   }
   return macs;

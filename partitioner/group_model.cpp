@@ -71,6 +71,12 @@ bool Model::concat_by_dma(NodeId node) const {
   return true;
 }
 
+std::int64_t Model::macs(NodeId node) const {
+  const Node& n = graph.nodes[node];
+  const auto shape = op(node).matrix_shape;
+  return shape == nullptr ? 0 : shape(graph, n, workloads::whole(graph.output(n).shape)).macs();
+}
+
 bool Model::is_virtual(NodeId node) const { return concat_by_dma(node) && !layout.storages[output_of(node)].is_output; }
 
 bool prefetched(const GroupModel& group, const StageModel& stage, Pipelining pipelining) {

@@ -25,6 +25,7 @@ struct Model {
   Model(const Graph& graph, const configs::NpuConfig& npu, const Layout& layout);
 
   [[nodiscard]] const workloads::OpDef& op(NodeId node) const { return *ops_[node]; }
+  [[nodiscard]] std::int64_t macs(NodeId node) const;  ///< of all its output; 0 unless it is a matrix operator
   [[nodiscard]] StorageId storage_of(TensorId tensor) const { return layout.views[tensor].storage; }
   [[nodiscard]] StorageId output_of(NodeId node) const { return storage_of(graph.nodes[node].outputs[0]); }
   /// Concat by DMA: each piece lands beside the others. Needs pieces that factor as the whole does.

@@ -20,9 +20,6 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr Bytes kAlignment = 64;
-constexpr double kExtraMacs =
-    0.01;  // share of all that recomputing may cost: less traffic can always be bought with work
 constexpr double kLittle = 0.015;  // plans for less scratchpad that cost so much more are not looked at further
 
 class Planner {
@@ -84,12 +81,7 @@ class Planner {
     budget_ = npu_.scratchpad.size;
     const Sequence& sequence = sequence_of(true);
     const Wishes before = wishes_;
-    for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
-      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny &&
-          layout_.storages[s].storage_class != StorageClass::kStatistics) {
-        wishes_.fates[s] = fates_of(mode);
-      }
-    }
+    wish_skips(mode);
     wishes_.extra_macs = 0;
     wishes_.slack = 0.002;
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
@@ -132,18 +124,21 @@ class Planner {
     return {.hold = wish == Wish::kHold, .spill = wish == Wish::kSpill, .recompute = wish == Wish::kRecompute};
   }
 
-  void make_wishes() {
+  void wish_skips(Wish wish) {
     const Sequence& sequence = sequence_of(true);
+    for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
+      const Storage& storage = layout_.storages[s];
+      const bool matters = storage.bytes() > kTiny && storage.storage_class != StorageClass::kStatistics;
+      if (sequence.skip[s] && matters) wishes_.fates[s] = fates_of(wish);
+    }
+  }
+
+  void make_wishes() {
     wishes_.fates.assign(layout_.storages.size(), {});
     wishes_.slices = options_.slices;
     wishes_.slack = kLittle;
     bool remakes = options_.skips == Wish::kRecompute;
-    for (std::size_t s = 0; s < sequence.skip.size(); ++s) {
-      if (sequence.skip[s] && layout_.storages[s].bytes() > kTiny &&
-          layout_.storages[s].storage_class != StorageClass::kStatistics) {
-        wishes_.fates[s] = fates_of(options_.skips);
-      }
-    }
+    wish_skips(options_.skips);
     for (const auto& [name, wish] : options_.tensors) {
       asked_[storage_named(name)] = {name, wish};
       wishes_.fates[storage_named(name)] = fates_of(wish);
@@ -211,12 +206,7 @@ class Planner {
 
   double macs() const {
     double sum = 0;
-    for (const NodeId n : model_.executed) {
-      const auto& op = model_.op(n);
-      const Node& node = graph_.nodes[n];
-      if (op.matrix_shape == nullptr) continue;
-      sum += static_cast<double>(op.matrix_shape(graph_, node, workloads::whole(graph_.output(node).shape)).macs());
-    }
+    for (const NodeId n : model_.executed) sum += static_cast<double>(model_.macs(n));
     return sum;
   }
 
@@ -259,13 +249,8 @@ class Planner {
     double most = -1;
     for (const StageModel& stage : group.stages) {
       for (const StageNode& node : stage.nodes) {
-        const auto& op = model_.op(node.node);
-        const Node& n = graph_.nodes[node.node];
-        auto weight = static_cast<double>(graph_.output(n).elements());
-        if (op.matrix_shape != nullptr) {
-          weight +=
-              1e6 + static_cast<double>(op.matrix_shape(graph_, n, workloads::whole(graph_.output(n).shape)).macs());
-        }
+        auto weight = static_cast<double>(graph_.output(graph_.nodes[node.node]).elements());
+        if (model_.op(node.node).matrix_shape != nullptr) weight += 1e6 + static_cast<double>(model_.macs(node.node));
         if (weight > most) most = weight, best = node.node;
       }
     }
@@ -333,9 +318,7 @@ class Planner {
     return search_.best(groups_[g], residents_[g], available);
   }
 
-  Bytes resident_size(StorageId s) const {
-    return (layout_.storages[s].bytes() + kAlignment - 1) / kAlignment * kAlignment;
-  }
+  Bytes resident_size(StorageId s) const { return aligned(layout_.storages[s].bytes()); }
 
   /// Keeps `s` from the group that makes it to its last reader, if all between then still have a tile.
   void hold(StorageId s) {

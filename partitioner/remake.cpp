@@ -31,7 +31,7 @@ class Cutter {
  public:
   Cutter(const Model& model, const Sequence& sequence) : model_(model), sequence_(sequence) {}
 
-  std::optional<Remake> run(StorageId target, Cycles limit) {
+  std::optional<Remake> run(StorageId target) {
     gather(target);
     const std::size_t n = storages_.size();
     // Vertices: for each storage "made again" (2k) and "needed" (2k + 1); then source and sink.
@@ -69,7 +69,7 @@ class Cutter {
     }
     std::sort(result.primitives.begin(), result.primitives.end());
     result.primitives.erase(std::unique(result.primitives.begin(), result.primitives.end()), result.primitives.end());
-    if (result.primitives.empty() || result.cycles > limit) return std::nullopt;
+    if (result.primitives.empty()) return std::nullopt;
     return result;
   }
 
@@ -114,13 +114,7 @@ class Cutter {
 
   std::int64_t macs_of(int p) const {
     std::int64_t macs = 0;
-    for (const NodeId n : sequence_.primitives[p]) {
-      const auto& op = model_.op(n);
-      const Node& node = model_.graph.nodes[n];
-      if (op.matrix_shape != nullptr) {
-        macs += op.matrix_shape(model_.graph, node, workloads::whole(model_.graph.output(node).shape)).macs();
-      }
-    }
+    for (const NodeId n : sequence_.primitives[p]) macs += model_.macs(n);
     return macs;
   }
 
@@ -184,9 +178,9 @@ class Cutter {
 
 }  // namespace
 
-std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage, Cycles limit) {
+std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage) {
   if (sequence.maker[storage] == kNone) return std::nullopt;
-  return Cutter(model, sequence).run(storage, limit);
+  return Cutter(model, sequence).run(storage);
 }
 
 }  // namespace spillway::partitioner

@@ -20,8 +20,7 @@ struct Remake {
 
 /// The cheapest way by minimum cut between what is in memory anyway and the tensor (Boost.Graph's max-flow): an
 /// operator costs the cycles that it runs, a tensor of the frontier what it takes to load. nullopt if nothing but the
-/// tensor itself can be read, or if remaking costs more cycles than `limit`.
-[[nodiscard]] std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage,
-                                           Cycles limit);
+/// tensor itself can be read.
+[[nodiscard]] std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage);
 
 }  // namespace spillway::partitioner

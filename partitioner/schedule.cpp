@@ -17,8 +17,7 @@ constexpr int kLength = 6;  // primitives that a group may have
 constexpr std::size_t kMaxStages = 6;
 constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes
 constexpr int kMaxProducts = 3;
-constexpr int kStates = 5000;  // states kept by rent and mode: so many over all positions, at least one each
-constexpr Bytes kAlignment = 64;
+constexpr int kStates = 5000;       // states kept by rent and mode: so many over all positions, at least one each
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
 /// A group that might be, prepared.
@@ -243,8 +242,7 @@ class Beam {
       for (std::size_t k = 0; k < split.size(); ++k) split[k] = std::min(split[k], a[k] + b[k]);
     }
     const bool worth = whole[0] <= split[0] || whole[1] <= split[1];
-    worth_[{i, j}] = worth;
-    return worth;
+    return worth_[{i, j}] = worth;
   }
 
   bool may_recompute(StorageId s) {
@@ -259,8 +257,7 @@ class Beam {
   const Remake* remake_of(StorageId s) {
     auto& known = remakes_[s];
     if (!known) {
-      // Remaking that takes longer than storing and loading ever could never pays.
-      known = remake(model_, sequence_, s, std::numeric_limits<Cycles>::max() / 4);
+      known = remake(model_, sequence_, s);
       if (*known && static_cast<double>((*known)->macs) > wishes_.extra_macs) known->reset();
     }
     return *known ? &**known : nullptr;
@@ -320,8 +317,7 @@ class Beam {
   }
 
   Bytes room(StorageId s, bool sliced, int slices) const {
-    const Bytes bytes = model_.layout.storages[s].bytes() / (sliced ? slices : 1);
-    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return aligned(model_.layout.storages[s].bytes() / (sliced ? slices : 1));
   }
 
   /// The last reader before the longest stretch without any, if readers follow it; else kNone.

@@ -13,10 +13,6 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr Bytes kAlignment = 64;  // of every buffer: one interconnect beat
-
-Bytes aligned(Bytes bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
 /// Bytes of a buffer whose largest window has these extents.
 Bytes slot_bytes(const Storage& storage, const std::array<std::int32_t, kMaxRank>& extent) {
   std::int64_t n = storage.element_bytes();
@@ -321,10 +317,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   double once = 0;  // MACs if nothing is made twice
   for (const StageModel& stage : group.stages) {
     if (stage.kind != StageKind::kMatrix) continue;
-    const NodeId n = stage.nodes[0].node;
-    const Node& node = model_.graph.nodes[n];
-    const Box whole = workloads::whole(model_.graph.output(node).shape);
-    once += static_cast<double>(model_.op(n).matrix_shape(model_.graph, node, whole).macs()) / group.slices();
+    once += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
   }
   // The best buffering of a loop; nullopt if none fits.
   const auto buffered = [&](Candidate candidate, const LoopCost& loop) {

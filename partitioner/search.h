@@ -26,6 +26,12 @@ struct Candidate {
 
 [[nodiscard]] Bytes bytes_of(const std::vector<Buffer>& buffers);
 
+/// Of a buffer or resident: whole beats of the interconnect.
+[[nodiscard]] inline Bytes aligned(Bytes bytes) {
+  constexpr Bytes kAlignment = 64;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 class Search {
  public:
   Search(const Model& model, Objective objective, bool bytes_first)

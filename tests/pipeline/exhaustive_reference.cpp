@@ -25,7 +25,7 @@ ExhaustiveReference::ExhaustiveReference(const Model& model, Search& search, con
   base_until_.assign(storages, kNone);
   for (StorageId s = 0; s < static_cast<StorageId>(storages); ++s) {
     if (sequence.maker[s] == kNone || sequence.readers[s].empty() || model.layout.storages[s].is_output) continue;
-    remakes_[s] = remake(model, sequence, s, std::numeric_limits<Cycles>::max() / 4);
+    remakes_[s] = remake(model, sequence, s);
     if (!remakes_[s]) continue;
     if (static_cast<double>(remakes_[s]->macs) > extra_macs) {
       remakes_[s].reset();
