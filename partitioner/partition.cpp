@@ -15,6 +15,7 @@
 #include "partitioner/partitioner.h"
 #include "partitioner/primitives.h"
 #include "partitioner/schedule.h"
+#include "partitioner/settle.h"
 
 namespace spillway::partitioner {
 
@@ -86,7 +87,8 @@ class Planner {
     wishes_.slack = 0.002;
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
     wishes_.care = Search::Care::kEstimate;
-    const auto found = schedule(model_, search_, sequence, budget_, wishes_);
+    auto found = schedule(model_, search_, sequence, budget_, wishes_);
+    if (found && stands(*found)) settle(model_, search_, budget_, wishes_, *found);
     wishes_ = before;
     if (!found || !adopt(*found)) return std::nullopt;
     return finish();
@@ -113,6 +115,8 @@ class Planner {
       for (const Candidate& c : chosen_) walked += search_.objective(c.moves, c.cycles);
       if (!to_beat_ && attempt + 1 < kTries && walked > 1.01 * found->objective) continue;
       require_wishes(*found);
+      settle(model_, search_, budget_, wishes_, *found);
+      if (!adopt(*found)) internal_error("a settled schedule does not stand");
       if (!to_beat_) to_beat_ = std::move(*found);
       return finish();
     }
@@ -208,6 +212,11 @@ class Planner {
     double sum = 0;
     for (const NodeId n : model_.executed) sum += static_cast<double>(model_.macs(n));
     return sum;
+  }
+
+  bool stands(const Schedule& found) {
+    return std::all_of(found.groups.begin(), found.groups.end(),
+                       [&](const Scheduled& s) { return search_.best(s.group, s.residents, s.available) != nullptr; });
   }
 
   /// Takes a schedule over. False if one of its groups does not fit after all.

@@ -71,6 +71,7 @@ class Beam {
   Beam(const Model& model, Search& search, const Sequence& sequence, Bytes budget, const Wishes& wishes)
       : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
     remakes_.resize(model.layout.storages.size());
+    remake_prices_.resize(model.layout.storages.size());
     each_ = static_cast<std::size_t>(std::clamp(kStates / std::max(1, sequence.size()), 1, 32));
   }
 
@@ -488,14 +489,17 @@ class Beam {
     after.against.push_back(s);
   }
 
+  /// What making a storage again will cost a reader: its operators with all they read in the scratchpad, and the loads
+  /// of what they start from. (Less, where the reader's own work hides part of it.)
   double remake_price(StorageId s) {
     const Remake* r = remake_of(s);
     if (r == nullptr) return 0;
-    double bytes = static_cast<double>(r->weights);
-    for (const StorageId f : r->frontier) bytes += static_cast<double>(model_.layout.storages[f].bytes());
-    Moves moves;
-    moves.read[0] = static_cast<Bytes>(bytes);
-    return search_.score(moves, r->cycles);
+    auto& known = remake_prices_[s];
+    if (known) return *known;
+    known = 0;
+    for (const int p : r->primitives) *known += alone(p, p + 1)[1];
+    for (const StorageId f : r->frontier) *known += transfer(f);
+    return *known;
   }
 
   /// What is dropped starts from tensors that must still be there when it is made again. False if they will not be.
@@ -621,6 +625,7 @@ class Beam {
   std::map<std::tuple<int, int, int, std::vector<StorageId>, std::vector<StorageId>>, std::unique_ptr<Prepared>>
       prepared_;
   std::vector<std::optional<std::optional<Remake>>> remakes_;  // by storage, once looked for
+  std::vector<std::optional<double>> remake_prices_;           // by storage, once asked for
   std::vector<std::pair<StorageId, int>> extended_;            // of the state being made: results to be kept for longer
   Search::Structure no_structure_;
 };
