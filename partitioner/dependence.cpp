@@ -87,7 +87,7 @@ class Finder {
   [[nodiscard]] StorageId output_of(NodeId n) const { return storage_of(graph_.nodes[n].outputs[0]); }
   [[nodiscard]] bool reads(NodeId n, int i) const {
     const Node& node = graph_.nodes[n];
-    return graph_.has_input(node, i) && !graph_.input(node, i).is_constant();
+    return graph_.has_input(node, i) && !is_constant(graph_, layout_, node.inputs[i]);
   }
   [[nodiscard]] bool batched(StorageId s) const {
     const Storage& storage = layout_.storages[s];
@@ -222,7 +222,8 @@ class Finder {
 
   [[nodiscard]] bool constant_operand(NodeId n) const {
     for (int i = 0; i < 2; ++i) {
-      if (graph_.has_input(graph_.nodes[n], i) && graph_.input(graph_.nodes[n], i).is_constant()) return true;
+      const Node& node = graph_.nodes[n];
+      if (graph_.has_input(node, i) && is_constant(graph_, layout_, node.inputs[i])) return true;
     }
     return false;
   }

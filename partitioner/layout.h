@@ -89,6 +89,12 @@ struct Layout {
   [[nodiscard]] std::optional<FactorMap> factor_map(TensorId from, TensorId to, int except_dim = kNone) const;
 };
 
+/// Whether a tensor is a constant, or a view of one.
+[[nodiscard]] inline bool is_constant(const Graph& graph, const Layout& layout, TensorId tensor) {
+  return layout.views[tensor].storage != kNone &&
+         graph.tensors[layout.storages[layout.views[tensor].storage].root].is_constant();
+}
+
 /// Deterministic. `graph` is canonical. Throws Error(kBadInput) if a tensor needs more than kMaxRank factors.
 [[nodiscard]] Layout make_layout(const Graph& graph, const configs::Precision& precision);
 

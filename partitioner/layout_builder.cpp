@@ -152,7 +152,7 @@ bool LayoutBuilder::alias_transpose(const Node& node) {
 bool LayoutBuilder::alias_slice(const Node& node) {
   const Tensor& from = graph_.input(node, 0);
   const Tensor& to = graph_.output(node);
-  if (from.is_constant() || graph_.is_output(node.outputs[0])) return false;
+  if (graph_.is_output(node.outputs[0])) return false;
   const OpDef& op = workloads::operator_of(node);
   const Box needed = op.region(graph_, node, 0, workloads::whole(to.shape));
   TensorView view = layout_.views[node.inputs[0]];
@@ -265,7 +265,7 @@ void LayoutBuilder::harmonise_all() {
       const TensorId out = node.outputs[0];
       const int rank = static_cast<int>(graph_.tensors[out].shape.size());
       for (const TensorId in : node.inputs) {
-        if (in == kNone || graph_.tensors[in].is_constant()) continue;
+        if (in == kNone || is_constant(graph_, layout_, in)) continue;
         if (static_cast<int>(graph_.tensors[in].shape.size()) != rank) continue;
         for (int d = 0; d < rank; ++d) {
           if (graph_.tensors[in].shape[d] != graph_.tensors[out].shape[d]) continue;
@@ -347,12 +347,12 @@ std::vector<int> channels_last(int rank) {
   return order;
 }
 
-Vote vote_of(const Graph& graph, const Node& node, TensorId tensor) {
+Vote vote_of(const Graph& graph, const Layout& layout, const Node& node, TensorId tensor) {
   const int rank = static_cast<int>(graph.tensors[tensor].shape.size());
   const OpDef* op = find_operator(node.op);
   if (op == nullptr) return {};
   const bool is_output = std::find(node.outputs.begin(), node.outputs.end(), tensor) != node.outputs.end();
-  const bool is_weight = node.inputs.size() > 1 && node.inputs[1] == tensor && graph.tensors[tensor].is_constant();
+  const bool is_weight = node.inputs.size() > 1 && node.inputs[1] == tensor && is_constant(graph, layout, tensor);
   const bool image = node.op == "Conv" || node.op == "ConvTranspose" || op->op_class == OpClass::kWindow ||
                      node.op == "NormStatistics" || node.op == "NormApply" || node.op == "ChannelAffine";
   if (op->op_class == OpClass::kMatrix && is_weight) {
@@ -372,7 +372,7 @@ Vote vote_of(const Graph& graph, const Node& node, TensorId tensor) {
     if (!statistics_output) return {3, channels_last(rank)};
   }
   if (op->op_class == OpClass::kMatrix || node.op == "LayerNormalization") {
-    const bool constant_product = graph.has_input(node, 1) && graph.input(node, 1).is_constant();
+    const bool constant_product = graph.has_input(node, 1) && is_constant(graph, layout, node.inputs[1]);
     return {constant_product ? 2 : 1, row_major(rank)};
   }
   return {0, row_major(rank)};
@@ -397,10 +397,10 @@ void LayoutBuilder::order_factors() {
     if (layout_.is_view_node[n]) continue;
     const Node& node = graph_.nodes[n];
     for (const TensorId t : node.inputs) {
-      if (t != kNone) cast(t, vote_of(graph_, node, t));
+      if (t != kNone) cast(t, vote_of(graph_, layout_, node, t));
     }
     for (const TensorId t : node.outputs) {
-      if (t != kNone) cast(t, vote_of(graph_, node, t));
+      if (t != kNone) cast(t, vote_of(graph_, layout_, node, t));
     }
   }
   // Element-wise operators and Concat have no wish of their own: they pass their neighbours' on.
@@ -414,7 +414,7 @@ void LayoutBuilder::order_factors() {
       std::vector<TensorId> same;
       for (const auto* list : {&node.outputs, &node.inputs}) {
         for (const TensorId t : *list) {
-          const bool alike = t != kNone && !graph_.tensors[t].is_constant() &&
+          const bool alike = t != kNone && !is_constant(graph_, layout_, t) &&
                              graph_.tensors[t].shape.size() == graph_.output(node).shape.size() &&
                              (node.op == "Concat" || graph_.tensors[t].shape == graph_.output(node).shape);
           if (alike) same.push_back(t);

@@ -123,23 +123,66 @@ LoopCost LoopPricer::walk(const std::array<std::int32_t, kMaxRank>& tile, const 
   return loop;
 }
 
-LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order, From from) {
-  constexpr int kSteps = 12;
+namespace {
+
+/// Where a loop stands while inner ones are looked at: in the middle, at a whole tile if there is one.
+std::int64_t middle(std::int64_t trips) { return trips == 2 ? 0 : trips / 2; }
+
+/// Takes the steps right before the one in which the loop `order[level]` advances to its tile `to`: the last ones of the
+/// inner loops or, where there are none, of this one. They fill the windows.
+void jump_before(Walker& walker, const std::vector<int>& order, const std::array<std::int64_t, kMaxRank>& trips,
+                 std::size_t level, std::int64_t to) {
+  std::array<std::int64_t, kMaxRank> at{};
+  for (std::size_t outer = 0; outer < level; ++outer) at[order[outer]] = middle(trips[order[outer]]);
+  at[order[level]] = to - 1;
+  std::size_t innermost = level;
+  for (std::size_t i = level + 1; i < order.size(); ++i) {
+    at[order[i]] = trips[order[i]] - 1;
+    if (trips[order[i]] > 1) innermost = i;
+  }
+  int warm = 1;
+  if (at[order[innermost]] > 0) --at[order[innermost]], ++warm;
+  walker.jump_to(at);
+  Step step;
+  for (int i = 0; i < warm; ++i) walker.next(step);
+}
+
+}  // namespace
+
+LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
   constexpr int kShort = 16;
   Walker walker(group_, tile, order);
   if (walker.steps() <= kShort) return walk(tile, order);
   LoopCost loop = start(walker.steps());
-  if (from == From::kMiddle) walker.jump_to_middle();
   std::vector<std::int64_t> made(group_.stages.size(), 0);
-  std::vector<Step> steps;
   Step step;
-  while (static_cast<int>(steps.size()) < kSteps && walker.next(step)) steps.push_back(step);
-  // Ragged tiles count for what they hold: the share of the root that the sampled steps cover is known.
-  std::int64_t covered = 0;
-  for (std::size_t i = 1; i < steps.size(); ++i) covered += steps[i].stages[group_.root_stage].have.elements();
-  const std::int64_t first = steps[0].stages[group_.root_stage].have.elements();
-  const double times = static_cast<double>(group_.region.elements() - first) / static_cast<double>(covered);
-  for (std::size_t i = 0; i < steps.size(); ++i) add(steps[i], i == 0 ? 1 : times, loop, made);
+  walker.next(step);
+  add(step, 1, loop, made);
+  std::array<std::int64_t, kMaxRank> trips{};
+  for (const int f : order) trips[f] = (group_.region.extent[f] + tile[f] - 1) / tile[f];
+  // Ragged tiles count for what they hold.
+  const auto tiles = [&](int f, std::int32_t elements, std::int64_t at) {
+    const auto held = std::min<std::int64_t>(tile[f], group_.region.extent[f] - at * tile[f]);
+    return static_cast<double>(elements) / static_cast<double>(held);
+  };
+  double rounds = 1;  // of the loops outside
+  for (std::size_t level = 0; level < order.size(); ++level) {
+    const int advances = order[level];
+    if (trips[advances] == 1) continue;
+    const std::int32_t extent = group_.region.extent[advances];
+    // Long loops are looked at twice, at an even and an odd tile: a Concat's pieces are not all read in the middle, and
+    // of what a Resize repeats only every other tile is new.
+    std::vector<std::int64_t> looks{std::max<std::int64_t>(1, trips[advances] / 2)};
+    if (trips[advances] >= 4) looks = {trips[advances] / 4, trips[advances] * 3 / 4};
+    if (looks.size() == 2 && (looks[0] - looks[1]) % 2 == 0) --looks[1];
+    for (const std::int64_t to : looks) {
+      jump_before(walker, order, trips, level, to);
+      if (!walker.next(step)) internal_error("a sampled loop ends before its middle");
+      const double times = tiles(advances, extent - tile[advances], to) / static_cast<double>(looks.size());
+      add(step, rounds * times, loop, made);
+    }
+    rounds *= tiles(advances, extent, middle(trips[advances]));
+  }
   return loop;
 }
 
@@ -226,7 +269,7 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
   for (std::size_t l = 0; l < step.loads.size(); ++l) {
     const Window& w = step.loads[l];
     if (!w.used) continue;
-    loop.loads[l].see(w.have, w.advance);
+    loop.loads[l].see(w.have, w.advance, times);
     const Storage& storage = group_.storage(static_cast<int>(l));
     if (!w.fresh.empty()) {
       loop.read[l] += times * static_cast<double>(w.fresh.elements());
@@ -238,7 +281,7 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
     const Window& w = step.stages[s];
     if (!w.used) continue;
     const StageModel& stage = group_.stages[s];
-    loop.stages[s].see(w.have, w.advance);
+    loop.stages[s].see(w.have, w.advance, times);
     if (!w.overlap.empty()) {
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone || node.statistics || group_.locals[node.output].last_reader == kNone) continue;

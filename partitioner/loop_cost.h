@@ -3,6 +3,9 @@
 // residents a group is asked about share its walks.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <map>
 #include <vector>
 
@@ -23,9 +26,9 @@ using Residents = std::vector<Home>;
 struct WindowUse {
   std::array<std::int32_t, kMaxRank> extent{};
   std::int64_t windows = 0;
-  void see(const Box& box, bool advance) {
+  void see(const Box& box, bool advance, double times) {
     for (int f = 0; f < box.rank; ++f) extent[f] = std::max(extent[f], box.extent[f]);
-    windows += advance ? 1 : 0;
+    windows += advance ? std::max<std::int64_t>(1, std::llround(times)) : 0;
   }
 };
 
@@ -60,6 +63,7 @@ struct LoopCost {
   std::vector<WindowUse> stages;      ///< in domain coordinates
   std::vector<WindowUse> loads;       ///< by local
   std::vector<double> read, written;  ///< elements by local, if it lives in DRAM
+  std::vector<std::array<Bytes, 3>> needs;  ///< by local and Pipelining: its buffer; what has none: 0
   Moves always;                       ///< moved whatever is resident
   std::vector<StepCost> kinds;        ///< steps that cost the same are one kind
   std::vector<double> times;          ///< how often each kind occurs
@@ -82,11 +86,10 @@ class LoopPricer {
   /// Walks the whole loop. Stops early, not legal, where something stored would be made twice.
   [[nodiscard]] LoopCost walk(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
 
-  enum class From { kStart, kMiddle };
-  /// Window extents and prices from a few steps at the first corner or in the middle: the first step as it is, the
-  /// rest of the loop as the average of the others. Short loops are walked whole.
-  [[nodiscard]] LoopCost sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order,
-                                From from);
+  /// Window extents and prices from a few steps, found by what a step is like: it depends on which of the nested loops
+  /// has just advanced. The first step counts as it is; one step in the middle stands for all in which the same loop
+  /// advances. Short loops are walked whole.
+  [[nodiscard]] LoopCost sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
 
  private:
   struct Engines {

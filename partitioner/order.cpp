@@ -13,6 +13,8 @@ namespace {
 bool waits_for_all(const Model& model, NodeId id, int i) {
   const Node& node = model.graph.nodes[id];
   if (model.op(id).op_class == workloads::OpClass::kStatistics) return false;  // gathered tile by tile
+  // A product's second operand (keys and values) may be made within the group, a batch or head at a time.
+  if (node.op == "MatMul" && i == 1) return false;
   const workloads::Tensor& out = model.graph.output(node);
   const workloads::Tensor& in = model.graph.input(node, i);
   const TensorView& view = model.layout.views[node.outputs[0]];
@@ -104,23 +106,33 @@ class Sorter {
       for (const NodeId n : primitives_[p]) home[n] = static_cast<int>(p);
     }
     std::vector<std::size_t> stages(primitives_.size(), 0);
+    const std::vector<int> depth = depths();
     for (std::size_t p = 0; p < primitives_.size(); ++p) {
       const NodeId first = primitives_[p][0];
       const auto op_class = model_.op(first).op_class;
       const bool statistics = op_class == workloads::OpClass::kStatistics;
       if (!statistics && op_class != workloads::OpClass::kElementwise) continue;
       const Node& node = model_.graph.nodes[first];
-      int best = kNone;
+      std::vector<NodeId> producers;
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         if (node.inputs[i] == kNone || (statistics && i > 0)) continue;
         const StorageId s = model_.storage_of(node.inputs[i]);
         const NodeId producer = model_.producer[s];
         if (producer == kNone || model_.is_virtual(producer)) continue;
         const int a = home[producer];
-        if (a == static_cast<int>(p) || a < best || (!statistics && !only_reader(s, p, home))) continue;
-        if (!depends_elsewhere(static_cast<int>(p), a, home)) best = a;
+        if (a == static_cast<int>(p) || (!statistics && !only_reader(s, p, home))) continue;
+        if (!depends_elsewhere(static_cast<int>(p), a, home)) producers.push_back(producer);
       }
-      if (best == kNone) continue;
+      if (producers.empty()) continue;
+      // Where two results meet, the one that is made last adds the other. A short branch beside a long one either runs
+      // first, and its result waits, or last, and what it reads waits: whichever is less.
+      NodeId host = producers[0];
+      for (const NodeId other : producers) {
+        const Bytes as_it_is = waiting(host, other, depth);
+        const Bytes instead = waiting(other, host, depth);
+        if (instead < as_it_is || (instead == as_it_is && home[other] > home[host])) host = other;
+      }
+      const int best = home[host];
       Nodes both = primitives_[best];
       both.insert(both.end(), primitives_[p].begin(), primitives_[p].end());
       std::sort(both.begin(), both.end());
@@ -138,6 +150,32 @@ class Sorter {
     }
     primitives_ = std::move(joined);
     sort_by_dependence();
+  }
+
+  /// By node: operators on the longest way to it.
+  std::vector<int> depths() const {
+    std::vector<int> depth(model_.graph.nodes.size(), 0);
+    for (std::size_t n = 0; n < depth.size(); ++n) {
+      for (const TensorId t : model_.graph.nodes[n].inputs) {
+        const NodeId producer = t == kNone ? kNone : model_.graph.tensors[t].producer;
+        if (producer != kNone) depth[n] = std::max(depth[n], depth[producer] + 1);
+      }
+    }
+    return depth;
+  }
+
+  /// Bytes that wait for the longer of two branches if `last` is made after `first`.
+  Bytes waiting(NodeId last, NodeId first, const std::vector<int>& depth) const {
+    const auto bytes = [&](StorageId s) { return model_.layout.storages[s].bytes(); };
+    if (depth[last] >= depth[first]) return bytes(model_.output_of(first));
+    Bytes sum = 0;
+    for (const NodeId n : with_virtual(model_, {last})) {
+      for (const TensorId t : model_.graph.nodes[n].inputs) {
+        const NodeId producer = t == kNone ? kNone : model_.producer[model_.storage_of(t)];
+        if (producer != kNone && !model_.is_virtual(producer)) sum += bytes(model_.storage_of(t));
+      }
+    }
+    return sum;
   }
 
   /// Nobody but `p`, and statistics, reads the storage.

@@ -113,6 +113,7 @@ class Planner {
       // Where its samples deceived the search, it chooses again with what has been walked since.
       double walked = 0;
       for (const Candidate& c : chosen_) walked += search_.objective(c.moves, c.cycles);
+      fmt::print(stderr, "TRY {} est {:.3f} walked {:.3f}\n", attempt, found->objective / 1e6, walked / 1e6);
       if (!to_beat_ && attempt + 1 < kTries && walked > 1.01 * found->objective) continue;
       require_wishes(*found);
       settle(model_, search_, budget_, wishes_, *found);
@@ -540,6 +541,7 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
     }
   }
   const Plan* best = nullptr;
+  for (const Plan& plan : plans) fmt::print(stderr, "PLAN {} {:.3f} ms, {:.1f} MB act {:.1f}\n", plan.budget, plan.cycles / 1e6, plan.moves.total() / 1e6, plan.moves.of(StorageClass::kActivation)/1e6);
   for (const Plan& plan : plans) {
     if (value_of(plan) > kTie * least) continue;
     if (best == nullptr || tie_break_of(plan) < tie_break_of(*best)) best = &plan;

@@ -122,7 +122,7 @@ class Cutter {
     Bytes bytes = 0;
     for (const NodeId n : sequence_.primitives[p]) {
       for (const TensorId t : model_.graph.nodes[n].inputs) {
-        if (t != kNone && model_.graph.tensors[t].is_constant()) {
+        if (t != kNone && is_constant(model_.graph, model_.layout, t)) {
           bytes += model_.layout.storages[model_.storage_of(t)].bytes();
         }
       }

@@ -13,11 +13,11 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr int kLength = 6;  // primitives that a group may have
-constexpr std::size_t kMaxStages = 6;
+constexpr int kLength = 7;  // primitives that a group may have
+constexpr std::size_t kMaxStages = 7;
 constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes
-constexpr int kMaxProducts = 3;
-constexpr int kStates = 5000;       // states kept by rent and mode: so many over all positions, at least one each
+constexpr int kMaxProducts = 5;
+constexpr int kStates = 1500;       // states kept by rent and mode: so many over all positions, at least one each
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
 /// A group that might be, prepared.
@@ -141,6 +141,7 @@ class Beam {
   /// only known once later groups have been seen.
   void prune(int i) {
     auto& states = states_[i];
+    keep_best_of_equals(states);
     static constexpr std::array<double, 7> kRents = {0, 0.005, 0.02, 0.06, 0.2, 0.6, 1e6};  // transfers per primitive
     const double bytes_per_cycle = model_.npu.dram_bytes_per_cycle();
     std::vector<double> rent(states.size(), 0);
@@ -175,6 +176,29 @@ class Beam {
     for (std::size_t k = 0; k < states.size(); ++k) {
       if (keep[k]) kept.push_back(std::move(states[k]));
     }
+    states = std::move(kept);
+  }
+
+  /// Of states that leave the same behind, whatever led to them, the cheapest; tiny storages do not count.
+  static void keep_best_of_equals(std::vector<State>& states) {
+    using Key = std::tuple<int, std::vector<std::tuple<StorageId, Home, int, bool>>, std::vector<StorageId>>;
+    std::map<Key, std::size_t> best;
+    for (std::size_t k = 0; k < states.size(); ++k) {
+      Key key;
+      std::get<0>(key) = states[k].slices;
+      for (const Entry& e : states[k].entries) {
+        if (e.bytes > kTiny) std::get<1>(key).emplace_back(e.storage, e.home, e.until, e.sliced);
+      }
+      for (const Dropped& d : states[k].dropped) std::get<2>(key).push_back(d.storage);
+      const auto [known, fresh] = best.try_emplace(std::move(key), k);
+      if (!fresh && states[k].rank() < states[known->second].rank()) known->second = k;
+    }
+    std::vector<std::size_t> keep;
+    for (const auto& [key, k] : best) keep.push_back(k);
+    std::sort(keep.begin(), keep.end());
+    std::vector<State> kept;
+    kept.reserve(keep.size());
+    for (const std::size_t k : keep) kept.push_back(std::move(states[k]));
     states = std::move(kept);
   }
 

@@ -25,7 +25,7 @@ bool has_buffer(const GroupModel& group, int l, const Residents& residents) {
   return !local.direct_only && residents[l] == Home::kDram;
 }
 
-int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining) {
+int slots_wanted(const GroupModel& group, const Local& local, Pipelining pipelining) {
   if (local.accumulates || pipelining == Pipelining::kNone) return 1;
   if (local.producer == kNone) {
     return pipelining == Pipelining::kDouble ? 2 : local.last_reader - local.first_reader + 2;
@@ -34,6 +34,11 @@ int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining
   const int stored = local.stored || ahead ? 2 : 1;
   if (pipelining == Pipelining::kDouble || local.last_reader == kNone) return stored;
   return std::max(stored, local.last_reader - local.producer + 1);
+}
+
+int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining, std::int64_t windows) {
+  return static_cast<int>(
+      std::min<std::int64_t>(slots_wanted(group, local, pipelining), std::max<std::int64_t>(1, windows)));
 }
 
 /// Visits every buffer: (local, extents, windows).
@@ -71,8 +76,7 @@ std::vector<Buffer> buffers_of(const GroupModel& group, const LoopCost& loop, co
     Buffer buffer;
     buffer.storage = group.locals[l].storage;
     buffer.extent = extent;
-    buffer.slots = static_cast<int>(
-        std::min<std::int64_t>(slots_for(group, group.locals[l], pipelining), std::max<std::int64_t>(1, windows)));
+    buffer.slots = slots_for(group, group.locals[l], pipelining, windows);
     buffer.slot_bytes = slot_bytes(group.storage(l), extent);
     buffer.accumulates = group.locals[l].accumulates;
     buffers.push_back(buffer);
@@ -80,8 +84,24 @@ std::vector<Buffer> buffers_of(const GroupModel& group, const LoopCost& loop, co
   return buffers;
 }
 
-Bytes scratchpad_of(const GroupModel& group, const LoopCost& loop, const Residents& residents, Pipelining pipelining) {
-  return bytes_of(buffers_of(group, loop, residents, pipelining));
+/// Fills in what every buffer takes, so that a loop's scratchpad is a sum.
+void measure_buffers(const GroupModel& group, LoopCost& loop) {
+  loop.needs.assign(group.locals.size(), {});
+  const Residents nowhere(group.locals.size(), Home::kDram);
+  for_each_buffer(group, loop, nowhere, [&](int l, const auto& extent, std::int64_t windows) {
+    const Bytes slot = slot_bytes(group.storage(l), extent);
+    for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
+      loop.needs[l][static_cast<std::size_t>(p)] = slot * slots_for(group, group.locals[l], p, windows);
+    }
+  });
+}
+
+Bytes scratchpad_of(const LoopCost& loop, const Residents& residents, Pipelining pipelining) {
+  Bytes sum = 0;
+  for (std::size_t l = 0; l < residents.size(); ++l) {
+    if (residents[l] == Home::kDram) sum += loop.needs[l][static_cast<std::size_t>(pipelining)];
+  }
+  return sum;
 }
 
 /// Which of the root's factors are output channels, rows, and batch, innermost first within each.
@@ -195,7 +215,7 @@ double Search::score(const Moves& moves, Cycles cycles, double extra_macs) const
     const double again = extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
     return transfer + 0.002 * static_cast<double>(cycles) + again;
   }
-  return static_cast<double>(cycles) + transfer;
+  static const double kL = getenv("LAM") ? atof(getenv("LAM")) : 1; return static_cast<double>(cycles) + kL * transfer;
 }
 
 std::string Search::key_of(const GroupModel& group) const {
@@ -287,7 +307,9 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     // operators are executed whole, as everywhere else.
     std::vector<int> order(domain.rank);
     std::iota(order.begin(), order.end(), 0);
-    const LoopCost& everything = structure.loops[{domain.extent, order}] = pricer.walk(domain.extent, order);
+    LoopCost& everything = structure.loops[{domain.extent, order}];
+    everything = pricer.walk(domain.extent, order);
+    measure_buffers(group, everything);
     structure.possible = everything.legal && everything.whole;
   }
   if (!structure.possible) return std::nullopt;
@@ -326,7 +348,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
       if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
       candidate.pipelining = p;
-      candidate.scratchpad = scratchpad_of(group, loop, residents, p);
+      candidate.scratchpad = scratchpad_of(loop, residents, p);
       if (candidate.scratchpad > budget) continue;
       const LoopTotal total = loop.total(group, residents, p);
       candidate.moves = total.moves;
@@ -362,7 +384,10 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
           candidate.order = order;
           const auto [known, fresh] = structure.loops.try_emplace({candidate.tile, order});
           LoopCost& loop = known->second;
-          if (fresh) loop = pricer.sample(candidate.tile, order, LoopPricer::From::kMiddle);
+          if (fresh) {
+            loop = pricer.sample(candidate.tile, order);
+            measure_buffers(group, loop);
+          }
           const auto estimate = buffered(candidate, loop);
           if (!estimate) continue;
           fits = true;
@@ -380,7 +405,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   // An estimate this much worse is believed; where only the best counts, any worse one.
   const double kClear = wide ? 1.03 : 1.0;
   constexpr int kWalks = 16;
-  constexpr std::int64_t kBelieved = 512;     // of longer loops the estimate is good enough to choose groups by
+  constexpr std::int64_t kBelieved = 32;     // of longer loops the estimate is good enough to choose groups by
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
   std::optional<Candidate> winner;
   int walks = 0;
@@ -390,6 +415,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     if (!loop.exact && (wide || loop.steps <= kBelieved)) {
       if (winner && (++walks > kWalks || loop.steps > kManySteps)) continue;
       loop = pricer.walk(choice.candidate.tile, choice.candidate.order);
+      measure_buffers(group, loop);
       ++structure.walked;
     }
     if (!loop.legal) continue;
@@ -424,15 +450,17 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, const Residents& r
   if (exactly || reads_twice(group)) {
     see(pricer.walk(candidate.tile, candidate.order));
   } else {
-    see(pricer.sample(candidate.tile, candidate.order, LoopPricer::From::kStart));
-    see(pricer.sample(candidate.tile, candidate.order, LoopPricer::From::kMiddle));
+    see(pricer.sample(candidate.tile, candidate.order));
   }
   return most;
 }
 
 std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
   LoopCost& loop = structure_of(group).loops[{candidate.tile, candidate.order}];
-  if (!loop.exact) loop = LoopPricer(group).walk(candidate.tile, candidate.order);
+  if (!loop.exact) {
+    loop = LoopPricer(group).walk(candidate.tile, candidate.order);
+    measure_buffers(group, loop);
+  }
   return buffers_of(group, loop, residents, candidate.pipelining);
 }
 

@@ -35,7 +35,11 @@ class Settler {
       }
     }
     find_travellers();
-    for (std::size_t g = 0; g < n; ++g) cost_.push_back(cost(static_cast<int>(g), free_[g]));
+    for (std::size_t g = 0; g < n; ++g) {
+      for (const auto care : {Search::Care::kEstimate, Search::Care::kExact}) {
+        cost_[static_cast<std::size_t>(care)].push_back(cost(static_cast<int>(g), care));
+      }
+    }
   }
 
   void run() {
@@ -90,10 +94,10 @@ class Settler {
     }
   }
 
-  double cost(int g, Bytes available) {
-    if (available <= 0) return kNever;
+  double cost(int g, Search::Care care) {
+    if (free_[g] <= 0) return kNever;
     const Scheduled& s = schedule_.groups[g];
-    const Candidate* c = search_.best(*structures_[g], s.group, s.residents, available, Search::Care::kExact);
+    const Candidate* c = search_.best(*structures_[g], s.group, s.residents, free_[g], care);
     return c == nullptr ? kNever : c->score;
   }
 
@@ -102,58 +106,55 @@ class Settler {
     return until == t.readers.back() ? Home::kScratchpad : Home::kBoth;
   }
 
-  void set(const Traveller& t, int until) {
-    const auto place = [&](int g) { schedule_.groups[g].residents[locals_[g].at(t.storage)] = home_of(t, until, g); };
-    place(t.maker);
-    for (const int r : t.readers) place(r);
-  }
-
   [[nodiscard]] bool wished(const Traveller& t, int until) const {
     const Fates& wish = wishes_.fates[t.storage];
     return until == t.readers.back() ? wish.hold : wish.spill;
   }
 
-  /// Changes the stays of some travellers together and returns what that adds to the sum of scores.
-  using Change = std::pair<std::size_t, int>;
-  double apply(const std::vector<Change>& changes, std::vector<std::pair<int, double>>& costs) {
+  using Change = std::pair<std::size_t, int>;  // a traveller and its new `until`
+
+  void stay(std::size_t k, int until) {
+    Traveller& t = travellers_[k];
+    const auto place = [&](int g) {
+      schedule_.groups[g].residents[locals_[g].at(t.storage)] = home_of(t, until, g);
+    };
+    place(t.maker);
+    for (const int r : t.readers) place(r);
+    for (int g = t.maker; g <= t.until; ++g) free_[g] += t.bytes;
+    for (int g = t.maker; g <= until; ++g) free_[g] -= t.bytes;
+    t.until = until;
+  }
+
+  /// Changes the stays of some travellers together, if that lowers the sum of scores.
+  bool attempt(const std::vector<Change>& changes) {
+    std::vector<Change> back;
     int first = std::numeric_limits<int>::max();
     int last = 0;
     for (const auto& [k, until] : changes) {
-      Traveller& t = travellers_[k];
+      const Traveller& t = travellers_[k];
+      back.emplace_back(k, t.until);
       first = std::min(first, t.maker);
       last = std::max({last, t.until, until, t.readers.back()});
-      set(t, until);
-      for (int g = t.maker; g <= t.until; ++g) free_[g] += t.bytes;
-      for (int g = t.maker; g <= until; ++g) free_[g] -= t.bytes;
-      t.until = until;
+      stay(k, until);
     }
-    double delta = 0;
-    costs.clear();
-    for (int g = first; g <= last && delta < kNever; ++g) {
-      const double now = cost(g, free_[g]);
-      delta += now - cost_[g];
-      costs.emplace_back(g, now);
+    // What the estimates find no gain in is not walked.
+    bool better = true;
+    std::array<std::vector<double>, 2> now;
+    for (const auto care : {Search::Care::kEstimate, Search::Care::kExact}) {
+      const auto c = static_cast<std::size_t>(care);
+      double delta = 0;
+      for (int g = first; g <= last && delta < kNever && better; ++g) {
+        now[c].push_back(cost(g, care));
+        delta += now[c].back() - cost_[c][g];
+      }
+      better = better && delta < -kWorthwhile;
     }
-    return delta;
-  }
-
-  bool attempt(const std::vector<Change>& changes, double below) {
-    std::vector<Change> back;
-    for (const auto& [k, until] : changes) back.emplace_back(k, travellers_[k].until);
-    std::vector<std::pair<int, double>> costs;
-    const double delta = apply(changes, costs);
-    if (delta < below) {
-      for (const auto& [g, now] : costs) cost_[g] = now;
+    if (better) {
+      for (std::size_t c = 0; c < now.size(); ++c) std::copy(now[c].begin(), now[c].end(), cost_[c].begin() + first);
       return true;
     }
     std::reverse(back.begin(), back.end());
-    for (const auto& [k, until] : back) {
-      Traveller& t = travellers_[k];
-      set(t, until);
-      for (int g = t.maker; g <= t.until; ++g) free_[g] += t.bytes;
-      for (int g = t.maker; g <= until; ++g) free_[g] -= t.bytes;
-      t.until = until;
-    }
+    for (const auto& [k, until] : back) stay(k, until);
     return false;
   }
 
@@ -163,7 +164,7 @@ class Settler {
     options.push_back(kNone);
     for (const int until : options) {
       if (until == travellers_[k].until || !wished(travellers_[k], until)) continue;
-      if (attempt({{k, until}}, -kWorthwhile)) {
+      if (attempt({{k, until}})) {
         better = true;
         continue;
       }
@@ -184,7 +185,7 @@ class Settler {
         if (r < other.until) shorter.push_back(r);
       }
       for (const int s : shorter) {
-        if (wished(other, s) && attempt({{o, s}, {k, until}}, -kWorthwhile)) return true;
+        if (wished(other, s) && attempt({{o, s}, {k, until}})) return true;
       }
     }
     return false;
@@ -217,8 +218,8 @@ class Settler {
   std::vector<std::map<StorageId, int>> locals_;  // by group: local of a storage
   std::vector<Traveller> travellers_;             // largest first
   std::vector<Stay> fixed_;
-  std::vector<Bytes> free_;   // by group, beside the stays
-  std::vector<double> cost_;  // by group
+  std::vector<Bytes> free_;                    // by group, beside the stays
+  std::array<std::vector<double>, 2> cost_;  // by Care and group
 };
 
 }  // namespace

@@ -58,13 +58,13 @@ Window Walker::move_window(Cache& cache, const Box& need) {
   return w;
 }
 
-void Walker::jump_to_middle() {
+void Walker::jump_to(const std::array<std::int64_t, kMaxRank>& tiles) {
   for (int f = 0; f < region_.rank; ++f) {
-    const std::int32_t trips = (region_.extent[f] + tile_[f] - 1) / tile_[f];
-    at_[f] = region_.begin[f] + trips / 2 * tile_[f];
+    at_[f] = static_cast<std::int32_t>(region_.begin[f] + tiles[f] * tile_[f]);
   }
   for (Cache& cache : stage_cache_) cache.valid = false;
   for (Cache& cache : load_cache_) cache.valid = false;
+  done_ = false;
 }
 
 bool Walker::next(Step& step) {
@@ -148,7 +148,7 @@ bool slice(GroupModel& group, int index, int count) {
       const Node& n = model.graph.nodes[node.node];
       if (!outermost(n.outputs[0])) return false;
       for (const TensorId t : n.inputs) {
-        if (t != kNone && !model.graph.tensors[t].is_constant() && !outermost(t)) return false;
+        if (t != kNone && !is_constant(model.graph, model.layout, t) && !outermost(t)) return false;
       }
     }
   }
@@ -171,7 +171,7 @@ bool slice(GroupModel& group, int index, int count) {
     for (const StageNode& node : stage.nodes) {
       for (int i = 0; i < static_cast<int>(node.inputs.size()) && apart; ++i) {
         const int l = node.inputs[i];
-        if (l == kNone || model.graph.tensors[model.graph.nodes[node.node].inputs[i]].is_constant()) continue;
+        if (l == kNone || is_constant(model.graph, model.layout, model.graph.nodes[node.node].inputs[i])) continue;
         const Box box = input_box(group, stage, node, i, all);
         apart = box.empty() || keeps_apart(group.storage(l), box);
       }

@@ -30,8 +30,8 @@ class Walker {
   Walker(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile, std::vector<int> order);
 
   [[nodiscard]] std::int64_t steps() const { return steps_; }
-  /// Starts over in the middle of every dimension, with nothing kept: windows there are clipped by no border.
-  void jump_to_middle();
+  /// Goes on from these tiles (by factor, counted), with nothing kept.
+  void jump_to(const std::array<std::int64_t, kMaxRank>& tiles);
   /// False when the loop is done.
   bool next(Step& step);
 

@@ -15,6 +15,7 @@ void recognise_batch_norm(Rewriter& rewriter);   ///< batch_norm.cpp: ChannelAff
 void unify_products(Rewriter& rewriter);         ///< product.cpp: Gemm, transposed weights, biases
 void merge_pads(Rewriter& rewriter);             ///< pad.cpp: zero Pad into Conv and AveragePool
 void split_into_slices(Rewriter& rewriter);      ///< split.cpp
+void share_out_products(Rewriter& rewriter);     ///< share.cpp: one product per slice of its columns
 void drop_expands(Rewriter& rewriter);           ///< expand.cpp: where the readers broadcast anyway
 void distribute_statistics(Rewriter& rewriter);  ///< distribute.cpp: NormStatistics of a Concat
 
@@ -37,6 +38,7 @@ inline constexpr Pattern kPatterns[] = {
     {"products", unify_products},
     {"pads", merge_pads},
     {"splits", split_into_slices},
+    {"shared products", share_out_products},
     {"expands", drop_expands},
     {"statistics of Concat", distribute_statistics},
 };

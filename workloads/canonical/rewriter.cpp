@@ -112,7 +112,8 @@ void Rewriter::replace(std::span<const NodeId> matched, std::vector<Node> replac
   last.insert(last.end(), unclaimed.begin(), unclaimed.end());
   std::sort(last.begin(), last.end());
 
-  const NodeId after = next_[matched.back()];
+  NodeId after = next_[matched.back()];
+  while (std::find(matched.begin(), matched.end(), after) != matched.end()) after = next_[after];
   for (const NodeId id : matched) erase(id);
   for (Node& node : replacements) append(std::move(node), after);
 }
