@@ -112,8 +112,14 @@ LoopCost LoopPricer::walk(const std::array<std::int32_t, kMaxRank>& tile, const 
   std::vector<std::int64_t> made(group_.stages.size(), 0);
   Step step;
   constexpr std::int64_t kLook = 64;  // steps between looks
+  std::vector<std::int64_t> since(group_.stages.size() + group_.locals.size(), 0);
   for (std::int64_t walked = 0; walker.next(step);) {
-    add(step, 1, loop, made);
+    for (std::int64_t& s : since) ++s;
+    add(step, 1, since, loop, made);
+    for (std::size_t s = 0; s < since.size(); ++s) {
+      const std::size_t l = s - group_.stages.size();
+      if (s < group_.stages.size() ? step.stages[s].advance : step.loads[l].advance) since[s] = 0;
+    }
     if (++walked % kLook == 0 && twice(made)) {
       loop.legal = false;
       return loop;
@@ -156,8 +162,9 @@ LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, cons
   LoopCost loop = start(walker.steps());
   std::vector<std::int64_t> made(group_.stages.size(), 0);
   Step step;
+  std::vector<std::int64_t> since(group_.stages.size() + group_.locals.size(), 0);
   walker.next(step);
-  add(step, 1, loop, made);
+  add(step, 1, since, loop, made);
   std::array<std::int64_t, kMaxRank> trips{};
   for (const int f : order) trips[f] = (group_.region.extent[f] + tile[f] - 1) / tile[f];
   // Ragged tiles count for what they hold.
@@ -170,6 +177,10 @@ LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, cons
     const int advances = order[level];
     if (trips[advances] == 1) continue;
     const std::int32_t extent = group_.region.extent[advances];
+    // A window that advances with this loop stays for as long as the inner ones take.
+    std::int64_t period = 1;
+    for (std::size_t i = level + 1; i < order.size(); ++i) period *= trips[order[i]];
+    std::fill(since.begin(), since.end(), period);
     // Long loops are looked at twice, at an even and an odd tile: a Concat's pieces are not all read in the middle, and
     // of what a Resize repeats only every other tile is new.
     std::vector<std::int64_t> looks{std::max<std::int64_t>(1, trips[advances] / 2)};
@@ -179,7 +190,7 @@ LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, cons
       jump_before(walker, order, trips, level, to);
       if (!walker.next(step)) internal_error("a sampled loop ends before its middle");
       const double times = tiles(advances, extent - tile[advances], to) / static_cast<double>(looks.size());
-      add(step, rounds * times, loop, made);
+      add(step, rounds * times, since, loop, made);
     }
     rounds *= tiles(advances, extent, middle(trips[advances]));
   }
@@ -263,13 +274,14 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
   return cost;
 }
 
-void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector<std::int64_t>& made) {
+void LoopPricer::add(const Step& step, double times, const std::vector<std::int64_t>& since, LoopCost& loop,
+                     std::vector<std::int64_t>& made) {
   StepCost cost;
   cost.locals.resize(group_.locals.size());
   for (std::size_t l = 0; l < step.loads.size(); ++l) {
     const Window& w = step.loads[l];
     if (!w.used) continue;
-    loop.loads[l].see(w.have, w.advance, times);
+    loop.loads[l].see(w.have, w.advance, times, since[step.stages.size() + l]);
     const Storage& storage = group_.storage(static_cast<int>(l));
     if (!w.fresh.empty()) {
       loop.read[l] += times * static_cast<double>(w.fresh.elements());
@@ -281,7 +293,7 @@ void LoopPricer::add(const Step& step, double times, LoopCost& loop, std::vector
     const Window& w = step.stages[s];
     if (!w.used) continue;
     const StageModel& stage = group_.stages[s];
-    loop.stages[s].see(w.have, w.advance, times);
+    loop.stages[s].see(w.have, w.advance, times, since[s]);
     if (!w.overlap.empty()) {
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone || node.statistics || group_.locals[node.output].last_reader == kNone) continue;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -26,9 +27,14 @@ using Residents = std::vector<Home>;
 struct WindowUse {
   std::array<std::int32_t, kMaxRank> extent{};
   std::int64_t windows = 0;
-  void see(const Box& box, bool advance, double times) {
+  std::int64_t dwell = std::numeric_limits<std::int64_t>::max();  ///< fewest steps from one advance to the next
+
+  /// `times` steps like this one, `since` steps after the window last advanced.
+  void see(const Box& box, bool advance, double times, std::int64_t since) {
     for (int f = 0; f < box.rank; ++f) extent[f] = std::max(extent[f], box.extent[f]);
-    windows += advance ? std::max<std::int64_t>(1, std::llround(times)) : 0;
+    if (!advance) return;
+    if (windows > 0) dwell = std::min(dwell, since);
+    windows += std::max<std::int64_t>(1, std::llround(times));
   }
 };
 
@@ -98,8 +104,10 @@ class LoopPricer {
   };
 
   [[nodiscard]] LoopCost start(std::int64_t steps) const;
-  /// Adds a step that stands for `times` steps; `made` counts elements by stage.
-  void add(const Step& step, double times, LoopCost& loop, std::vector<std::int64_t>& made);
+  /// Adds a step that stands for `times` steps; `made` counts elements by stage. `since`: steps since a window last
+  /// advanced, by stage and then by local.
+  void add(const Step& step, double times, const std::vector<std::int64_t>& since, LoopCost& loop,
+           std::vector<std::int64_t>& made);
   void finish(LoopCost& loop, const std::vector<std::int64_t>& made) const;
   [[nodiscard]] Engines engines(int stage, const Box& fresh);
   void bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) const;

@@ -1,6 +1,7 @@
 #include "partitioner/order.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "configs/error.h"
@@ -306,6 +307,7 @@ class Sorter {
         if (e.from != kNone) level_[e.from] = std::max(level_[e.from], level_[p] + (e.barrier ? 1 : 0));
       }
     }
+    hoist();
     depth_.assign(primitives_.size(), 1);
     for (std::size_t p = 0; p < primitives_.size(); ++p) {
       for (const Edge& e : edges_[p]) {
@@ -313,6 +315,27 @@ class Sorter {
         depth_[p] = std::max(depth_[p], depth_[e.from] + 1);
         feeds_own_level_[e.from] = true;
       }
+    }
+  }
+
+  /// What makes little out of much (the shortcut convolution over a Concat) runs as soon as it can, so that its result
+  /// waits for those who read it and not all that it reads.
+  void hoist() {
+    for (std::size_t p = 0; p < primitives_.size(); ++p) {
+      int soonest = std::numeric_limits<int>::max();
+      std::set<StorageId> inputs;
+      for (const Edge& e : edges_[p]) {
+        if (e.from == kNone) continue;
+        soonest = std::min(soonest, level_[e.from] - (e.barrier ? 1 : 0));
+        inputs.insert(e.storage);
+      }
+      Bytes read = 0;
+      for (const StorageId s : inputs) read += model_.layout.storages[s].bytes();
+      Bytes made = 0;
+      for (const NodeId n : primitives_[p]) {
+        if (maker_[model_.output_of(n)] == static_cast<int>(p)) made += model_.layout.storages[model_.output_of(n)].bytes();
+      }
+      if (read > 0 && soonest > level_[p] && made > kTiny && made < read) level_[p] = soonest;
     }
   }
 

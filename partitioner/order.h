@@ -19,6 +19,9 @@ struct Sequence {
   [[nodiscard]] int size() const { return static_cast<int>(primitives.size()); }
 };
 
+/// Whole storages of up to so many bytes always stay: they cost less room than a transfer costs time.
+inline constexpr Bytes kTiny = 16 << 10;
+
 /// `joined`: what runs in the registers of a primitive joins it. A joined primitive may need more scratchpad than its
 /// parts.
 [[nodiscard]] Sequence sequence(const Model& model, bool joined);

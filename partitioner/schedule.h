@@ -58,7 +58,4 @@ struct Schedule {
 [[nodiscard]] std::optional<Schedule> schedule(const Model& model, Search& search, const Sequence& sequence,
                                                Bytes budget, const Wishes& wishes);
 
-/// Whole storages of up to so many bytes always stay: they cost less room than a transfer costs time.
-inline constexpr Bytes kTiny = 16 << 10;
-
 }  // namespace spillway::partitioner

@@ -25,23 +25,23 @@ bool has_buffer(const GroupModel& group, int l, const Residents& residents) {
   return !local.direct_only && residents[l] == Home::kDram;
 }
 
-int slots_wanted(const GroupModel& group, const Local& local, Pipelining pipelining) {
+/// Windows of which some step is under way while stages that are `steps` apart overlap: few, where each stays for long.
+std::int64_t alive(std::int64_t steps, const WindowUse& use) { return steps == 0 ? 1 : (steps - 1) / use.dwell + 2; }
+
+int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining, const WindowUse& use) {
   if (local.accumulates || pipelining == Pipelining::kNone) return 1;
-  if (local.producer == kNone) {
-    return pipelining == Pipelining::kDouble ? 2 : local.last_reader - local.first_reader + 2;
+  const bool outside = local.producer == kNone;
+  std::int64_t wanted = 2;
+  if (!outside) wanted = local.stored || prefetched(group, group.stages[local.producer], pipelining) ? 2 : 1;
+  if (pipelining == Pipelining::kSoftware && local.last_reader != kNone) {
+    // A load comes a step early, whoever is first to read it.
+    wanted = std::max(wanted, outside ? alive(local.last_reader - local.first_reader + 1, use)
+                                      : alive(local.last_reader - local.producer, use));
   }
-  const bool ahead = prefetched(group, group.stages[local.producer], pipelining);
-  const int stored = local.stored || ahead ? 2 : 1;
-  if (pipelining == Pipelining::kDouble || local.last_reader == kNone) return stored;
-  return std::max(stored, local.last_reader - local.producer + 1);
+  return static_cast<int>(std::min(wanted, std::max<std::int64_t>(1, use.windows)));
 }
 
-int slots_for(const GroupModel& group, const Local& local, Pipelining pipelining, std::int64_t windows) {
-  return static_cast<int>(
-      std::min<std::int64_t>(slots_wanted(group, local, pipelining), std::max<std::int64_t>(1, windows)));
-}
-
-/// Visits every buffer: (local, extents, windows).
+/// Visits every buffer: (local, extents, use).
 template <typename Visit>
 void for_each_buffer(const GroupModel& group, const LoopCost& loop, const Residents& residents, Visit visit) {
   for (std::size_t l = 0; l < group.locals.size(); ++l) {
@@ -49,11 +49,11 @@ void for_each_buffer(const GroupModel& group, const LoopCost& loop, const Reside
     if (!has_buffer(group, static_cast<int>(l), residents)) continue;
     const Storage& storage = group.storage(static_cast<int>(l));
     if (local.accumulates) {
-      visit(static_cast<int>(l), storage.extent, std::int64_t{1});
+      visit(static_cast<int>(l), storage.extent, WindowUse{.windows = 1});
       continue;
     }
     if (local.producer == kNone) {
-      visit(static_cast<int>(l), loop.loads[l].extent, loop.loads[l].windows);
+      visit(static_cast<int>(l), loop.loads[l].extent, loop.loads[l]);
       continue;
     }
     const StageModel& stage = group.stages[local.producer];
@@ -64,7 +64,7 @@ void for_each_buffer(const GroupModel& group, const LoopCost& loop, const Reside
       for (int f = 0; f < kMaxRank; ++f) {
         if (node.to_output[f] != kNone) extent[node.to_output[f]] = loop.stages[local.producer].extent[f];
       }
-      visit(static_cast<int>(l), extent, loop.stages[local.producer].windows);
+      visit(static_cast<int>(l), extent, loop.stages[local.producer]);
     }
   }
 }
@@ -72,11 +72,11 @@ void for_each_buffer(const GroupModel& group, const LoopCost& loop, const Reside
 std::vector<Buffer> buffers_of(const GroupModel& group, const LoopCost& loop, const Residents& residents,
                                Pipelining pipelining) {
   std::vector<Buffer> buffers;
-  for_each_buffer(group, loop, residents, [&](int l, const auto& extent, std::int64_t windows) {
+  for_each_buffer(group, loop, residents, [&](int l, const auto& extent, const WindowUse& use) {
     Buffer buffer;
     buffer.storage = group.locals[l].storage;
     buffer.extent = extent;
-    buffer.slots = slots_for(group, group.locals[l], pipelining, windows);
+    buffer.slots = slots_for(group, group.locals[l], pipelining, use);
     buffer.slot_bytes = slot_bytes(group.storage(l), extent);
     buffer.accumulates = group.locals[l].accumulates;
     buffers.push_back(buffer);
@@ -88,10 +88,10 @@ std::vector<Buffer> buffers_of(const GroupModel& group, const LoopCost& loop, co
 void measure_buffers(const GroupModel& group, LoopCost& loop) {
   loop.needs.assign(group.locals.size(), {});
   const Residents nowhere(group.locals.size(), Home::kDram);
-  for_each_buffer(group, loop, nowhere, [&](int l, const auto& extent, std::int64_t windows) {
+  for_each_buffer(group, loop, nowhere, [&](int l, const auto& extent, const WindowUse& use) {
     const Bytes slot = slot_bytes(group.storage(l), extent);
     for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
-      loop.needs[l][static_cast<std::size_t>(p)] = slot * slots_for(group, group.locals[l], p, windows);
+      loop.needs[l][static_cast<std::size_t>(p)] = slot * slots_for(group, group.locals[l], p, use);
     }
   });
 }
