@@ -155,6 +155,20 @@ void jump_before(Walker& walker, const std::vector<int>& order, const std::array
 
 }  // namespace
 
+LoopCost LoopPricer::first_windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
+  Walker walker(group_, tile, order);
+  LoopCost loop = start(walker.steps());
+  Step step;
+  walker.next(step);
+  for (std::size_t l = 0; l < step.loads.size(); ++l) {
+    if (step.loads[l].used) loop.loads[l].see(step.loads[l].have, true, 1, 1);
+  }
+  for (std::size_t s = 0; s < step.stages.size(); ++s) {
+    if (step.stages[s].used) loop.stages[s].see(step.stages[s].have, true, 1, 1);
+  }
+  return loop;
+}
+
 LoopCost LoopPricer::sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
   constexpr int kShort = 16;
   Walker walker(group_, tile, order);

@@ -92,6 +92,9 @@ class LoopPricer {
   /// Walks the whole loop. Stops early, not legal, where something stored would be made twice.
   [[nodiscard]] LoopCost walk(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
 
+  /// Only the windows of the first step: what the loop takes at least.
+  [[nodiscard]] LoopCost first_windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
+
   /// Window extents and prices from a few steps, found by what a step is like: it depends on which of the nested loops
   /// has just advanced. The first step counts as it is; one step in the middle stands for all in which the same loop
   /// advances. Short loops are walked whole.

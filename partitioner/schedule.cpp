@@ -276,7 +276,15 @@ class Beam {
     // Statistics of a tensor are complete before their first reader starts: no reader can gather them itself.
     if (storage.storage_class == StorageClass::kStatistics) return false;
     if (storage.is_output || storage.bytes() <= kTiny) return false;
-    return remake_of(s) != nullptr;
+    const Remake* chain = remake_of(s);
+    if (chain == nullptr) return false;
+    if (!wishes_.fates[s].spill) return true;
+    // What costs more to make again than to store and load is not worth a look.
+    Moves spilled;
+    spilled.written[0] = storage.bytes();
+    const int readers = static_cast<int>(sequence_.readers[s].size());
+    spilled.read[0] = storage.bytes() * readers;
+    return remake_price(s) * readers < search_.score(spilled, 0);
   }
 
   const Remake* remake_of(StorageId s) {

@@ -292,78 +292,97 @@ const Candidate* Search::best(Structure& structure, const GroupModel& group, con
   return answers.back().candidate ? &*answers.back().candidate : nullptr;
 }
 
-std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
-                                        Bytes budget, Care care) const {
+/// Whether the loop's first step fits: most that do not are found so, before they are priced.
+bool Search::fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group, const Residents& residents,
+                           Bytes budget) {
+  if (loop.cost.needs.empty()) {
+    loop.cost = pricer.first_windows(loop.tile, loop.order);
+    measure_buffers(group, loop.cost);
+  }
+  return scratchpad_of(loop.cost, residents, Pipelining::kNone) <= budget;
+}
+
+void Search::lay_out(Structure& structure, const GroupModel& group) const {
   const StageModel& root = group.stages[group.root_stage];
   const Box& domain = group.region;
   const Roles roles = roles_of(group);
   const auto cols = static_cast<std::int32_t>(std::min(model_.npu.matrix.cols, 1 << 20));
-  std::vector<Tile> channel_tiles = contiguous(domain, roles.channels, root.whole, cols);
-  std::vector<Tile> row_tiles = contiguous(domain, roles.rows, root.whole, 1);
+  const std::vector<Tile> channel_tiles = contiguous(domain, roles.channels, root.whole, cols);
+  const std::vector<Tile> row_tiles = contiguous(domain, roles.rows, root.whole, 1);
   const std::vector<Tile> batch_tiles = batches(domain, roles.batch, root.whole);
-  LoopPricer pricer(group);
-  if (structure.loops.empty()) {
-    // If even one tile of everything leaves part of a result unmade (nobody in the group asks for it), no tile will do:
-    // operators are executed whole, as everywhere else.
-    std::vector<int> order(domain.rank);
-    std::iota(order.begin(), order.end(), 0);
-    LoopCost& everything = structure.loops[{domain.extent, order}];
-    everything = pricer.walk(domain.extent, order);
-    measure_buffers(group, everything);
-    structure.possible = everything.legal && everything.whole;
-  }
-  if (!structure.possible) return std::nullopt;
-  const auto merged = [&](const Tile& b, const Tile& r, const Tile& c) {
-    Tile tile{};
-    for (int f = 0; f < kMaxRank; ++f) tile[f] = std::max({b[f], r[f], c[f]});
-    return tile;
+  const std::vector<int> batch(roles.batch.rbegin(), roles.batch.rend());
+  const std::vector<int> rows(roles.rows.rbegin(), roles.rows.rend());
+  const std::vector<int> channels(roles.channels.rbegin(), roles.channels.rend());
+  const auto join = [](std::initializer_list<const std::vector<int>*> lists) {
+    std::vector<int> order;
+    for (const auto* list : lists) order.insert(order.end(), list->begin(), list->end());
+    return order;
   };
-  const auto loop_orders = [&](const Tile& tile) {
-    const auto trips = [&](const std::vector<int>& fs) {
-      return std::any_of(fs.begin(), fs.end(), [&](int f) { return tile[f] < domain.extent[f]; });
-    };
-    const std::vector<int> batch(roles.batch.rbegin(), roles.batch.rend());
-    const std::vector<int> rows(roles.rows.rbegin(), roles.rows.rend());
-    const std::vector<int> channels(roles.channels.rbegin(), roles.channels.rend());
-    const auto join = [](std::initializer_list<const std::vector<int>*> lists) {
-      std::vector<int> order;
-      for (const auto* list : lists) order.insert(order.end(), list->begin(), list->end());
-      return order;
-    };
-    std::vector<std::vector<int>> orders{join({&batch, &rows, &channels})};
-    if (trips(roles.channels) && (trips(roles.rows) || trips(roles.batch))) {
-      orders.push_back(join({&channels, &batch, &rows}));
+  for (const Tile& c : channel_tiles) {
+    structure.lattice.emplace_back();
+    for (const Tile& b : batch_tiles) {
+      structure.lattice.back().emplace_back();
+      for (const Tile& r : row_tiles) {
+        Tile tile{};
+        for (int f = 0; f < kMaxRank; ++f) tile[f] = std::max({b[f], r[f], c[f]});
+        const auto trips = [&](const std::vector<int>& fs) {
+          return std::any_of(fs.begin(), fs.end(), [&](int f) { return tile[f] < domain.extent[f]; });
+        };
+        std::vector<std::vector<int>> orders{join({&batch, &rows, &channels})};
+        if (trips(channels) && (trips(rows) || trips(batch))) orders.push_back(join({&channels, &batch, &rows}));
+        std::vector<Loop*> loops;
+        for (auto& order : orders) {
+          Loop& loop = structure.loops[{tile, order}];
+          loop.tile = tile;
+          loop.order = std::move(order);
+          loops.push_back(&loop);
+        }
+        structure.lattice.back().back().push_back(std::move(loops));
+      }
     }
-    return orders;
-  };
-  double once = 0;  // MACs if nothing is made twice
+  }
   for (const StageModel& stage : group.stages) {
     if (stage.kind != StageKind::kMatrix) continue;
-    once += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
+    structure.macs += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
   }
-  // The best buffering of a loop; nullopt if none fits.
-  const auto buffered = [&](Candidate candidate, const LoopCost& loop) {
-    std::optional<Candidate> best;
-    candidate.steps = loop.steps;
+  // If even one tile of everything leaves part of a result unmade (nobody in the group asks for it), no tile will do:
+  // operators are executed whole, as everywhere else.
+  std::vector<int> order(domain.rank);
+  std::iota(order.begin(), order.end(), 0);
+  const LoopCost everything = LoopPricer(group).walk(domain.extent, order);
+  structure.possible = everything.legal && everything.whole;
+}
+
+std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
+                                        Bytes budget, Care care) const {
+  if (structure.lattice.empty()) lay_out(structure, group);
+  if (!structure.possible) return std::nullopt;
+  LoopPricer pricer(group);
+  // The best buffering of a loop; its scratchpad is 0 and its score infinite if none fits.
+  struct Buffered {
+    Pipelining pipelining = Pipelining::kNone;
+    Bytes scratchpad = 0;
+    LoopTotal total;
+    double extra_macs = 0;
+    double score = std::numeric_limits<double>::infinity();
+  };
+  const auto buffered = [&](const LoopCost& loop) {
+    Buffered best;
     for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
       if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
-      candidate.pipelining = p;
-      candidate.scratchpad = scratchpad_of(loop, residents, p);
-      if (candidate.scratchpad > budget) continue;
-      const LoopTotal total = loop.total(group, residents, p);
-      candidate.moves = total.moves;
-      candidate.cycles = total.cycles;
-      candidate.extra_macs = std::max(0.0, loop.macs - once);
-      candidate.score = score(candidate.moves, candidate.cycles, candidate.extra_macs);
-      if (!best || candidate.score < best->score) best = candidate;
+      Buffered b{p, scratchpad_of(loop, residents, p), {}, std::max(0.0, loop.macs - structure.macs)};
+      if (b.scratchpad > budget) continue;
+      b.total = loop.total(group, residents, p);
+      b.score = score(b.total.moves, b.total.cycles, b.extra_macs);
+      if (b.score < best.score) best = b;
     }
     return best;
   };
 
   // First every tile that fits is estimated from a few steps.
   struct Choice {
-    Candidate candidate;
-    LoopCost* loop = nullptr;
+    double score = 0;
+    Loop* loop = nullptr;
   };
   std::vector<Choice> choices;
   const bool wide = care != Care::kEstimate;
@@ -371,58 +390,66 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   const int patience = wide ? 2 : 1;  // channel tiles in a row that may bring nothing
   int stale = 0;
   double least = std::numeric_limits<double>::infinity();
-  for (const Tile& c : channel_tiles) {
+  for (auto& batch_tiles : structure.lattice) {
     if (!choices.empty() && ++stale > patience) break;
-    for (const Tile& b : batch_tiles) {
+    for (auto& row_tiles : batch_tiles) {
       int kept = 0;
-
-      for (std::size_t r = 0; r < row_tiles.size() && kept <= smaller; ++r) {
-        Candidate candidate;
-        candidate.tile = merged(b, row_tiles[r], c);
+      for (auto& loops : row_tiles) {
+        if (kept > smaller) break;
         bool fits = false;
-        for (const auto& order : loop_orders(candidate.tile)) {
-          candidate.order = order;
-          const auto [known, fresh] = structure.loops.try_emplace({candidate.tile, order});
-          LoopCost& loop = known->second;
-          if (fresh) {
-            loop = pricer.sample(candidate.tile, order);
-            measure_buffers(group, loop);
+        for (Loop* loop : loops) {
+          if (!fits_at_least(*loop, pricer, group, residents, budget)) continue;
+          if (!loop->priced) {
+            loop->cost = pricer.sample(loop->tile, loop->order);
+            loop->priced = true;
+            measure_buffers(group, loop->cost);
           }
-          const auto estimate = buffered(candidate, loop);
-          if (!estimate) continue;
+          const Buffered estimate = buffered(loop->cost);
+          if (!(estimate.score < std::numeric_limits<double>::infinity())) continue;
           fits = true;
-          if (!loop.legal) continue;
-          choices.push_back({*estimate, &loop});
-          if (estimate->score < least) least = estimate->score, stale = 0;
+          if (!loop->cost.legal) continue;
+          choices.push_back({estimate.score, loop});
+          if (estimate.score < least) least = estimate.score, stale = 0;
         }
         kept += fits ? 1 : 0;
       }
     }
   }
   // Then those that look best are walked to the end, until the best that is known exactly is clear of the estimates.
-  std::stable_sort(choices.begin(), choices.end(),
-                   [](const Choice& x, const Choice& y) { return x.candidate.score < y.candidate.score; });
+  std::stable_sort(choices.begin(), choices.end(), [](const Choice& x, const Choice& y) { return x.score < y.score; });
   // An estimate this much worse is believed; where only the best counts, any worse one.
   const double kClear = wide ? 1.03 : 1.0;
   constexpr int kWalks = 16;
-  constexpr std::int64_t kBelieved = 32;     // of longer loops the estimate is good enough to choose groups by
+  constexpr std::int64_t kBelieved = 32;      // of longer loops the estimate is good enough to choose groups by
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
-  std::optional<Candidate> winner;
+  Buffered winner;
+  const Loop* winning = nullptr;
   int walks = 0;
   for (const Choice& choice : choices) {
-    if (winner && choice.candidate.score > kClear * winner->score) break;
-    LoopCost& loop = *choice.loop;
-    if (!loop.exact && (wide || loop.steps <= kBelieved)) {
-      if (winner && (++walks > kWalks || loop.steps > kManySteps)) continue;
-      loop = pricer.walk(choice.candidate.tile, choice.candidate.order);
-      measure_buffers(group, loop);
+    if (winning != nullptr && choice.score > kClear * winner.score) break;
+    Loop& loop = *choice.loop;
+    if (!loop.cost.exact && (wide || loop.cost.steps <= kBelieved)) {
+      if (winning != nullptr && (++walks > kWalks || loop.cost.steps > kManySteps)) continue;
+      loop.cost = pricer.walk(loop.tile, loop.order);
+      measure_buffers(group, loop.cost);
       ++structure.walked;
     }
-    if (!loop.legal) continue;
-    const auto exact = buffered(choice.candidate, loop);
-    if (exact && (!winner || exact->score < winner->score)) winner = exact;
+    if (!loop.cost.legal) continue;
+    const Buffered exact = buffered(loop.cost);
+    if (exact.score < winner.score) winner = exact, winning = &loop;
   }
-  return winner;
+  if (winning == nullptr) return std::nullopt;
+  Candidate candidate;
+  candidate.tile = winning->tile;
+  candidate.order = winning->order;
+  candidate.pipelining = winner.pipelining;
+  candidate.scratchpad = winner.scratchpad;
+  candidate.moves = winner.total.moves;
+  candidate.cycles = winner.total.cycles;
+  candidate.score = winner.score;
+  candidate.steps = winning->cost.steps;
+  candidate.extra_macs = winner.extra_macs;
+  return candidate;
 }
 
 std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) const {
@@ -456,12 +483,13 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, const Residents& r
 }
 
 std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
-  LoopCost& loop = structure_of(group).loops[{candidate.tile, candidate.order}];
-  if (!loop.exact) {
-    loop = LoopPricer(group).walk(candidate.tile, candidate.order);
-    measure_buffers(group, loop);
+  Loop& loop = structure_of(group).loops[{candidate.tile, candidate.order}];
+  if (!loop.cost.exact) {
+    loop.cost = LoopPricer(group).walk(candidate.tile, candidate.order);
+    loop.priced = true;
+    measure_buffers(group, loop.cost);
   }
-  return buffers_of(group, loop, residents, candidate.pipelining);
+  return buffers_of(group, loop.cost, residents, candidate.pipelining);
 }
 
 }  // namespace spillway::partitioner

@@ -68,6 +68,10 @@ class Search {
 
  private:
   using Tile = std::array<std::int32_t, kMaxRank>;
+  struct Loop;
+  void lay_out(Structure& structure, const GroupModel& group) const;
+  [[nodiscard]] static bool fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group,
+                                          const Residents& residents, Bytes budget);
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
                                                 const Residents& residents, Bytes budget, Care care) const;
   [[nodiscard]] std::string key_of(const GroupModel& group) const;
@@ -78,15 +82,24 @@ class Search {
   std::map<std::string, Structure> structures_;
 };
 
+struct Search::Loop {
+  Tile tile{};
+  std::vector<int> order;
+  LoopCost cost;
+  bool priced = false;  ///< else only the windows of its first step are known
+};
+
 struct Search::Structure {
   /// What fits a budget best also does so in any smaller one that it still fits.
   struct Answer {
     Bytes least = 0, most = 0;  ///< of the budgets that it is the answer for
     std::optional<Candidate> candidate;
   };
-  std::size_t walked = 0;                                            ///< loops that had been judged by samples before
-  bool possible = true;                                              ///< executed whole by a tile of everything
-  std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;       ///< by tile and order
+  std::size_t walked = 0;                                      ///< loops that had been judged by samples before
+  bool possible = true;                                        ///< executed whole by a tile of everything
+  double macs = 0;                                             ///< if nothing is made twice
+  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;     ///< by tile and order
+  std::vector<std::vector<std::vector<std::vector<Loop*>>>> lattice;  ///< by tile of channels, batch, rows; orders
   std::map<std::string, std::array<std::deque<Answer>, 2>> answers;  ///< by residents; by Care
 };
 
