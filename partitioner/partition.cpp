@@ -21,6 +21,7 @@ namespace spillway::partitioner {
 
 namespace {
 
+constexpr double kWeightsAgain = 0.0195;  // of all weights: what slices of the batch may load again
 constexpr double kLittle = 0.015;  // plans for less scratchpad that cost so much more are not looked at further
 
 class Planner {
@@ -141,6 +142,9 @@ class Planner {
   void make_wishes() {
     wishes_.fates.assign(layout_.storages.size(), {});
     wishes_.slices = options_.slices;
+    Bytes weights = 0;
+    for (const Storage& s : layout_.storages) weights += s.storage_class == StorageClass::kWeight ? s.bytes() : 0;
+    wishes_.weights_again = kWeightsAgain * static_cast<double>(weights);
     wishes_.slack = kLittle;
     bool remakes = options_.skips == Wish::kRecompute;
     wish_skips(options_.skips);

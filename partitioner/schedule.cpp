@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -53,6 +54,7 @@ struct State {
   Bytes resident = 0;      ///< of entries
   Bytes segment_peak = 0;  ///< largest need of any group since slices began
   int slices = 1;
+  int since = 0;  ///< position at which they began
   double extra_macs = 0;
   std::vector<Entry> entries;  ///< by storage
   std::vector<Dropped> dropped;
@@ -77,6 +79,7 @@ class Beam {
 
   std::optional<Schedule> run() {
     const int n = sequence_.size();
+    find_where_to_slice();
     states_.assign(n + 1, {});
     states_[0].push_back({});
     for (int i = 0; i < n; ++i) {
@@ -132,6 +135,50 @@ class Beam {
     return batch_;
   }
 
+  /// Slices load weights again, of which there is a limit: they may be on the stretches of the sequence with the most
+  /// activations whose weights do not exceed it.
+  void find_where_to_slice() {
+    const int n = sequence_.size();
+    may_slice_.assign(n, 0);
+    if (!wishes_.slices || batch() < 2) return;
+    std::vector<double> weights(n, 0);
+    std::vector<double> activations(n, 0);
+    for (int p = 0; p < n; ++p) {
+      std::set<StorageId> seen;
+      for (const NodeId node : with_virtual(model_, sequence_.primitives[p])) {
+        const Node& is = model_.graph.nodes[node];
+        for (const auto* list : {&is.inputs, &is.outputs}) {
+          for (const TensorId t : *list) {
+            if (t == kNone || model_.storage_of(t) == kNone || !seen.insert(model_.storage_of(t)).second) continue;
+            const Storage& s = model_.layout.storages[model_.storage_of(t)];
+            if (s.storage_class == StorageClass::kWeight) weights[p] += static_cast<double>(s.bytes());
+            // What cannot be held anyway (scores) is no reason.
+            if (s.storage_class == StorageClass::kActivation && s.bytes() < budget_) activations[p] += static_cast<double>(s.bytes());
+          }
+        }
+      }
+    }
+    // A long stretch passes everything on in slices; a short one must gather them at its ends.
+    for (double left = wishes_.weights_again; left > 0;) {
+      double best = 0, spent = 0;
+      int from = 0, to = 0;
+      double w = 0, a = 0;
+      for (int first = 0, last = 0; last < n; ++last) {
+        if (may_slice_[last]) {
+          first = last + 1, w = a = 0;
+          continue;
+        }
+        w += (batch() - 1) * weights[last], a += activations[last];
+        while (w > left && first <= last) w -= (batch() - 1) * weights[first], a -= activations[first], ++first;
+        if (first <= last && a > best) best = a, spent = w, from = first, to = last + 1;
+      }
+      if (to - from < 2) break;
+      std::fill(may_slice_.begin() + from, may_slice_.begin() + to, 1);
+      left -= spent;
+      if (getenv("SHOW")) fprintf(stderr, "MAY %d-%d w %.2f a %.2f left %.2f\n", from, to, spent / 1e6, best / 1e6, left / 1e6);
+    }
+  }
+
   static bool leaves_slices(const State& s) {
     return std::none_of(s.entries.begin(), s.entries.end(), [](const Entry& e) { return e.sliced; });
   }
@@ -150,12 +197,17 @@ class Beam {
       rent[k] /= bytes_per_cycle;
     }
     std::vector<bool> keep(states.size(), false);
-    enum Mode { kWhole, kSlicedUntilLater, kMayEndSlices };
-    for (const Mode mode : {kWhole, kSlicedUntilLater, kMayEndSlices}) {
+    // Slices pay off late: those that began long ago are not measured by those that have just begun.
+    static constexpr std::array<int, 3> kAges = {8, 24, 64};
+    const auto mode_of = [&](const State& s) {
+      if (s.slices == 1) return 0;
+      const auto age = std::upper_bound(kAges.begin(), kAges.end(), i - s.since) - kAges.begin();
+      return 1 + 2 * static_cast<int>(age) + (leaves_slices(s) ? 1 : 0);
+    };
+    for (int mode = 0; mode <= 2 * (static_cast<int>(kAges.size()) + 1); ++mode) {
       std::vector<std::size_t> order;
       for (std::size_t k = 0; k < states.size(); ++k) {
-        const Mode own = states[k].slices == 1 ? kWhole : leaves_slices(states[k]) ? kMayEndSlices : kSlicedUntilLater;
-        if (own == mode) order.push_back(k);
+        if (mode_of(states[k]) == mode) order.push_back(k);
       }
       for (const double price : kRents) {
         const auto value = [&](std::size_t k) { return states[k].rank() + price * rent[k]; };
@@ -207,6 +259,7 @@ class Beam {
     const int n = sequence_.size();
     int failures = 0;
     for (int j = i + 1; j <= std::min(n, i + kLength); ++j) {
+      if (slices > 1 && !may_slice_[j - 1]) break;
       // A group that cannot be may become one again with what follows it (two results that meet), but not for long.
       constexpr int kPatience = 3;
       if (!extend(i, k, j, slices) && ++failures > kPatience) break;
@@ -463,6 +516,7 @@ class Beam {
     after.extra_macs = before.extra_macs + static_cast<double>(p.macs) + times * candidate->extra_macs;
     if (after.extra_macs > wishes_.extra_macs && p.macs > 0) return;
     after.slices = slices;
+    after.since = enters ? i : before.since;
     after.entries = before.entries;
     after.dropped = before.dropped;
     after.against = before.against;
@@ -651,6 +705,7 @@ class Beam {
   const Wishes& wishes_;
   std::size_t each_ = 1;  // states kept by rent and mode
   int batch_ = 0;
+  std::vector<char> may_slice_;  // by position
   std::map<std::pair<int, int>, std::array<double, 2>> alone_;
   std::map<std::pair<int, int>, bool> worth_;
   std::vector<std::vector<State>> states_;  // by position

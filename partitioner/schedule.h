@@ -23,6 +23,7 @@ struct Wishes {
   std::vector<Fates> fates;  ///< by storage; what is not wished for happens only where nothing else is possible
   double extra_macs = 0;     ///< that recomputing may cost in all
   bool slices = false;       ///< groups may run once for each of the batch
+  double weights_again = 0;  ///< bytes of weights that slices may load again in all
   const Schedule* to_beat =
       nullptr;  ///< a search that falls behind it by more than `slack` of the objective is given up
   double slack = 0;
