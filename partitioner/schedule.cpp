@@ -175,7 +175,6 @@ class Beam {
       if (to - from < 2) break;
       std::fill(may_slice_.begin() + from, may_slice_.begin() + to, 1);
       left -= spent;
-      if (getenv("SHOW")) fprintf(stderr, "MAY %d-%d w %.2f a %.2f left %.2f\n", from, to, spent / 1e6, best / 1e6, left / 1e6);
     }
   }
 
