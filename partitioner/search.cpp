@@ -176,6 +176,11 @@ std::vector<Tile> batches(const Box& domain, const std::vector<int>& factors, co
   return tiles;
 }
 
+/// Whether they do the same: of a single step there is no order, and nothing overlaps it.
+bool same_loop(const Candidate& a, const Candidate& b) {
+  return a.tile == b.tile && (a.steps == 1 || (a.order == b.order && a.pipelining == b.pipelining));
+}
+
 }  // namespace
 
 Bytes bytes_of(const std::vector<Buffer>& buffers) {
@@ -272,8 +277,18 @@ const Candidate* Search::best(Structure& structure, const GroupModel& group, con
   return answers.back().candidate ? &*answers.back().candidate : nullptr;
 }
 
+/// MACs if nothing is made twice.
+double Search::macs_once(const GroupModel& group) const {
+  double once = 0;
+  for (const StageModel& stage : group.stages) {
+    if (stage.kind != StageKind::kMatrix) continue;
+    once += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
+  }
+  return once;
+}
+
 std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
-                                        Bytes budget, Care care) const {
+                                        Bytes budget, Care care, const Candidate* except) const {
   const StageModel& root = group.stages[group.root_stage];
   const Box& domain = group.region;
   const Roles roles = roles_of(group);
@@ -314,11 +329,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     }
     return orders;
   };
-  double once = 0;  // MACs if nothing is made twice
-  for (const StageModel& stage : group.stages) {
-    if (stage.kind != StageKind::kMatrix) continue;
-    once += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
-  }
+  const double once = macs_once(group);
   // The best buffering of a loop; nullopt if none fits.
   const auto buffered = [&](Candidate candidate, const LoopCost& loop) {
     std::optional<Candidate> best;
@@ -326,6 +337,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
       if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
       candidate.pipelining = p;
+      if (except != nullptr && same_loop(candidate, *except)) continue;
       candidate.scratchpad = scratchpad_of(group, loop, residents, p);
       if (candidate.scratchpad > budget) continue;
       const LoopTotal total = loop.total(group, residents, p);
@@ -430,10 +442,40 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, const Residents& r
   return most;
 }
 
-std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
+std::optional<Candidate> Search::next_best(const GroupModel& group, const Residents& residents, Bytes budget,
+                                           const Candidate& chosen) {
+  return search(structure_of(group), group, residents, budget, Care::kExact, &chosen);
+}
+
+Candidate Search::priced(const GroupModel& group, const Residents& residents, Candidate candidate) {
+  const LoopCost& loop = loop_of(group, candidate);
+  const LoopTotal total = loop.total(group, residents, candidate.pipelining);
+  candidate.steps = loop.steps;
+  candidate.scratchpad = scratchpad_of(group, loop, residents, candidate.pipelining);
+  candidate.moves = total.moves;
+  candidate.cycles = total.cycles;
+  candidate.extra_macs = std::max(0.0, loop.macs - macs_once(group));
+  candidate.score = score(candidate.moves, candidate.cycles, candidate.extra_macs);
+  return candidate;
+}
+
+const LoopCost& Search::loop_of(const GroupModel& group, const Candidate& candidate) {
   LoopCost& loop = structure_of(group).loops[{candidate.tile, candidate.order}];
   if (!loop.exact) loop = LoopPricer(group).walk(candidate.tile, candidate.order);
-  return buffers_of(group, loop, residents, candidate.pipelining);
+  return loop;
+}
+
+std::vector<Buffer> Search::least(const GroupModel& group, const Residents& residents) {
+  std::vector<Buffer> least;
+  for (const auto& [which, loop] : structure_of(group).loops) {
+    auto buffers = buffers_of(group, loop, residents, Pipelining::kNone);
+    if (least.empty() || bytes_of(buffers) < bytes_of(least)) least = std::move(buffers);
+  }
+  return least;
+}
+
+std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
+  return buffers_of(group, loop_of(group, candidate), residents, candidate.pipelining);
 }
 
 }  // namespace spillway::partitioner
