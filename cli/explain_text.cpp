@@ -101,9 +101,6 @@ std::string obstacle_text(Why why, const TensorExplanation& t) {
     case Why::kNoLoop:
       return fmt::format("no tile loop of group {} that fits {} B makes every result once", t.reader,
                          grouped(t.available));
-    case Why::kGone:
-      return fmt::format("they read '{}', which nothing keeps until group {}", reports::shortened(t.detail, 36),
-                         t.reader);
     case Why::kCostsMore:
       return balance_text(t);
     case Why::kLimit:
@@ -113,6 +110,7 @@ std::string obstacle_text(Why why, const TensorExplanation& t) {
     case Why::kNothing:
     case Why::kEnd:
     case Why::kNoSource:
+    case Why::kGone:
     case Why::kAsked:
     case Why::kSlices:
     case Why::kMacs:
@@ -124,7 +122,7 @@ std::string obstacle_text(Why why, const TensorExplanation& t) {
 }  // namespace
 
 std::string remake_text(const TensorExplanation& t) {
-  if (t.why == Why::kNoSource) return t.detail;
+  if (t.why == Why::kNoSource || t.why == Why::kGone) return t.detail;
   if (t.why == Why::kAsked) return "as asked: " + t.detail;
   const std::string what =
       fmt::format("{} {} again for {} {}, {} MACs", t.operators, t.operators == 1 ? "primitive" : "primitives",
@@ -132,7 +130,7 @@ std::string remake_text(const TensorExplanation& t) {
   if (t.why != Why::kMacs) return fmt::format("{}: {}", what, obstacle_text(t.why, t));
   const std::string limit = fmt::format("{}, {} may be added (--recompute-max)", what, grouped(t.most_macs));
   if (t.besides == Why::kNotFound) return fmt::format("{}; {}", limit, balance_text(t));
-  return fmt::format("{}; besides, {}", limit, obstacle_text(t.besides, t));
+  return fmt::format("{}; besides, {}: {}", limit, partitioner::name_of(t.besides), obstacle_text(t.besides, t));
 }
 
 std::string shares_text(const partitioner::CycleShares& shares, double least) {

@@ -41,8 +41,14 @@ class RemakeExplainer {
     if (const Wish wish = wish_for(fate); wish == Wish::kHold || wish == Wish::kSpill) {
       return because(e, Why::kAsked, std::string(name_of(wish)));
     }
-    const auto chain = remake(ask_.model, ask_.sequence, fate.storage);
-    if (!chain) return because(e, Why::kNoSource, "there is nothing to make it again from but itself");
+    const auto chain =
+        remake(ask_.model, ask_.sequence, fate.storage, [this](StorageId s) { return there_for_all(s); });
+    if (!chain) {
+      if (!remake(ask_.model, ask_.sequence, fate.storage)) {
+        return because(e, Why::kNoSource, "there is nothing to make it again from but itself");
+      }
+      return because(e, Why::kGone, "what it is made from is neither in DRAM nor in the scratchpad by then");
+    }
     e.operators = static_cast<int>(chain->primitives.size());
     e.operator_cycles = chain->cycles * e.readers;
     e.macs = chain->macs * e.readers;
@@ -53,7 +59,7 @@ class RemakeExplainer {
       }
     }
     const bool too_many = e.most_macs >= 0 && e.macs > e.most_macs;
-    if (frontier_there(*chain, e) && price(*chain, fate, e)) {
+    if (price(*chain, fate, e)) {
       if (dearer_) {
         e.why = Why::kCostsMore;
       } else if (e.why == Why::kNothing) {
@@ -94,19 +100,10 @@ class RemakeExplainer {
     }
   }
 
-  /// What it is made from must be in DRAM, or in the scratchpad of every group that makes it again.
-  bool frontier_there(const Remake& chain, TensorExplanation& e) const {
-    for (const StorageId f : chain.frontier) {
-      const Storage& storage = ask_.model.layout.storages[f];
-      if (ask_.groups.in_dram(f) || storage.bytes() <= kTiny) continue;
-      for (const int r : readers_) {
-        if (ask_.groups.home(r, f) != Home::kDram) continue;
-        e.reader = r;
-        because(e, Why::kGone, storage.name);
-        return false;
-      }
-    }
-    return true;
+  /// In DRAM, or in the scratchpad while each of those runs that would make it again.
+  [[nodiscard]] bool there_for_all(StorageId s) const {
+    if (ask_.groups.in_dram(s) || ask_.model.layout.storages[s].bytes() <= kTiny) return true;
+    return std::all_of(readers_.begin(), readers_.end(), [&](int r) { return ask_.groups.home(r, s) != Home::kDram; });
   }
 
   /// Every group concerned, priced as it would be then. False, with the reason, if one cannot be.
