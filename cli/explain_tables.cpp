@@ -144,7 +144,7 @@ void print_group(std::ostream& out, const Explained& explained, const Plan& plan
   own.tile = group.tile;
   own.order = group.loop_order;
   own.pipelining = group.pipelining;
-  line("  runs", fmt::format("{}: {} steps, {} of {} B free beside what stays", loop_text(own, root),
+  line("  runs", fmt::format("{}: {} steps in {} of the {} B that are free beside what stays", loop_text(own, root),
                              grouped(group.steps), grouped(group.scratchpad_bytes), grouped(e.available)));
   line("  predicted", fmt::format("{} cycles, {} B", grouped(group.cycles), grouped(group.moves.total())));
   line("  bound by", shares_text(e.spent, 0));
