@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "configs/error.h"
 #include "partitioner/plan_group.h"
 
 namespace spillway::partitioner {
@@ -14,16 +15,32 @@ std::vector<NodeId> sorted_set(std::vector<NodeId> nodes) {
   return nodes;
 }
 
-int slice_index(const Box& region) { return region.rank == 0 ? 0 : region.begin[0] / std::max(1, region.extent[0]); }
+/// Operators as one group that runs for the same part of the batch as `part`; why_not says so if they cannot.
+GroupModel group_like(const Model& model, const std::vector<NodeId>& nodes, const std::vector<StorageId>& dropped,
+                      StorageId root, const Box& part) {
+  GroupModel group = make_group(model, nodes, dropped);
+  const Box whole = model.layout.storages[root].whole();
+  if (!group.ok() || part == whole) return group;
+  const int count = whole.extent[0] / part.extent[0];
+  if (!slice(group, part.begin[0] / part.extent[0], count)) {
+    group.why_not = "an operator looks beyond its own slice of the batch";
+  }
+  return group;
+}
 
 }  // namespace
 
 PlannedGroups::PlannedGroups(const Plan& plan, const Model& model) : plan_(plan), model_(model) {
-  for (int g = 0; g < static_cast<int>(plan.groups.size()); ++g)
-    groups_.push_back(placed(group_of(plan, model, g), g, g));
+  for (int g = 0; g < static_cast<int>(plan.groups.size()); ++g) {
+    const Group& planned = plan.groups[g];
+    std::vector<NodeId> nodes;
+    for (const Stage& stage : planned.stages) nodes.insert(nodes.end(), stage.nodes.begin(), stage.nodes.end());
+    GroupModel group = group_like(model, sorted_set(std::move(nodes)), planned.dropped, planned.root, planned.region);
+    if (!group.ok()) internal_error("a planned group does not stand: " + group.why_not);
+    groups_.push_back(placed(std::move(group), g, g));
+  }
   in_dram_.assign(model.layout.storages.size(), 0);
-  for (StorageId s = 0; s < static_cast<StorageId>(in_dram_.size()); ++s)
-    in_dram_[s] = model.producer[s] == kNone ? 1 : 0;
+  for (std::size_t s = 0; s < in_dram_.size(); ++s) in_dram_[s] = model.producer[s] == kNone ? 1 : 0;
   for (const PlannedGroup& g : groups_) {
     for (std::size_t l = 0; l < g.residents.size(); ++l) {
       if (g.group.locals[l].stored && g.residents[l] != Home::kScratchpad) in_dram_[g.group.locals[l].storage] = 1;
@@ -75,25 +92,18 @@ PlannedGroup PlannedGroups::joined(int first, int last) const {
     nodes.insert(nodes.end(), own.begin(), own.end());
     dropped.insert(dropped.end(), plan_.groups[g].dropped.begin(), plan_.groups[g].dropped.end());
   }
-  GroupModel group = make_group(model_, sorted_set(std::move(nodes)), dropped);
-  const GroupModel& part = groups_[last].group;
-  if (group.ok() && part.slices() > 1 && !slice(group, slice_index(part.region), part.slices())) {
-    group.why_not = "an operator looks beyond its own slice of the batch";
-  }
-  return placed(std::move(group), first, last);
+  const Group& like = plan_.groups[last];
+  return placed(group_like(model_, sorted_set(std::move(nodes)), dropped, like.root, like.region), first, last);
 }
 
 PlannedGroup PlannedGroups::with(int g, const std::vector<NodeId>& more, const std::vector<StorageId>& dropped) const {
-  const GroupModel& part = groups_[g].group;
-  std::vector<NodeId> nodes = part.nodes;
+  std::vector<NodeId> nodes = groups_[g].group.nodes;
   nodes.insert(nodes.end(), more.begin(), more.end());
   std::vector<StorageId> all = plan_.groups[g].dropped;
   all.insert(all.end(), dropped.begin(), dropped.end());
-  GroupModel group = make_group(model_, with_virtual(model_, sorted_set(std::move(nodes))), all);
-  if (group.ok() && part.slices() > 1 && !slice(group, slice_index(part.region), part.slices())) {
-    group.why_not = "an operator looks beyond its own slice of the batch";
-  }
-  return placed(std::move(group), g, g);
+  const Group& like = plan_.groups[g];
+  return placed(group_like(model_, with_virtual(model_, sorted_set(std::move(nodes))), all, like.root, like.region), g,
+                g);
 }
 
 }  // namespace spillway::partitioner

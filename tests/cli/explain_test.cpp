@@ -27,7 +27,7 @@ std::int64_t sum(const json& shares) {
 
 }  // namespace
 
-TEST_CASE("--explain-group without such a group is refused", "[cli][explain]") {
+TEST_CASE("explaining a group that is not there is refused", "[cli][explain]") {
   const Workplace place;
   const Ran number = place.run("partition sd-tiny/vae_decoder --explain-group 9999");
   CHECK(number.code == 2);
@@ -40,7 +40,7 @@ TEST_CASE("--explain-group without such a group is refused", "[cli][explain]") {
   CHECK(place.run("partition sd-tiny/vae_decoder --explain-group -1").code == 2);
 }
 
-TEST_CASE("--explain tells of every group and of the whole with more scratchpad", "[cli][explain]") {
+TEST_CASE("explain tells of every group and of the whole with more scratchpad", "[cli][explain]") {
   const Workplace place;
   const json plan = explained(place, "sd-tiny/unet --sram 64KiB --explain");
   const json& why = plan.at("explanation");
@@ -64,7 +64,7 @@ TEST_CASE("--explain tells of every group and of the whole with more scratchpad"
   CHECK(more.at("groups") == larger.at("groups").size());
 }
 
-TEST_CASE("--explain keeps to the screen, and a group in depth has its neighbours' reasons", "[cli][explain]") {
+TEST_CASE("explain keeps to the screen, and a group in depth has its neighbours' reasons", "[cli][explain]") {
   const Workplace place;
   const Ran all = place.run("partition sd-tiny/unet --sram 24KiB --explain");
   REQUIRE(all.code == 0);
