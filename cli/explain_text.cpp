@@ -28,7 +28,7 @@ std::string difference_text(const Difference& d) {
 
 namespace {
 
-constexpr const char* kNotFound = "; better by the search's own score: not found";
+constexpr const char* kNotFound = "; that would be better, the search did not find it";
 
 /// By what the cycles grow most: " (DRAM +1 234)".
 std::string grown_text(const Difference& d) {
@@ -81,8 +81,9 @@ namespace {
 
 /// What making it again would come to.
 std::string balance_text(const TensorExplanation& t) {
-  std::string text = fmt::format("saves {} B, {} cycles of DRAM, and reads {} B instead", grouped(t.saved),
-                                 grouped(t.saved_cycles), grouped(t.read_instead));
+  std::string text = fmt::format("saves {} B, {} cycles of DRAM, {}", grouped(t.saved), grouped(t.saved_cycles),
+                                 t.read_instead < 0 ? fmt::format("and {} B that go with it", grouped(-t.read_instead))
+                                                    : fmt::format("reads {} B instead", grouped(t.read_instead)));
   if (t.compared) {
     text += fmt::format("; in all {} cycles, {} B", signed_number(t.costs.cycles), signed_number(t.costs.moved));
   }

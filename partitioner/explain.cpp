@@ -77,7 +77,10 @@ class Explainer {
         known->second.next = other_loop(p, *next, chosen);
       }
       const Candidate* more = ask_.search.best(p.group, p.residents, p.available + more_);
-      if (more != nullptr && more->score < chosen.score) known->second.with_more = other_loop(p, *more, chosen);
+      if (more != nullptr && more->score < chosen.score) {
+        OtherLoop loop = other_loop(p, *more, chosen);
+        if (ask_.pays(loop.costs, more->score - chosen.score)) known->second.with_more = std::move(loop);
+      }
     }
     e.next = known->second.next;
     e.with_more = known->second.with_more;
@@ -136,7 +139,7 @@ class Explainer {
       apart += ask_.chosen(k).score;
     }
     end.compared = true;
-    if (verdict.candidate->score >= apart) {
+    if (!ask_.pays(end.costs, verdict.candidate->score - apart)) {
       end.why = Why::kCostsMore;
     } else if (end.why == Why::kNothing) {
       end.detail = ask_.too_long(g, last);

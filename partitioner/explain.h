@@ -24,9 +24,9 @@ enum class Why : std::uint8_t {
   kNoLoop,      ///< no tile loop that fits makes every result once
   kMacs,        ///< more operations than recomputing may add
   kGone,        ///< what it would be made from is no longer there
-  kCostsMore,
-  kLimit,     ///< more operators than the search looks at in one group
-  kNotFound,  ///< it would be better; the search is a heuristic and chose otherwise
+  kCostsMore,   ///< in what is to be least, or by the score of the search
+  kLimit,       ///< more operators than the search looks at in one group
+  kNotFound,    ///< it would be better; the search is a heuristic and chose otherwise
 };
 /// In a word or two: "does not fit".
 [[nodiscard]] std::string_view name_of(Why why);
@@ -86,7 +86,7 @@ struct TensorExplanation {
   std::int64_t macs = 0;            ///< that this adds in all
   std::int64_t most_macs = -1;      ///< that may be added beside what the plan adds already; negative: any number
   Bytes saved = 0;                  ///< its stores and loads
-  Bytes read_instead = 0;           ///< what it is made from, weights included, by every group that makes it again
+  Bytes read_instead = 0;           ///< what is read to make it, weights included; negative: other transfers go with it
   Cycles saved_cycles = 0;          ///< `saved` at peak bandwidth: what its transfers take where nothing hides them
   Cycles operator_cycles = 0;       ///< of the operators run again
   Bytes demand = 0, available = 0;  ///< kDoesNotFit

@@ -60,7 +60,7 @@ class RemakeExplainer {
     }
     const bool too_many = e.most_macs >= 0 && e.macs > e.most_macs;
     if (price(*chain, fate, e)) {
-      if (dearer_) {
+      if (!pays_) {
         e.why = Why::kCostsMore;
       } else if (e.why == Why::kNothing) {
         e.why = Why::kNotFound;
@@ -140,7 +140,7 @@ class RemakeExplainer {
     }
     e.compared = true;
     e.read_instead = e.costs.moved + e.saved;
-    dearer_ = score >= 0;
+    pays_ = ask_.pays(e.costs, score);
     return true;
   }
 
@@ -167,7 +167,7 @@ class RemakeExplainer {
   std::int64_t most_macs_ = -1;
   // of the tensor looked at
   std::vector<int> readers_, makers_;
-  bool dearer_ = false;
+  bool pays_ = false;
 };
 
 }  // namespace

@@ -31,6 +31,10 @@ class PlanQuestions {
   [[nodiscard]] Difference cost_of(int g) { return cost_of(groups[g], chosen(g)); }
 
   [[nodiscard]] Verdict judge(const PlannedGroup& group);
+  /// Whether a change pays: in what is to be least, and by the score of the search, which weighs the other as well.
+  [[nodiscard]] bool pays(const Difference& costs, double score) const {
+    return score < 0 && (plan.objective == Objective::kMoves ? costs.moved : costs.cycles) <= 0;
+  }
   /// That groups [first, last] hold more primitives than the search looks at; nothing if they do not.
   [[nodiscard]] std::string too_long(int first, int last) const;
   /// For groups that cannot run in one loop: says what stands between them, where that is a particular tensor or none.
