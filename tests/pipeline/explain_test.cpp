@@ -203,6 +203,7 @@ TEST_CASE("reasons of whole graphs hold together", "[pipeline][explain]") {
         INFO(name << " at " << budget << (slices ? " in slices" : ""));
         const auto told = tell(graph, test::npu_with("edge-8mb", budget), {.slices = slices});
         const auto& plan = told.staged.plan;
+        CHECK(partitioner::least_commands(plan) <= static_cast<std::int64_t>(told.staged.program.commands.size()));
         for (std::size_t g = 0; g < plan.groups.size(); ++g) {
           const auto& e = told.explanation.groups[g];
           INFO("group " << g);
