@@ -176,6 +176,13 @@ TEST_CASE("a tensor is not made again for the reason that is given", "[pipeline]
     // x and the weights of the convolution, read by each group that makes it again; the window may be read in parts.
     CHECK(skip->read_instead >= skip->readers * (kImage + kChannels * kChannels * 9));
     CHECK(skip->costs.cycles > 0);
+    // Planned so, with the two groups' tiles as free as they are here, it comes to the same bytes.
+    partitioner::Options options;
+    options.tensors[r.skip] = Wish::kRecompute;
+    const auto again = test::stage(r.graph, npu, options);
+    CHECK(again.plan.moves.total() - told.staged.plan.moves.total() == skip->costs.moved);
+    CHECK(partitioner::macs_of(r.graph, npu, again.plan) - partitioner::macs_of(r.graph, npu, told.staged.plan) ==
+          skip->macs);
   }
   SECTION("somebody asked for another fate") {
     partitioner::Options options;
