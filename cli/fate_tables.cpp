@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "cli/explain_text.h"
 #include "reports/format.h"
 
 namespace spillway::cli {
@@ -15,12 +16,6 @@ using partitioner::TensorFate;
 using reports::grouped;
 using reports::Table;
 using Align = Table::Align;
-
-namespace {
-
-std::string signed_number(std::int64_t n) { return (n > 0 ? "+" : "") + grouped(n); }
-
-}  // namespace
 
 std::vector<FateRow> fate_rows(const workloads::Graph& graph, const configs::NpuConfig& npu,
                                const partitioner::Options& options, const partitioner::Plan& plan, std::size_t tried) {

@@ -4,6 +4,7 @@
 
 #include "cli/plan_files.h"
 #include "cli/sensitivity.h"
+#include "reports/format.h"
 
 namespace spillway::cli {
 
@@ -11,6 +12,18 @@ namespace {
 
 void stage(Progress* progress, const std::string& model, const char* what) {
   if (progress != nullptr) progress->stage(fmt::format("{}: {}", model, what));
+}
+
+/// With next to no scratchpad a plan's tiles become so small that their commands fill the memory of this machine.
+void require_lowerable(const std::string& model, const partitioner::Plan& plan) {
+  const std::int64_t commands = partitioner::least_commands(plan);
+  if (commands <= partitioner::kMostCommands) return;
+  throw Error(ErrorKind::kDoesNotFit, Place{.file = model},
+              fmt::format("in {} B of scratchpad the tiles are so small that the plan comes to more than {} commands; "
+                          "{} are the most that are lowered",
+                          reports::grouped(plan.budget), reports::grouped(commands),
+                          reports::grouped(partitioner::kMostCommands)),
+              fmt::format("--sram {} or more", 2 * plan.budget));
 }
 
 }  // namespace
@@ -27,6 +40,7 @@ Planned plan_and_lower(const std::string& model, const workloads::Graph& graph, 
     stage(progress, model, "reading the plan");
     planned.plan = partitioner::plan_from_json(read_plan_file(plan_file), graph, npu, Place{.file = plan_file});
   }
+  require_lowerable(model, planned.plan);
   stage(progress, model, "lowering");
   planned.program = partitioner::lower(graph, npu, planned.plan);
   return planned;

@@ -7,13 +7,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <sstream>
 
 #include "cli/context.h"
+#include "cli/explain_tables.h"
 #include "cli/fate_tables.h"
 #include "cli/flags.h"
 #include "cli/plan_files.h"
 #include "cli/session.h"
+#include "cli/tile_text.h"
 #include "partitioner/bounds.h"
 #include "partitioner/occupancy.h"
 #include "reports/allocation_map.h"
@@ -41,6 +44,8 @@ struct PartitionFlags {
   FormatFlag format;
   bool detail = false;
   bool fates = false;
+  bool explain = false;
+  std::string explain_group;
   int alternatives = 0;
   bool check = false;
   bool map = false;
@@ -56,14 +61,7 @@ std::string operators_of(const Group& group, const workloads::Graph& graph) {
 }
 
 std::string tile_of(const Group& group, const Plan& plan) {
-  if (group.root == workloads::kNone) return "-";
-  const auto& root = plan.layout.storages[group.root];
-  std::string text;
-  for (int f = 0; f < root.rank; ++f) {
-    text += fmt::format("{}{}", f == 0 ? "" : "x", group.tile[f]);
-    if (group.tile[f] != root.extent[f]) text += fmt::format("/{}", root.extent[f]);
-  }
-  return text;
+  return group.root == workloads::kNone ? "-" : tile_text(group.tile, plan.layout.storages[group.root]);
 }
 
 /// Whether the plan is of the class that the bound holds for.
@@ -248,6 +246,22 @@ std::string proof_of(const std::string& model, const Program& program) {
   throw Error(ErrorKind::kInternal, Place{}, text, "please report this with the command");
 }
 
+/// `group`: only these, and nothing planned anew.
+Explained explained_plan(const std::string& model, const workloads::Graph& graph, const configs::NpuConfig& npu,
+                         const partitioner::Options& options, const Plan& plan, const std::string& group,
+                         Progress& progress) {
+  Explained explained;
+  if (!group.empty()) explained.groups = groups_named(group, plan);
+  progress.stage(model + ": explaining");
+  explained.explanation = partitioner::explain(graph, npu, options, plan);
+  if (group.empty()) {
+    progress.stage(model + ": planning with more scratchpad");
+    explained.more = partitioner::plan_with_more(graph, npu, options, plan, explained.explanation.more);
+  }
+  progress.finish();
+  return explained;
+}
+
 void dump(const std::string& file, const std::string& text) {
   const std::filesystem::path path(file);
   const std::string folder = path.parent_path().string();
@@ -295,14 +309,20 @@ void partition(Context& context, const PartitionFlags& flags) {
       fates = fate_rows(executed, npu, options, planned.plan,
                         fused ? static_cast<std::size_t>(flags.alternatives) : std::size_t{0});
     }
+    std::optional<Explained> explained;
+    if (flags.explain || !flags.explain_group.empty()) {
+      explained = explained_plan(model, executed, npu, options, planned.plan, flags.explain_group, progress);
+    }
     if (flags.format.json()) {
       all.push_back(json_of(model, executed, npu, planned));
       if (!fates.empty()) all.back()["fates"] = fates_json(fates);
+      if (explained) all.back()["explanation"] = explanation_json(*explained, planned.plan);
       if (flags.check) all.back()["checker"] = proof;
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
       print_plan(model, executed, planned, npu, flags.detail);
       if (!fates.empty()) print_fates(std::cout, fates, flags.detail);
+      if (explained) print_explanation(std::cout, *explained, planned.plan);
       if (flags.map) reports::print_allocation_map(planned.plan, std::cout);
       if (flags.check) reports::print_labelled(std::cout, "checker", proof);
     }
@@ -332,6 +352,12 @@ void add_partition(CLI::App& app, Context& context) {
   add_value(*verb, "--alternatives", flags->alternatives,
             "of so many of those tensors, the largest, also what each other fate would have cost (plans anew for each)",
             "0", "4");
+  add_switch(
+      *verb, "--explain", flags->explain,
+      "why each group ends where it does, what bounds it, what came second, what 1 MiB more would buy (plans anew "
+      "for that), and why what goes through DRAM is not recomputed");
+  add_value(*verb, "--explain-group", flags->explain_group,
+            "the same of one group in depth, by its number or a part of its name", "none", "12");
   add_switch(*verb, "--check", flags->check, "prove the Program with the checker");
   add_value(*verb, "--dump-program", flags->dump, "write the command stream as text to this file", "not written",
             "commands.txt");
@@ -339,6 +365,7 @@ void add_partition(CLI::App& app, Context& context) {
       "Examples:\n  spillway partition sd15/vae_decoder --sram 8MiB --check\n"
       "  spillway partition sd15/vae_encoder --objective moves --skips spill --fates\n"
       "  spillway partition sd15/unet --save-plan unet.plan.json\n"
+      "  spillway partition sd15/unet --explain\n"
       "  spillway partition sd15/unet --plan unet.plan.json --detail");
   verb->callback([&context, flags] { context.action = [&context, flags] { partition(context, *flags); }; });
 }

@@ -51,4 +51,12 @@ Moves& Moves::operator+=(const Moves& other) {
   return *this;
 }
 
+std::int64_t least_commands(const Plan& plan) {
+  std::int64_t commands = 0;
+  for (const Group& group : plan.groups) {
+    for (const Stage& stage : group.stages) commands += group.steps * (stage.matrix ? 2 : 1);
+  }
+  return commands;
+}
+
 }  // namespace spillway::partitioner

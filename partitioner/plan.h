@@ -95,6 +95,12 @@ struct Plan {
   AllocationReport allocation;
 };
 
+/// A Program of more commands than this has no room in the memory of the machines that Spillway runs on; the largest
+/// plans of the zoo come to less than a million.
+inline constexpr std::int64_t kMostCommands = std::int64_t{1} << 24;
+/// How many it takes at the least: in each step one for each stage, and one that drains a product.
+[[nodiscard]] std::int64_t least_commands(const Plan& plan);
+
 /// A graph that cannot run under the budget: a result, not a crash.
 struct Infeasible {
   std::string group;             ///< the operator that does not fit

@@ -12,10 +12,6 @@
 
 namespace spillway::partitioner {
 
-/// A Program of more commands than this has no room in the memory of the machines that Spillway runs on; the largest
-/// plans of the zoo come to less than a million.
-inline constexpr std::int64_t kMostCommands = std::int64_t{1} << 24;
-
 /// Throws Error(kBadInput) with this key.
 template <typename... Args>
 [[noreturn]] void bad_plan(const std::string& key, fmt::format_string<Args...> text, Args&&... args) {

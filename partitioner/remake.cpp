@@ -29,7 +29,8 @@ constexpr int kDepth = 24;  // primitives that a remake may look back over
 
 class Cutter {
  public:
-  Cutter(const Model& model, const Sequence& sequence) : model_(model), sequence_(sequence) {}
+  Cutter(const Model& model, const Sequence& sequence, const std::function<bool(StorageId)>& there)
+      : model_(model), sequence_(sequence), there_(there) {}
 
   std::optional<Remake> run(StorageId target) {
     gather(target);
@@ -43,7 +44,8 @@ class Cutter {
       const int p = sequence_.maker[s];
       const bool open = inside_[k];
       // Needed and not made again: it is read.
-      connect(2 * k + 1, 2 * k, s == target ? kInfinite : load_cycles(s));
+      const bool readable = s != target && (!there_ || there_(s));
+      connect(2 * k + 1, 2 * k, readable ? load_cycles(s) : kInfinite);
       connect(2 * k, sink, open ? std::max<Cycles>(1, cycles_of(p)) : kInfinite);
       if (!open) continue;
       for (const StorageId input : inputs_of(p)) connect(2 * k, 2 * index_.at(input) + 1, kInfinite);
@@ -170,6 +172,7 @@ class Cutter {
 
   const Model& model_;
   const Sequence& sequence_;
+  const std::function<bool(StorageId)>& there_;
   std::vector<StorageId> storages_;
   std::map<StorageId, std::size_t> index_;
   std::vector<bool> inside_;
@@ -178,9 +181,10 @@ class Cutter {
 
 }  // namespace
 
-std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage) {
+std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage,
+                             const std::function<bool(StorageId)>& there) {
   if (sequence.maker[storage] == kNone) return std::nullopt;
-  return Cutter(model, sequence).run(storage);
+  return Cutter(model, sequence, there).run(storage);
 }
 
 }  // namespace spillway::partitioner

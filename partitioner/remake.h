@@ -1,6 +1,7 @@
 // Internal: how a tensor that was not kept is made again.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -20,7 +21,8 @@ struct Remake {
 
 /// The cheapest way by minimum cut between what is in memory anyway and the tensor (Boost.Graph's max-flow): an
 /// operator costs the cycles that it runs, a tensor of the frontier what it takes to load. nullopt if nothing but the
-/// tensor itself can be read.
-[[nodiscard]] std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage);
+/// tensor itself can be read. `there`, where given, says which storages can be read at all.
+[[nodiscard]] std::optional<Remake> remake(const Model& model, const Sequence& sequence, StorageId storage,
+                                           const std::function<bool(StorageId)>& there = {});
 
 }  // namespace spillway::partitioner

@@ -14,10 +14,6 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr int kLength = 7;  // primitives that a group may have
-constexpr std::size_t kMaxStages = 7;
-constexpr std::size_t kMaxNodes = 48;  // a group's price grows with its nodes
-constexpr int kMaxProducts = 5;
 constexpr int kStates = 5000;       // states kept by rent and mode: so many over all positions, at least one each
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 

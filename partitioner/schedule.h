@@ -12,6 +12,12 @@
 
 namespace spillway::partitioner {
 
+// What the search looks at.
+inline constexpr int kLength = 7;  ///< primitives that a group may have, those that it makes again not counted
+inline constexpr std::size_t kMaxStages = 7;
+inline constexpr std::size_t kMaxNodes = 48;  ///< a group's price grows with its nodes
+inline constexpr int kMaxProducts = 5;
+
 /// What may become of a storage that later groups read.
 struct Fates {
   bool hold = true, spill = true, recompute = true;

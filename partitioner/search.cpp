@@ -196,6 +196,11 @@ std::vector<Tile> batches(const Box& domain, const std::vector<int>& factors, co
   return tiles;
 }
 
+/// Whether they do the same: of a single step there is no order, and nothing overlaps it.
+bool same_loop(const Candidate& a, const Tile& tile, const std::vector<int>& order, Pipelining pipelining) {
+  return a.tile == tile && (a.steps == 1 || (a.order == order && a.pipelining == pipelining));
+}
+
 }  // namespace
 
 Bytes bytes_of(const std::vector<Buffer>& buffers) {
@@ -292,6 +297,16 @@ const Candidate* Search::best(Structure& structure, const GroupModel& group, con
   return answers.back().candidate ? &*answers.back().candidate : nullptr;
 }
 
+/// MACs if nothing is made twice.
+double Search::macs_once(const GroupModel& group) const {
+  double once = 0;
+  for (const StageModel& stage : group.stages) {
+    if (stage.kind != StageKind::kMatrix) continue;
+    once += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
+  }
+  return once;
+}
+
 /// Whether the loop's first step fits: most that do not are found so, before they are priced.
 bool Search::fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group, const Residents& residents,
                            Bytes budget) {
@@ -341,10 +356,7 @@ void Search::lay_out(Structure& structure, const GroupModel& group) const {
       }
     }
   }
-  for (const StageModel& stage : group.stages) {
-    if (stage.kind != StageKind::kMatrix) continue;
-    structure.macs += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
-  }
+  structure.macs = macs_once(group);
   // If even one tile of everything leaves part of a result unmade (nobody in the group asks for it), no tile will do:
   // operators are executed whole, as everywhere else.
   std::vector<int> order(domain.rank);
@@ -354,7 +366,7 @@ void Search::lay_out(Structure& structure, const GroupModel& group) const {
 }
 
 std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
-                                        Bytes budget, Care care) const {
+                                        Bytes budget, Care care, const Candidate* except) const {
   if (structure.lattice.empty()) lay_out(structure, group);
   if (!structure.possible) return std::nullopt;
   LoopPricer pricer(group);
@@ -366,13 +378,14 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     double extra_macs = 0;
     double score = std::numeric_limits<double>::infinity();
   };
-  const auto buffered = [&](const LoopCost& loop) {
+  const auto buffered = [&](const Loop& loop) {
     Buffered best;
     for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
       if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
-      Buffered b{p, scratchpad_of(loop, residents, p), {}, std::max(0.0, loop.macs - structure.macs)};
+      if (except != nullptr && same_loop(*except, loop.tile, loop.order, p)) continue;
+      Buffered b{p, scratchpad_of(loop.cost, residents, p), {}, std::max(0.0, loop.cost.macs - structure.macs)};
       if (b.scratchpad > budget) continue;
-      b.total = loop.total(group, residents, p);
+      b.total = loop.cost.total(group, residents, p);
       b.score = score(b.total.moves, b.total.cycles, b.extra_macs);
       if (b.score < best.score) best = b;
     }
@@ -404,7 +417,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
             loop->priced = true;
             measure_buffers(group, loop->cost);
           }
-          const Buffered estimate = buffered(loop->cost);
+          const Buffered estimate = buffered(*loop);
           if (!(estimate.score < std::numeric_limits<double>::infinity())) continue;
           fits = true;
           if (!loop->cost.legal) continue;
@@ -435,7 +448,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
       ++structure.walked;
     }
     if (!loop.cost.legal) continue;
-    const Buffered exact = buffered(loop.cost);
+    const Buffered exact = buffered(loop);
     if (exact.score < winner.score) winner = exact, winning = &loop;
   }
   if (winning == nullptr) return std::nullopt;
@@ -482,14 +495,47 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, const Residents& r
   return most;
 }
 
-std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
+std::optional<Candidate> Search::next_best(const GroupModel& group, const Residents& residents, Bytes budget,
+                                           const Candidate& chosen) {
+  return search(structure_of(group), group, residents, budget, Care::kExact, &chosen);
+}
+
+Candidate Search::priced(const GroupModel& group, const Residents& residents, Candidate candidate) {
+  const LoopCost& loop = loop_of(group, candidate);
+  const LoopTotal total = loop.total(group, residents, candidate.pipelining);
+  candidate.steps = loop.steps;
+  candidate.scratchpad = scratchpad_of(loop, residents, candidate.pipelining);
+  candidate.moves = total.moves;
+  candidate.cycles = total.cycles;
+  candidate.extra_macs = std::max(0.0, loop.macs - macs_once(group));
+  candidate.score = score(candidate.moves, candidate.cycles, candidate.extra_macs);
+  return candidate;
+}
+
+const LoopCost& Search::loop_of(const GroupModel& group, const Candidate& candidate) {
   Loop& loop = structure_of(group).loops[{candidate.tile, candidate.order}];
   if (!loop.cost.exact) {
+    loop.tile = candidate.tile;
+    loop.order = candidate.order;
     loop.cost = LoopPricer(group).walk(candidate.tile, candidate.order);
     loop.priced = true;
     measure_buffers(group, loop.cost);
   }
-  return buffers_of(group, loop.cost, residents, candidate.pipelining);
+  return loop.cost;
+}
+
+std::vector<Buffer> Search::least(const GroupModel& group, const Residents& residents) {
+  std::vector<Buffer> least;
+  for (const auto& [which, loop] : structure_of(group).loops) {
+    if (!loop.priced) continue;
+    auto buffers = buffers_of(group, loop.cost, residents, Pipelining::kNone);
+    if (least.empty() || bytes_of(buffers) < bytes_of(least)) least = std::move(buffers);
+  }
+  return least;
+}
+
+std::vector<Buffer> Search::buffers(const GroupModel& group, const Candidate& candidate, const Residents& residents) {
+  return buffers_of(group, loop_of(group, candidate), residents, candidate.pipelining);
 }
 
 }  // namespace spillway::partitioner

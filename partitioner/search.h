@@ -50,9 +50,20 @@ class Search {
     return best(structure_of(group), group, residents, budget, Care::kExact);
   }
 
+  /// The best-scoring one that is not `chosen`: another tile, loop order or buffering. nullopt if nothing else fits.
+  [[nodiscard]] std::optional<Candidate> next_best(const GroupModel& group, const Residents& residents, Bytes budget,
+                                                   const Candidate& chosen);
+  /// A loop that somebody has decided on (tile, order, buffering), priced.
+  [[nodiscard]] Candidate priced(const GroupModel& group, const Residents& residents, Candidate candidate);
+  /// Of a candidate, walked to the end.
+  [[nodiscard]] const LoopCost& loop_of(const GroupModel& group, const Candidate& candidate);
+
   /// Buffers that a candidate's walk needs: for every local that has one.
   [[nodiscard]] std::vector<Buffer> buffers(const GroupModel& group, const Candidate& candidate,
                                             const Residents& residents);
+
+  /// Of all loops that best() has looked at, the buffers of the one that needs least scratchpad.
+  [[nodiscard]] std::vector<Buffer> least(const GroupModel& group, const Residents& residents);
 
   /// The buffers of the tile of the group that needs least scratchpad: of all its steps, or as far as some of them
   /// show.
@@ -73,7 +84,9 @@ class Search {
   [[nodiscard]] static bool fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group,
                                           const Residents& residents, Bytes budget);
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
-                                                const Residents& residents, Bytes budget, Care care) const;
+                                                const Residents& residents, Bytes budget, Care care,
+                                                const Candidate* except = nullptr) const;
+  [[nodiscard]] double macs_once(const GroupModel& group) const;
   [[nodiscard]] std::string key_of(const GroupModel& group) const;
 
   const Model& model_;

@@ -138,6 +138,16 @@ std::string shortened(const std::string& name, std::size_t width) {
   return name.substr(0, head) + ".." + name.substr(name.size() - tail);
 }
 
+namespace {
+
+/// Whether a space stands between groups of three digits: such a number is not broken.
+bool within_number(const std::string& text, std::size_t at) {
+  const auto digit = [&](std::size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  return at > 0 && digit(at - 1) && digit(at + 1) && digit(at + 2) && digit(at + 3) && !digit(at + 4);
+}
+
+}  // namespace
+
 std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
   std::vector<std::string> lines;
   std::string rest = text;
@@ -149,8 +159,14 @@ std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
       const std::size_t end = found == std::string::npos ? 0 : rest.find(' ', found);
       if (end > width / 2 && end <= width) at = at == std::string::npos ? end : std::max(at, end);
     }
-    if (at == std::string::npos) at = rest.rfind(' ', width);
-    if (at == std::string::npos || at == 0) at = rest.find(' ', 1);
+    if (at == std::string::npos) {
+      at = rest.rfind(' ', width);
+      while (at != std::string::npos && at > 0 && within_number(rest, at)) at = rest.rfind(' ', at - 1);
+    }
+    if (at == std::string::npos || at == 0) {
+      at = rest.find(' ', 1);
+      while (at != std::string::npos && within_number(rest, at)) at = rest.find(' ', at + 1);
+    }
     if (at == std::string::npos) break;
     lines.push_back(rest.substr(0, at));
     rest.erase(0, rest.find_first_not_of(' ', at));

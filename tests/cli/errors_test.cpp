@@ -203,6 +203,17 @@ TEST_CASE("a budget too small is a result: demand, budget, gap, smallest budget,
   CHECK(place.run("partition sd-tiny/unet --sram " + named).code == 0);
 }
 
+TEST_CASE("a scratchpad that fits single elements but takes too many commands is refused", "[cli][errors]") {
+  const Workplace place;
+  const Ran ran = place.run("partition sd15/vae_encoder --sram 20KiB");
+  INFO(ran.err);
+  CHECK(ran.code == 3);
+  CHECK(ran.out.empty());
+  CHECK(contains(ran.err, "in 20 480 B of scratchpad the tiles are so small that the plan comes to more than "));
+  CHECK(contains(ran.err, "16 777 216 are the most"));
+  CHECK(contains(ran.err, "  help: --sram "));
+}
+
 TEST_CASE("run refuses what it cannot execute", "[cli][errors]") {
   const Workplace place;
   check_refused(place, place.run("run sd-tiny"), "takes one graph, this has 4");

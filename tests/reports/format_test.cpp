@@ -94,6 +94,9 @@ TEST_CASE("text is broken between phrases, else between words", "[reports][forma
         std::vector<std::string>{"padding 0.527,", "vector 7.6 and more"});
   CHECK(wrapped("one two three four", 9) == std::vector<std::string>{"one two", "three", "four"});
   // Nothing to break at, and nothing lost.
+  CHECK(wrapped("moves 1 234 567 B", 10) == std::vector<std::string>{"moves", "1 234 567", "B"});
+  CHECK(wrapped("12 345 678 901 B", 8) == std::vector<std::string>{"12 345 678 901", "B"});
+  CHECK(wrapped("group 12 345678 x", 10) == std::vector<std::string>{"group 12", "345678 x"});
   CHECK(wrapped(std::string(50, 'x') + " y", 20) == std::vector<std::string>{std::string(50, 'x'), "y"});
 }
 
