@@ -12,6 +12,7 @@
 #include "configs/error.h"
 #include "partitioner/allocate.h"
 #include "partitioner/bounds.h"
+#include "partitioner/energy.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/primitives.h"
 #include "partitioner/schedule.h"
@@ -47,6 +48,12 @@ class Planner {
                 fmt::format("inputs, weights and outputs take {} bytes, the DRAM has {}; the largest tensor takes {}",
                             bytes, npu_.dram.size, layout_.storages[largest].bytes()),
                 fmt::format("--set dram.size={}, smaller shapes, or a narrower precision", bytes));
+  }
+
+  /// From now on plans for another objective, whose offers compete for the one that was asked for.
+  void aim(Objective objective, const Expense& near = {}) {
+    search_.aim(objective, near);
+    to_beat_.reset();
   }
 
   /// For a scratchpad of `budget` bytes. What was searched for one budget serves the next.
@@ -96,6 +103,9 @@ class Planner {
 
   Bytes smallest_budget() { return bytes_of(neediest().buffers); }
 
+  /// In the order that groups are cut from.
+  int positions() { return sequence_of(true).size(); }
+
  private:
   std::variant<Plan, Infeasible> plan_fused() {
     if (wishes_.fates.empty()) make_wishes();
@@ -112,7 +122,7 @@ class Planner {
       if (!adopt(*found)) continue;
       // Where its samples deceived the search, it chooses again with what has been walked since.
       double walked = 0;
-      for (const Candidate& c : chosen_) walked += search_.objective(c.moves, c.cycles);
+      for (const Candidate& c : chosen_) walked += search_.objective(c);
       if (!to_beat_ && attempt + 1 < kTries && walked > 1.01 * found->objective) continue;
       require_wishes(*found);
       settle(model_, search_, budget_, wishes_, *found);
@@ -490,63 +500,136 @@ class Planner {
 
 namespace {
 
-double value_of(const Plan& plan) {
-  return plan.objective == Objective::kMoves ? static_cast<double>(plan.moves.total())
-                                             : static_cast<double>(plan.cycles);
-}
-double tie_break_of(const Plan& plan) {
-  return plan.objective == Objective::kMoves ? static_cast<double>(plan.cycles)
-                                             : static_cast<double>(plan.moves.total());
-}
+/// The plans to choose from, whichever search they come from.
+class Market {
+ public:
+  Market(const Graph& graph, const configs::NpuConfig& npu, const Options& options)
+      : graph_(graph), npu_(npu), options_(options), planner_(graph, npu, options) {
+    planner_.require_dram();
+  }
+
+  /// Searches for what was asked for and, since no search is exhaustive, for other objectives: a plan for the least
+  /// cycles may happen to move less than the one that was searched for moves.
+  std::optional<Infeasible> fill() {
+    for (const Objective objective : searched()) {
+      // The plan with the least product also has the least sum when cycles and energy are weighed by its own: the mean
+      // of two ratios is at least the root of their product. So each round weighs them by the best plan so far.
+      const int rounds = objective == Objective::kEdp ? 2 : 1;
+      for (int round = 0; round < rounds; ++round) {
+        if (auto refused = search(objective)) return refused;
+      }
+    }
+    return std::nullopt;
+  }
+
+  const Plan& best(Objective objective) { return best_offer(objective).plan; }
+
+ private:
+  struct Offer {
+    Plan plan;
+    std::optional<double> energy_pj;  // once asked for
+  };
+
+  /// Whether nothing is wished for. What is holds for the scratchpad that was given, and for the plan that was asked
+  /// for.
+  [[nodiscard]] bool free() const { return options_.skips == Wish::kAuto && options_.tensors.empty(); }
+
+  std::vector<Objective> searched() {
+    const Objective own = options_.objective;
+    // Layer by layer no objective has a say.
+    if (options_.strategy == Strategy::kLayerByLayer) return {Objective::kMoves};
+    // The weights of a product come from a plan near it.
+    if (!free() && own == Objective::kEdp) return {Objective::kLatency, own};
+    if (!free()) return {own};
+    constexpr int kSmall = 50;  // primitives; so few are searched soon
+    const bool small = planner_.positions() <= kSmall;
+    if (own == Objective::kLatency && !small) return {own};
+    if (own == Objective::kMoves && !small) return {Objective::kLatency, own, Objective::kEnergy};
+    return {kObjectives.begin(), kObjectives.end()};
+  }
+
+  /// Adds what a search for this objective finds; what is wrong if that is nothing.
+  std::optional<Infeasible> search(Objective objective) {
+    Expense near;
+    if (objective == Objective::kEdp) {
+      Offer& offer = best_offer(objective);
+      near = {static_cast<double>(offer.plan.cycles), energy_pj(offer)};
+    }
+    planner_.aim(objective, near);
+    auto whole = planner_.plan(npu_.scratchpad.size);
+    if (auto* refused = std::get_if<Infeasible>(&whole)) return std::move(*refused);
+    double least = take(std::move(std::get<Plan>(whole)), objective);
+    if (options_.strategy == Strategy::kLayerByLayer || !free()) return std::nullopt;
+    // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
+    // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+    for (Bytes budget = npu_.scratchpad.size / 2; budget > 0; budget /= 2) {
+      auto planned = planner_.plan(budget);
+      if (std::holds_alternative<Infeasible>(planned)) break;
+      const double value = take(std::move(std::get<Plan>(planned)), objective);
+      least = std::min(least, value);
+      if (value > (1 + kLittle) * least) break;
+    }
+    // What is forced in one of the modes may be chosen freely: a free choice is never worse than any of them.
+    for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
+      if (auto planned = planner_.plan_otherwise(mode)) take(std::move(*planned), objective);
+    }
+    return std::nullopt;
+  }
+
+  double take(Plan plan, Objective objective) {
+    plan.budget = npu_.scratchpad.size;
+    offers_.push_back({std::move(plan), std::nullopt});
+    return value_of(offers_.back(), objective);
+  }
+
+  double energy_pj(Offer& offer) {
+    if (!offer.energy_pj) offer.energy_pj = energy_of(graph_, npu_, offer.plan).total_pj();
+    return *offer.energy_pj;
+  }
+
+  double value_of(Offer& offer, Objective objective) {
+    switch (objective) {
+      case Objective::kLatency:
+        return static_cast<double>(offer.plan.cycles);
+      case Objective::kMoves:
+        return static_cast<double>(offer.plan.moves.total());
+      case Objective::kEnergy:
+        return energy_pj(offer);
+      case Objective::kEdp:
+        return static_cast<double>(offer.plan.cycles) * energy_pj(offer);
+    }
+    internal_error("unknown objective");
+  }
+
+  /// Of plans that are close in the objective, the one that is better otherwise.
+  Offer& best_offer(Objective objective) {
+    constexpr double kTie = 1.005;
+    double least = std::numeric_limits<double>::infinity();
+    for (Offer& offer : offers_) least = std::min(least, value_of(offer, objective));
+    const auto tie_break = [&](const Plan& plan) {
+      return objective == Objective::kMoves ? plan.cycles : plan.moves.total();
+    };
+    Offer* best = nullptr;
+    for (Offer& offer : offers_) {
+      if (value_of(offer, objective) > kTie * least) continue;
+      if (best == nullptr || tie_break(offer.plan) < tie_break(best->plan)) best = &offer;
+    }
+    return *best;
+  }
+
+  const Graph& graph_;
+  const configs::NpuConfig& npu_;
+  const Options& options_;
+  Planner planner_;
+  std::vector<Offer> offers_;
+};
 
 }  // namespace
 
 std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
-  Planner planner(graph, npu, options);
-  planner.require_dram();
-  auto whole = planner.plan(npu.scratchpad.size);
-  if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
-  // What was wished for holds for the scratchpad that was given.
-  if (options.skips != Wish::kAuto || !options.tensors.empty()) return whole;
-  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
-  // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
-  constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
-  std::vector<Plan> plans{std::get<Plan>(std::move(whole))};
-  double least = value_of(plans[0]);
-  for (Bytes budget = npu.scratchpad.size / 2; budget > 0; budget /= 2) {
-    auto planned = planner.plan(budget);
-    if (std::holds_alternative<Infeasible>(planned)) break;
-    plans.push_back(std::get<Plan>(std::move(planned)));
-    const double value = value_of(plans.back());
-    least = std::min(least, value);
-    if (value > (1 + kLittle) * least) break;
-  }
-  // What is forced in one of the modes may be chosen freely: a free choice is never worse than any of them.
-  for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
-    auto planned = planner.plan_otherwise(mode);
-    if (!planned) continue;
-    least = std::min(least, value_of(*planned));
-    plans.push_back(std::move(*planned));
-  }
-  // A plan for the least cycles may happen to move less than the beam found for moves.
-  if (options.objective == Objective::kMoves) {
-    Options fast = options;
-    fast.objective = Objective::kLatency;
-    auto planned = partition(graph, npu, fast);
-    if (auto* plan = std::get_if<Plan>(&planned)) {
-      plan->objective = options.objective;
-      least = std::min(least, value_of(*plan));
-      plans.push_back(std::move(*plan));
-    }
-  }
-  const Plan* best = nullptr;
-  for (const Plan& plan : plans) {
-    if (value_of(plan) > kTie * least) continue;
-    if (best == nullptr || tie_break_of(plan) < tie_break_of(*best)) best = &plan;
-  }
-  Plan chosen = *best;
-  chosen.budget = npu.scratchpad.size;
-  return chosen;
+  Market market(graph, npu, options);
+  if (auto refused = market.fill()) return std::move(*refused);
+  return market.best(options.objective);
 }
 
 Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) {

@@ -427,7 +427,7 @@ class Beam {
     State after;
     const int times = p.idle ? 0 : slices;
     after.cost = before.cost + times * candidate->score;
-    after.objective = before.objective + times * search_.objective(candidate->moves, candidate->cycles);
+    after.objective = before.objective + times * search_.objective(*candidate);
     after.extra_macs = before.extra_macs + static_cast<double>(p.macs) + times * candidate->extra_macs;
     if (after.extra_macs > wishes_.extra_macs && p.macs > 0) return;
     after.slices = slices;

@@ -184,18 +184,47 @@ Bytes bytes_of(const std::vector<Buffer>& buffers) {
   return sum;
 }
 
-double Search::score(const Moves& moves, Cycles cycles, double extra_macs) const {
+void Search::aim(Objective objective, const Expense& near) {
+  objective_ = objective;
+  cycles_per_pj_ = near.energy_pj > 0 ? near.cycles / near.energy_pj : 0;
+  for (auto& [key, structure] : structures_) structure.answers.clear();
+}
+
+double Search::objective(const Candidate& candidate) const {
+  switch (objective_) {
+    case Objective::kLatency:
+      return static_cast<double>(candidate.cycles);
+    case Objective::kMoves:
+      return static_cast<double>(candidate.moves.total());
+    case Objective::kEnergy:
+      return candidate.energy_pj;
+    case Objective::kEdp:
+      return static_cast<double>(candidate.cycles) + cycles_per_pj_ * candidate.energy_pj;
+  }
+  internal_error("unknown objective");
+}
+
+double Search::score(const Candidate& candidate) const {
   // Bytes cost a little even where compute hides them (they compete with neighbours), cycles a little even where only
   // moves count: near ties go to the other objective.
-  const double transfer = static_cast<double>(moves.total()) / model_.npu.dram_bytes_per_cycle();
+  const double bytes_per_cycle = model_.npu.dram_bytes_per_cycle();
+  const double transfer = static_cast<double>(candidate.moves.total()) / bytes_per_cycle;
+  const auto cycles = static_cast<double>(candidate.cycles);
   if (bytes_first_ || objective_ == Objective::kMoves) {
     // A tile that makes things again is not the way to move less: that is what recomputing whole tensors is for, which
     // has its limit.
     const auto& matrix = model_.npu.matrix;
-    const double again = extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
-    return transfer + 0.002 * static_cast<double>(cycles) + again;
+    const double again = candidate.extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
+    return transfer + 0.002 * cycles + again;
   }
-  return static_cast<double>(cycles) + transfer;
+  if (objective_ == Objective::kLatency) return cycles + transfer;
+  // The scheduler expects a score in which a byte that moves costs its transfer: it adds those still to come.
+  const auto& energy = model_.npu.energy;
+  const double byte_pj = energy.dram_pj_per_byte + energy.scratchpad_pj_per_byte;
+  if (objective_ == Objective::kEnergy) {
+    return byte_pj > 0 ? candidate.energy_pj / (byte_pj * bytes_per_cycle) : candidate.energy_pj;
+  }
+  return (cycles + transfer + cycles_per_pj_ * candidate.energy_pj) / (1 + cycles_per_pj_ * byte_pj * bytes_per_cycle);
 }
 
 std::string Search::key_of(const GroupModel& group) const {
@@ -319,6 +348,14 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     if (stage.kind != StageKind::kMatrix) continue;
     once += static_cast<double>(model_.macs(stage.nodes[0].node)) / group.slices();
   }
+  EnergyPricer energy_pricer(group);
+  const auto energy_of = [&](const Candidate& candidate, const LoopCost& loop) {
+    LoopEnergy& energy = structure.energies[{candidate.tile, candidate.order}];
+    if (energy.locals.empty() || (loop.exact && !energy.exact)) {
+      energy = energy_pricer.price(candidate.tile, candidate.order, loop.exact);
+    }
+    return energy.total(group, residents, candidate.cycles).total_pj();
+  };
   // The best buffering of a loop; nullopt if none fits.
   const auto buffered = [&](Candidate candidate, const LoopCost& loop) {
     std::optional<Candidate> best;
@@ -332,7 +369,8 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
       candidate.moves = total.moves;
       candidate.cycles = total.cycles;
       candidate.extra_macs = std::max(0.0, loop.macs - once);
-      candidate.score = score(candidate.moves, candidate.cycles, candidate.extra_macs);
+      if (weighs_energy() && loop.legal) candidate.energy_pj = energy_of(candidate, loop);
+      candidate.score = score(candidate);
       if (!best || candidate.score < best->score) best = candidate;
     }
     return best;

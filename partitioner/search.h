@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "partitioner/loop_cost.h"
+#include "partitioner/loop_energy.h"
 
 namespace spillway::partitioner {
 
@@ -19,6 +20,7 @@ struct Candidate {
   Bytes scratchpad = 0;  ///< all buffers
   Moves moves;           ///< exact
   Cycles cycles = 0;     ///< cost model
+  double energy_pj = 0;  ///< cost model; only where the objective asks for it
   double score = 0;      ///< the objective; smaller is better
   std::int64_t steps = 0;
   double extra_macs = 0;  ///< of what the loop makes more than once
@@ -32,10 +34,21 @@ struct Candidate {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+/// What a plan takes, in the two that kEdp multiplies.
+struct Expense {
+  double cycles = 0, energy_pj = 0;
+};
+
 class Search {
  public:
+  /// For kEdp, aim() follows.
   Search(const Model& model, Objective objective, bool bytes_first)
       : model_(model), objective_(objective), bytes_first_(bytes_first) {}
+
+  /// Searches for another objective from now on; the walked loops are kept, the answers are not. kEdp takes what a plan
+  /// near the one that is looked for takes: a product is no sum over groups, so cycles and energy are added in the
+  /// proportion in which they change it there (docs/partitioner.md).
+  void aim(Objective objective, const Expense& near = {});
 
   /// What is known of groups that look alike: they are searched once.
   struct Structure;
@@ -60,21 +73,23 @@ class Search {
   [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, const Residents& residents,
                                              bool exactly = false) const;
 
-  [[nodiscard]] double score(const Moves& moves, Cycles cycles, double extra_macs = 0) const;
   /// The objective alone, without what decides ties.
-  [[nodiscard]] double objective(const Moves& moves, Cycles cycles) const {
-    return objective_ == Objective::kMoves ? static_cast<double>(moves.total()) : static_cast<double>(cycles);
-  }
+  [[nodiscard]] double objective(const Candidate& candidate) const;
 
  private:
   using Tile = std::array<std::int32_t, kMaxRank>;
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
                                                 const Residents& residents, Bytes budget, Care care) const;
+  [[nodiscard]] double score(const Candidate& candidate) const;
+  [[nodiscard]] bool weighs_energy() const {
+    return !bytes_first_ && (objective_ == Objective::kEnergy || objective_ == Objective::kEdp);
+  }
   [[nodiscard]] std::string key_of(const GroupModel& group) const;
 
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
+  double cycles_per_pj_ = 0;  ///< kEdp: what energy weighs against time
   std::map<std::string, Structure> structures_;
 };
 
@@ -87,6 +102,7 @@ struct Search::Structure {
   std::size_t walked = 0;                                            ///< loops that had been judged by samples before
   bool possible = true;                                              ///< executed whole by a tile of everything
   std::map<std::pair<Tile, std::vector<int>>, LoopCost> loops;       ///< by tile and order
+  std::map<std::pair<Tile, std::vector<int>>, LoopEnergy> energies;  ///< the same, where it has been asked for
   std::map<std::string, std::array<std::deque<Answer>, 2>> answers;  ///< by residents; by Care
 };
 
