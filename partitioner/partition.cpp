@@ -103,6 +103,12 @@ class Planner {
 
   Bytes smallest_budget() { return bytes_of(neediest().buffers); }
 
+  /// The next plan is no longer given up for what it costs more than the first.
+  void forget_first() { to_beat_.reset(); }
+
+  /// From now on, of the graph's MACs.
+  void limit_recompute(double share) { wishes_.extra_macs = share * macs(); }
+
   /// In the order that groups are cut from.
   int positions() { return sequence_of(true).size(); }
 
@@ -522,9 +528,74 @@ class Market {
     return std::nullopt;
   }
 
+  /// Searches in more ways than the best plan needs. False if nothing fits.
+  bool vary() {
+    constexpr int kParts = 16;  // of the scratchpad
+    constexpr int kFewest = 4;  // of them, for other objectives' searches
+    std::vector<Objective> objectives{options_.objective};
+    if (options_.objective == Objective::kEdp) objectives = {Objective::kLatency};
+    for (const Objective other : kObjectives) {
+      if (other != objectives[0] && options_.strategy == Strategy::kFused) objectives.push_back(other);
+    }
+    for (const Objective objective : objectives) {
+      aim(objective);
+      const bool own = objective == objectives[0];
+      const auto next = [&](int part) { return own ? (part > kParts / 2 ? part - 1 : part * 3 / 4) : part / 2; };
+      for (int part = kParts; part >= (own ? 1 : kFewest); part = next(part)) {
+        planner_.forget_first();
+        auto planned = planner_.plan(npu_.scratchpad.size / kParts * part);
+        if (auto* plan = std::get_if<Plan>(&planned)) take(std::move(*plan), objective);
+      }
+      if (offers_.empty()) return false;
+      if (!own || options_.strategy != Strategy::kFused || !free()) continue;
+      for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
+        planner_.forget_first();
+        if (auto planned = planner_.plan_otherwise(mode)) take(std::move(*planned), objective);
+      }
+      for (const double share : {5 * options_.recompute_limit, options_.recompute_limit}) {
+        planner_.limit_recompute(share);
+        planner_.forget_first();
+        auto planned = planner_.plan(npu_.scratchpad.size);
+        if (auto* plan = std::get_if<Plan>(&planned)) take(std::move(*plan), objective);
+      }
+    }
+    return true;
+  }
+
   const Plan& best(Objective objective) { return best_offer(objective).plan; }
 
+  /// No two of them equal, those of least value first.
+  std::vector<Plan> distinct(int count) {
+    std::vector<std::pair<double, const Plan*>> order;
+    for (Offer& offer : offers_) order.emplace_back(value_of(offer, options_.objective), &offer.plan);
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Plan> plans;
+    for (const auto& [value, plan] : order) {
+      if (static_cast<int>(plans.size()) >= count) break;
+      const auto like = [&, &is = *plan](const Plan& other) { return same(other, is); };
+      if (std::none_of(plans.begin(), plans.end(), like)) plans.push_back(*plan);
+    }
+    return plans;
+  }
+
  private:
+  /// But for addresses.
+  static bool same(const Plan& a, const Plan& b) {
+    const auto same_stage = [](const Stage& x, const Stage& y) { return x.nodes == y.nodes; };
+    const auto same_group = [&](const Group& x, const Group& y) {
+      return x.tile == y.tile && x.loop_order == y.loop_order && x.pipelining == y.pipelining && x.region == y.region &&
+             x.dropped == y.dropped &&
+             std::equal(x.stages.begin(), x.stages.end(), y.stages.begin(), y.stages.end(), same_stage);
+    };
+    const auto same_stay = [](const Residency& x, const Residency& y) {
+      return x.storage == y.storage && x.part == y.part && x.first_group == y.first_group &&
+             x.last_group == y.last_group && x.stored == y.stored;
+    };
+    return std::equal(a.groups.begin(), a.groups.end(), b.groups.begin(), b.groups.end(), same_group) &&
+           std::equal(a.residencies.begin(), a.residencies.end(), b.residencies.begin(), b.residencies.end(),
+                      same_stay);
+  }
+
   struct Offer {
     Plan plan;
     std::optional<double> energy_pj;  // once asked for
@@ -548,14 +619,18 @@ class Market {
     return {kObjectives.begin(), kObjectives.end()};
   }
 
-  /// Adds what a search for this objective finds; what is wrong if that is nothing.
-  std::optional<Infeasible> search(Objective objective) {
+  void aim(Objective objective) {
     Expense near;
     if (objective == Objective::kEdp) {
       Offer& offer = best_offer(objective);
       near = {static_cast<double>(offer.plan.cycles), energy_pj(offer)};
     }
     planner_.aim(objective, near);
+  }
+
+  /// Adds what a search for this objective finds; what is wrong if that is nothing.
+  std::optional<Infeasible> search(Objective objective) {
+    aim(objective);
     auto whole = planner_.plan(npu_.scratchpad.size);
     if (auto* refused = std::get_if<Infeasible>(&whole)) return std::move(*refused);
     double least = take(std::move(std::get<Plan>(whole)), objective);
@@ -630,6 +705,12 @@ std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuC
   Market market(graph, npu, options);
   if (auto refused = market.fill()) return std::move(*refused);
   return market.best(options.objective);
+}
+
+std::vector<Plan> candidates(const Graph& graph, const configs::NpuConfig& npu, const Options& options, int count) {
+  Market market(graph, npu, options);
+  if (!market.vary()) return {};
+  return market.distinct(count);
 }
 
 Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) {
