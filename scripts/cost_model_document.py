@@ -41,17 +41,24 @@ WHY = """
 Kinds with less than 0.3 % of error are left out. What the table shows, in the order of what it costs:
 
 - **Double buffers, several stages, long loops: too few cycles.** Between two stages of a group the rows that the next tile
-  needs again (the halo of a 3x3 convolution) are copied within the scratchpad. Such a group has one slot for what passes
-  from stage to stage, so the copy waits for the reader of the old window, and the maker of the new one for the copy:
-  nothing hides it. And it queues behind the next tile's loads, on the one DMA channel that loads. The model takes copies for
-  transfers that overlap compute (`max(transfers, compute)`). It also takes a stage for the longer of its product and its
-  drain; what the last block drains after its product adds to that. Software-pipelined groups have the slots, and are right.
+  needs again (the halo of a 3x3 convolution) are copied within the scratchpad. The copies of a tile stand in the queue of
+  the one DMA channel that loads, behind the next tile's loads; and where a load waits for the tile before to be done with
+  its slot (the input of a residual block, which the block's last stage reads again), the copies wait with it, and the tile
+  for the copies. So loads that the model hides, `max(transfers, compute)`, show. Nor are the copies hidden themselves: what
+  passes from stage to stage has one slot, so a copy waits for the reader of the old window, and the maker of the new one
+  for the copy. Software-pipelined groups have the slots, and are within a percent or two.
 - **Short loops: too many cycles.** The model starts every group when the group before is done: its first load and its last
   store show. In truth they run beside the neighbours' compute, where addresses do not collide. A plan of many short groups
-  (layers of a classifier, a plan for a quarter of the scratchpad) looks worse than it is.
-- **Groups bound by DRAM: too few or too many by a percent or two.** Row misses, turnarounds and the second channel's
-  share are averages in the model.
+  (the layers of a classifier) looks worse than it is.
+- **Weights that arrive late: a few percent either way.** Groups of one stage that are bound by DRAM share its bus with
+  their neighbours; row misses are not in the price, refresh and turnarounds are as averages.
 
+The group that is predicted worst in each graph's plans, and what its simulated cycles were spent on (*port*: copies within
+the scratchpad, *DRAM*: loads and stores that nothing hid):
+
+| graph | overlap | stages | steps | predicted | simulated | matrix | vector | DRAM | port |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+%s
 Errors of the first two kinds are of different sign and differ from plan to plan by the kinds of groups it is made of; that
 is what turns ranks around. The pair that is furthest apart and predicted the wrong way round, for each graph:
 
@@ -113,6 +120,14 @@ def kind_rows(run, plans):
     return text
 
 
+def worst_group(run, plans):
+    group = max((g for p in plans for g in p["groups"]), key=lambda g: abs(g["predicted"] - g["simulated"]))
+    bound = group["bound"]
+    cells = [label(run), group["overlap"], str(group["stages"]), grouped(group["steps"]), grouped(group["predicted"]),
+             grouped(group["simulated"])] + [grouped(bound[c]) for c in ("matrix", "vector", "dram", "port")]
+    return "| " + " | ".join(cells) + " |\n"
+
+
 def misranked(run, plans):
     worst = None
     for a in plans:
@@ -136,5 +151,5 @@ def document(runs, count):
         text += TABLE % title
         text += "".join(row(run, plans, unit) for run, plans in runs)
     text += KINDS + "".join(kind_rows(run, plans) for run, plans in runs)
-    text += WHY + "".join(misranked(run, plans) for run, plans in runs)
+    text += WHY.replace("%s", "".join(worst_group(run, plans) for run, plans in runs)) + "".join(misranked(run, plans) for run, plans in runs)
     return text
