@@ -51,7 +51,7 @@ void print_fates(std::ostream& out, const std::vector<FateRow>& rows, bool all) 
   const bool any = std::any_of(rows.begin(), rows.end(), [](const FateRow& row) { return !row.alternatives.empty(); });
   if (!any) return;
   out << "  what else: the tensor's fate as given, all else planned anew; differences to this plan, energy "
-         "provisional\n";
+         "predicted\n";
   Table others(
       {{"tensor", Align::kLeft}, {"fate", Align::kLeft}, {"moves B"}, {"weights B"}, {"MACs"}, {"cycles"}, {"energy"}});
   for (const FateRow& row : rows) {

@@ -130,7 +130,8 @@ std::map<std::string, partitioner::Wish> read_fates(const std::string& file) {
 
 void PlanFlags::add_to(CLI::App& verb) {
   add_value(verb, "--strategy", strategy, "fused or layer-by-layer", strategy, "layer-by-layer");
-  add_value(verb, "--objective", objective, "latency or moves", objective, "moves");
+  add_value(verb, "--objective", objective, "latency, moves (all DRAM bytes), energy, or edp (energy times delay)",
+            objective, "moves");
   add_value(
       verb, "--skips", skips,
       "what becomes of skip connections where it is possible: auto, hold (in the scratchpad), spill (through DRAM) "
@@ -147,7 +148,7 @@ void PlanFlags::add_to(CLI::App& verb) {
 
 partitioner::Options PlanFlags::options() const {
   check_choice("--strategy", strategy, {"fused", "layer-by-layer"});
-  check_choice("--objective", objective, {"latency", "moves"});
+  check_choice("--objective", objective, {"latency", "moves", "energy", "edp"});
   check_choice("--skips", skips, {"auto", "hold", "spill", "recompute"});
   if (!(recompute_limit >= 0 && recompute_limit <= 1000)) {
     throw Error(ErrorKind::kBadInput, Place{.key = "--recompute-max"},
@@ -160,7 +161,8 @@ partitioner::Options PlanFlags::options() const {
   }
   partitioner::Options options;
   options.strategy = strategy == "fused" ? partitioner::Strategy::kFused : partitioner::Strategy::kLayerByLayer;
-  options.objective = objective == "latency" ? partitioner::Objective::kLatency : partitioner::Objective::kMoves;
+  options.objective = *std::find_if(partitioner::kObjectives.begin(), partitioner::kObjectives.end(),
+                                    [&](partitioner::Objective o) { return partitioner::name_of(o) == objective; });
   options.skips = wish_named(skips);
   if (!fates_file.empty()) options.tensors = read_fates(fates_file);
   options.recompute_limit = recompute_limit / 100;

@@ -18,6 +18,7 @@
 #include "cli/session.h"
 #include "cli/tile_text.h"
 #include "partitioner/bounds.h"
+#include "partitioner/energy.h"
 #include "partitioner/occupancy.h"
 #include "reports/allocation_map.h"
 #include "reports/atomic_files.h"
@@ -84,6 +85,11 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
   const auto line = [](const char* label, const std::string& text) { reports::print_labelled(std::cout, label, text); };
   line("predicted", fmt::format("{}   {} cycles", reports::milliseconds(reports::seconds_of(plan.cycles, npu)),
                                 grouped(plan.cycles)));
+  if (plan.objective == partitioner::Objective::kEnergy || plan.objective == partitioner::Objective::kEdp) {
+    const double joules = partitioner::energy_of(graph, npu, plan).total_pj() * 1e-12;
+    line("energy", fmt::format("{}, predicted; times delay {}", reports::si(joules, "J"),
+                               reports::si(joules * reports::seconds_of(plan.cycles, npu), "J s")));
+  }
   line("moves", fmt::format("{} B: weights {}, activations {}, parameters {}, statistics {}",
                             grouped(plan.moves.total()), grouped(plan.moves.of(partitioner::StorageClass::kWeight)),
                             grouped(plan.moves.of(partitioner::StorageClass::kActivation)),
@@ -224,6 +230,7 @@ Json json_of(const std::string& model, const workloads::Graph& graph, const conf
           {"objective", partitioner::name_of(plan.objective)},
           {"budget_bytes", plan.budget},
           {"predicted_cycles", plan.cycles},
+          {"predicted_energy_pj", partitioner::energy_of(graph, npu, plan).total_pj()},
           {"moved_bytes", plan.moves.total()},
           {"compulsory_bytes", plan.compulsory_bytes},
           {"lower_bounds", bounds_json(graph, npu, plan)},

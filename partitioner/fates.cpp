@@ -5,6 +5,7 @@
 #include <set>
 
 #include "configs/error.h"
+#include "partitioner/energy.h"
 #include "partitioner/group_model.h"
 #include "partitioner/order.h"
 #include "partitioner/schedule.h"
@@ -57,13 +58,6 @@ void add_traffic(const GroupModel& group, const Group& plan, const std::vector<c
       }
     }
   }
-}
-
-double energy_of(const configs::NpuConfig& npu, Bytes moved, std::int64_t macs, Cycles cycles) {
-  const auto& energy = npu.energy;
-  const double static_pj = energy.static_mw * 1e-3 * static_cast<double>(cycles) / npu.clock_hz * 1e12;
-  return static_cast<double>(moved) * energy.dram_pj_per_byte +
-         static_cast<double>(macs) * energy.mac_pj[static_cast<std::size_t>(npu.precision.weight)] + static_pj;
 }
 
 }  // namespace
@@ -164,6 +158,7 @@ std::vector<Alternative> alternatives_of(const Graph& graph, const configs::NpuC
                                          const Plan& plan, const TensorFate& tensor) {
   std::vector<Alternative> result;
   const std::int64_t macs = macs_of(graph, npu, plan);
+  const double energy_pj = energy_of(graph, npu, plan).total_pj();
   for (const Wish wish : {Wish::kHold, Wish::kSpill, Wish::kRecompute}) {
     Alternative a;
     a.wish = wish;
@@ -177,7 +172,7 @@ std::vector<Alternative> alternatives_of(const Graph& graph, const configs::NpuC
         a.weight_moves = better->moves.of(StorageClass::kWeight) - plan.moves.of(StorageClass::kWeight);
         a.macs = macs_of(graph, npu, *better) - macs;
         a.cycles = better->cycles - plan.cycles;
-        a.energy_pj = energy_of(npu, a.moved, a.macs, a.cycles);
+        a.energy_pj = energy_of(graph, npu, *better).total_pj() - energy_pj;
       } else {
         a.why_not = "does not fit";
       }

@@ -40,7 +40,7 @@ struct Alternative {
   Bytes weight_moves = 0;
   std::int64_t macs = 0;
   Cycles cycles = 0;
-  double energy_pj = 0;  ///< provisional: DRAM, MACs, static power
+  double energy_pj = 0;  ///< predicted (energy.h)
 };
 
 /// Hold, spill and recompute, each tried by planning anew.

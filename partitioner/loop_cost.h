@@ -66,13 +66,13 @@ struct LoopTotal {
 };
 
 struct LoopCost {
-  std::vector<WindowUse> stages;      ///< in domain coordinates
-  std::vector<WindowUse> loads;       ///< by local
-  std::vector<double> read, written;  ///< elements by local, if it lives in DRAM
+  std::vector<WindowUse> stages;            ///< in domain coordinates
+  std::vector<WindowUse> loads;             ///< by local
+  std::vector<double> read, written;        ///< elements by local, if it lives in DRAM
   std::vector<std::array<Bytes, 3>> needs;  ///< by local and Pipelining: its buffer; what has none: 0
-  Moves always;                       ///< moved whatever is resident
-  std::vector<StepCost> kinds;        ///< steps that cost the same are one kind
-  std::vector<double> times;          ///< how often each kind occurs
+  Moves always;                             ///< moved whatever is resident
+  std::vector<StepCost> kinds;              ///< steps that cost the same are one kind
+  std::vector<double> times;                ///< how often each kind occurs
   StepCost first, last;
   std::vector<StepCost::Transfer> after;  ///< by local: storing statistics when the loop is done
   std::int64_t steps = 0;

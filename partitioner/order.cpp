@@ -333,7 +333,8 @@ class Sorter {
       for (const StorageId s : inputs) read += model_.layout.storages[s].bytes();
       Bytes made = 0;
       for (const NodeId n : primitives_[p]) {
-        if (maker_[model_.output_of(n)] == static_cast<int>(p)) made += model_.layout.storages[model_.output_of(n)].bytes();
+        if (maker_[model_.output_of(n)] == static_cast<int>(p))
+          made += model_.layout.storages[model_.output_of(n)].bytes();
       }
       if (read > 0 && soonest > level_[p] && made > kTiny && made < read) level_[p] = soonest;
     }

@@ -12,6 +12,7 @@
 #include "configs/error.h"
 #include "partitioner/allocate.h"
 #include "partitioner/bounds.h"
+#include "partitioner/energy.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/primitives.h"
 #include "partitioner/schedule.h"
@@ -21,8 +22,10 @@ namespace spillway::partitioner {
 
 namespace {
 
+constexpr double kTie = 0.005;            // plans this close in the objective differ in what else they cost
+constexpr int kManyStates = 5000;         // for the search that decides
 constexpr double kWeightsAgain = 0.0195;  // of all weights: what slices of the batch may load again
-constexpr double kLittle = 0.015;  // plans for less scratchpad that cost so much more are not looked at further
+constexpr double kLittle = 0.015;         // plans for less scratchpad that cost so much more are not looked at further
 
 class Planner {
  public:
@@ -48,6 +51,16 @@ class Planner {
                 fmt::format("inputs, weights and outputs take {} bytes, the DRAM has {}; the largest tensor takes {}",
                             bytes, npu_.dram.size, layout_.storages[largest].bytes()),
                 fmt::format("--set dram.size={}, smaller shapes, or a narrower precision", bytes));
+  }
+
+  /// From now on plans for another objective, whose offers compete for the one that was asked for.
+  void aim(Objective objective, const Expense& near = {}) {
+    search_.aim(objective, near);
+    search_.weigh_bytes(1);
+    wishes_.slices = options_.slices ? Slices::kMay : Slices::kNo;
+    wishes_.slack = kLittle;
+    wishes_.states = Wishes{}.states;
+    to_beat_.reset();
   }
 
   /// For a scratchpad of `budget` bytes. What was searched for one budget serves the next.
@@ -95,7 +108,24 @@ class Planner {
     return finish();
   }
 
+  /// For kLatency: the next plans weigh bytes so many times (Search::weigh_bytes) and may run slices of the batch.
+  void prefer_bytes(double times, Slices slices) {
+    search_.weigh_bytes(times);
+    wishes_.slices = slices;
+    wishes_.slack = kTie;
+    wishes_.states = kManyStates;
+  }
+
   Bytes smallest_budget() { return bytes_of(neediest().buffers); }
+
+  /// The next plan is no longer given up for what it costs more than the first.
+  void forget_first() { to_beat_.reset(); }
+
+  /// From now on, of the graph's MACs.
+  void limit_recompute(double share) { wishes_.extra_macs = share * macs(); }
+
+  /// In the order that groups are cut from.
+  int positions() { return sequence_of(true).size(); }
 
  private:
   std::variant<Plan, Infeasible> plan_fused() {
@@ -113,10 +143,10 @@ class Planner {
       if (!adopt(*found)) continue;
       // Where its samples deceived the search, it chooses again with what has been walked since.
       double walked = 0;
-      for (const Candidate& c : chosen_) walked += search_.objective(c.moves, c.cycles);
-      fmt::print(stderr, "TRY {} est {:.3f} walked {:.3f}\n", attempt, found->objective / 1e6, walked / 1e6);
+      for (const Candidate& c : chosen_) walked += search_.objective(c);
       if (!to_beat_ && attempt + 1 < kTries && walked > 1.01 * found->objective) continue;
       require_wishes(*found);
+      search_.weigh_bytes(1);
       settle(model_, search_, budget_, wishes_, *found);
       if (!adopt(*found)) internal_error("a settled schedule does not stand");
       if (!to_beat_) to_beat_ = std::move(*found);
@@ -141,7 +171,7 @@ class Planner {
 
   void make_wishes() {
     wishes_.fates.assign(layout_.storages.size(), {});
-    wishes_.slices = options_.slices;
+    wishes_.slices = options_.slices ? Slices::kMay : Slices::kNo;
     Bytes weights = 0;
     for (const Storage& s : layout_.storages) weights += s.storage_class == StorageClass::kWeight ? s.bytes() : 0;
     wishes_.weights_again = kWeightsAgain * static_cast<double>(weights);
@@ -495,64 +525,224 @@ class Planner {
 
 namespace {
 
-double value_of(const Plan& plan) {
-  return plan.objective == Objective::kMoves ? static_cast<double>(plan.moves.total())
-                                             : static_cast<double>(plan.cycles);
-}
-double tie_break_of(const Plan& plan) {
-  return plan.objective == Objective::kMoves ? static_cast<double>(plan.cycles)
-                                             : static_cast<double>(plan.moves.total());
-}
+/// The plans to choose from, whichever search they come from.
+class Market {
+ public:
+  Market(const Graph& graph, const configs::NpuConfig& npu, const Options& options)
+      : graph_(graph), npu_(npu), options_(options), planner_(graph, npu, options) {
+    planner_.require_dram();
+  }
+
+  /// Searches for what was asked for and, since no search is exhaustive, for other objectives: a plan for the least
+  /// cycles may happen to move less than the one that was searched for moves.
+  std::optional<Infeasible> fill() {
+    for (const Objective objective : searched()) {
+      // The plan with the least product also has the least sum when cycles and energy are weighed by its own: the mean
+      // of two ratios is at least the root of their product. So each round weighs them by the best plan so far.
+      const int rounds = objective == Objective::kEdp ? 2 : 1;
+      for (int round = 0; round < rounds; ++round) {
+        if (auto refused = search(objective)) return refused;
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// Searches in more ways than the best plan needs. False if nothing fits.
+  bool vary() {
+    constexpr int kParts = 16;  // of the scratchpad
+    constexpr int kFewest = 4;  // of them, for other objectives' searches
+    std::vector<Objective> objectives{options_.objective};
+    if (options_.objective == Objective::kEdp) objectives = {Objective::kLatency};
+    for (const Objective other : kObjectives) {
+      if (other != objectives[0] && options_.strategy == Strategy::kFused) objectives.push_back(other);
+    }
+    for (const Objective objective : objectives) {
+      aim(objective);
+      const bool own = objective == objectives[0];
+      const auto next = [&](int part) { return own ? (part > kParts / 2 ? part - 1 : part * 3 / 4) : part / 2; };
+      for (int part = kParts; part >= (own ? 1 : kFewest); part = next(part)) {
+        planner_.forget_first();
+        auto planned = planner_.plan(npu_.scratchpad.size / kParts * part);
+        if (auto* plan = std::get_if<Plan>(&planned)) take(std::move(*plan), objective);
+      }
+      if (offers_.empty()) return false;
+      if (!own || options_.strategy != Strategy::kFused || !free()) continue;
+      for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
+        planner_.forget_first();
+        if (auto planned = planner_.plan_otherwise(mode)) take(std::move(*planned), objective);
+      }
+      for (const double share : {5 * options_.recompute_limit, options_.recompute_limit}) {
+        planner_.limit_recompute(share);
+        planner_.forget_first();
+        auto planned = planner_.plan(npu_.scratchpad.size);
+        if (auto* plan = std::get_if<Plan>(&planned)) take(std::move(*plan), objective);
+      }
+    }
+    return true;
+  }
+
+  const Plan& best(Objective objective) { return best_offer(objective).plan; }
+
+  /// No two of them equal, those of least value first.
+  std::vector<Plan> distinct(int count) {
+    std::vector<std::pair<double, const Plan*>> order;
+    for (Offer& offer : offers_) order.emplace_back(value_of(offer, options_.objective), &offer.plan);
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Plan> plans;
+    for (const auto& [value, plan] : order) {
+      if (static_cast<int>(plans.size()) >= count) break;
+      const auto like = [&, &is = *plan](const Plan& other) { return same(other, is); };
+      if (std::none_of(plans.begin(), plans.end(), like)) plans.push_back(*plan);
+    }
+    return plans;
+  }
+
+ private:
+  /// But for addresses.
+  static bool same(const Plan& a, const Plan& b) {
+    const auto same_stage = [](const Stage& x, const Stage& y) { return x.nodes == y.nodes; };
+    const auto same_group = [&](const Group& x, const Group& y) {
+      return x.tile == y.tile && x.loop_order == y.loop_order && x.pipelining == y.pipelining && x.region == y.region &&
+             x.dropped == y.dropped &&
+             std::equal(x.stages.begin(), x.stages.end(), y.stages.begin(), y.stages.end(), same_stage);
+    };
+    const auto same_stay = [](const Residency& x, const Residency& y) {
+      return x.storage == y.storage && x.part == y.part && x.first_group == y.first_group &&
+             x.last_group == y.last_group && x.stored == y.stored;
+    };
+    return std::equal(a.groups.begin(), a.groups.end(), b.groups.begin(), b.groups.end(), same_group) &&
+           std::equal(a.residencies.begin(), a.residencies.end(), b.residencies.begin(), b.residencies.end(),
+                      same_stay);
+  }
+
+  struct Offer {
+    Plan plan;
+    std::optional<double> energy_pj;  // once asked for
+  };
+
+  /// Whether nothing is wished for. What is holds for the scratchpad that was given, and for the plan that was asked
+  /// for.
+  [[nodiscard]] bool free() const { return options_.skips == Wish::kAuto && options_.tensors.empty(); }
+
+  std::vector<Objective> searched() {
+    const Objective own = options_.objective;
+    // Layer by layer no objective has a say.
+    if (options_.strategy == Strategy::kLayerByLayer) return {Objective::kMoves};
+    // The weights of a product come from a plan near it.
+    if (!free() && own == Objective::kEdp) return {Objective::kLatency, own};
+    if (!free()) return {own};
+    constexpr int kSmall = 50;  // primitives; so few are searched soon
+    const bool small = planner_.positions() <= kSmall;
+    if (own == Objective::kLatency && !small) return {own};
+    if (own == Objective::kMoves && !small) return {Objective::kLatency, own, Objective::kEnergy};
+    return {kObjectives.begin(), kObjectives.end()};
+  }
+
+  void aim(Objective objective) {
+    Expense near;
+    if (objective == Objective::kEdp) {
+      Offer& offer = best_offer(objective);
+      near = {static_cast<double>(offer.plan.cycles), energy_pj(offer)};
+    }
+    planner_.aim(objective, near);
+  }
+
+  /// Adds what a search for this objective finds; what is wrong if that is nothing.
+  std::optional<Infeasible> search(Objective objective) {
+    aim(objective);
+    auto whole = planner_.plan(npu_.scratchpad.size);
+    if (auto* refused = std::get_if<Infeasible>(&whole)) return std::move(*refused);
+    double least = take(std::move(std::get<Plan>(whole)), objective);
+    if (options_.strategy == Strategy::kLayerByLayer || !free()) return std::nullopt;
+    // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
+    // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+    for (Bytes budget = npu_.scratchpad.size / 2; budget > 0; budget /= 2) {
+      auto planned = planner_.plan(budget);
+      if (std::holds_alternative<Infeasible>(planned)) break;
+      const double value = take(std::move(std::get<Plan>(planned)), objective);
+      least = std::min(least, value);
+      if (value > (1 + kLittle) * least) break;
+    }
+    // What is forced in one of the modes may be chosen freely: a free choice is never worse than any of them.
+    for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
+      if (auto planned = planner_.plan_otherwise(mode)) least = std::min(least, take(std::move(*planned), objective));
+    }
+    if (objective == Objective::kLatency) {
+      // Of plans about as fast as each other the one that moves least is wanted: one that was searched for that.
+      struct Try {
+        double bytes_weigh;
+        Slices slices;
+      };
+      for (const Try& t : {Try{3, Slices::kMay}, Try{1.5, Slices::kMust}, Try{1, Slices::kMust}}) {
+        planner_.prefer_bytes(t.bytes_weigh, t.slices);
+        auto planned = planner_.plan(npu_.scratchpad.size);
+        auto* plan = std::get_if<Plan>(&planned);
+        if (plan != nullptr && take(std::move(*plan), objective) <= (1 + kTie) * least && t.slices == Slices::kMust)
+          break;
+      }
+    }
+    return std::nullopt;
+  }
+
+  double take(Plan plan, Objective objective) {
+    plan.budget = npu_.scratchpad.size;
+    offers_.push_back({std::move(plan), std::nullopt});
+    return value_of(offers_.back(), objective);
+  }
+
+  double energy_pj(Offer& offer) {
+    if (!offer.energy_pj) offer.energy_pj = energy_of(graph_, npu_, offer.plan).total_pj();
+    return *offer.energy_pj;
+  }
+
+  double value_of(Offer& offer, Objective objective) {
+    switch (objective) {
+      case Objective::kLatency:
+        return static_cast<double>(offer.plan.cycles);
+      case Objective::kMoves:
+        return static_cast<double>(offer.plan.moves.total());
+      case Objective::kEnergy:
+        return energy_pj(offer);
+      case Objective::kEdp:
+        return static_cast<double>(offer.plan.cycles) * energy_pj(offer);
+    }
+    internal_error("unknown objective");
+  }
+
+  /// Of plans that are close in the objective, the one that is better otherwise.
+  Offer& best_offer(Objective objective) {
+    double least = std::numeric_limits<double>::infinity();
+    for (Offer& offer : offers_) least = std::min(least, value_of(offer, objective));
+    const auto tie_break = [&](const Plan& plan) {
+      return objective == Objective::kMoves ? plan.cycles : plan.moves.total();
+    };
+    Offer* best = nullptr;
+    for (Offer& offer : offers_) {
+      if (value_of(offer, objective) > (1 + kTie) * least) continue;
+      if (best == nullptr || tie_break(offer.plan) < tie_break(best->plan)) best = &offer;
+    }
+    return *best;
+  }
+
+  const Graph& graph_;
+  const configs::NpuConfig& npu_;
+  const Options& options_;
+  Planner planner_;
+  std::vector<Offer> offers_;
+};
 
 }  // namespace
 
 std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
-  Planner planner(graph, npu, options);
-  planner.require_dram();
-  auto whole = planner.plan(npu.scratchpad.size);
-  if (options.strategy == Strategy::kLayerByLayer || std::holds_alternative<Infeasible>(whole)) return whole;
-  // What was wished for holds for the scratchpad that was given.
-  if (options.skips != Wish::kAuto || !options.tensors.empty()) return whole;
-  // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
-  // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
-  constexpr double kTie = 1.005;  // of plans this close in the objective, the one that is better otherwise
-  std::vector<Plan> plans{std::get<Plan>(std::move(whole))};
-  double least = value_of(plans[0]);
-  for (Bytes budget = npu.scratchpad.size / 2; budget > 0; budget /= 2) {
-    auto planned = planner.plan(budget);
-    if (std::holds_alternative<Infeasible>(planned)) break;
-    plans.push_back(std::get<Plan>(std::move(planned)));
-    const double value = value_of(plans.back());
-    least = std::min(least, value);
-    if (value > (1 + kLittle) * least) break;
-  }
-  // What is forced in one of the modes may be chosen freely: a free choice is never worse than any of them.
-  for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
-    auto planned = planner.plan_otherwise(mode);
-    if (!planned) continue;
-    least = std::min(least, value_of(*planned));
-    plans.push_back(std::move(*planned));
-  }
-  // A plan for the least cycles may happen to move less than the beam found for moves.
-  if (options.objective == Objective::kMoves) {
-    Options fast = options;
-    fast.objective = Objective::kLatency;
-    auto planned = partition(graph, npu, fast);
-    if (auto* plan = std::get_if<Plan>(&planned)) {
-      plan->objective = options.objective;
-      least = std::min(least, value_of(*plan));
-      plans.push_back(std::move(*plan));
-    }
-  }
-  const Plan* best = nullptr;
-  for (const Plan& plan : plans) fmt::print(stderr, "PLAN {} {:.3f} ms, {:.1f} MB act {:.1f}\n", plan.budget, plan.cycles / 1e6, plan.moves.total() / 1e6, plan.moves.of(StorageClass::kActivation)/1e6);
-  for (const Plan& plan : plans) {
-    if (value_of(plan) > kTie * least) continue;
-    if (best == nullptr || tie_break_of(plan) < tie_break_of(*best)) best = &plan;
-  }
-  Plan chosen = *best;
-  chosen.budget = npu.scratchpad.size;
-  return chosen;
+  Market market(graph, npu, options);
+  if (auto refused = market.fill()) return std::move(*refused);
+  return market.best(options.objective);
+}
+
+std::vector<Plan> candidates(const Graph& graph, const configs::NpuConfig& npu, const Options& options, int count) {
+  Market market(graph, npu, options);
+  if (!market.vary()) return {};
+  return market.distinct(count);
 }
 
 Bytes smallest_budget(const Graph& graph, const configs::NpuConfig& npu) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "configs/configs.h"
 #include "partitioner/checker.h"
@@ -47,6 +48,12 @@ struct Options {
 /// asks for cannot be: with demand, budget and gap.
 [[nodiscard]] std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu,
                                                        const Options& options = {});
+
+/// Up to `count` different plans, those first that are predicted to be best by the objective: what the searches behind
+/// partition() come upon, for more budgets, objectives and limits than it looks at. For comparing predictions with what
+/// is simulated; takes many times as long. Empty where partition() says Infeasible.
+[[nodiscard]] std::vector<Plan> candidates(const Graph& graph, const configs::NpuConfig& npu, const Options& options,
+                                           int count);
 
 /// The smallest scratchpad under which partition() succeeds (for this graph, config and precision; the same for every
 /// strategy).

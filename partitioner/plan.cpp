@@ -22,7 +22,19 @@ std::string_view name_of(Wish wish) {
 }
 std::string_view name_of(Strategy strategy) { return strategy == Strategy::kLayerByLayer ? "layer-by-layer" : "fused"; }
 
-std::string_view name_of(Objective objective) { return objective == Objective::kLatency ? "latency" : "moves"; }
+std::string_view name_of(Objective objective) {
+  switch (objective) {
+    case Objective::kLatency:
+      return "latency";
+    case Objective::kMoves:
+      return "moves";
+    case Objective::kEnergy:
+      return "energy";
+    case Objective::kEdp:
+      return "edp";
+  }
+  internal_error("unknown objective");
+}
 
 std::string_view name_of(Pipelining pipelining) {
   switch (pipelining) {

@@ -1,6 +1,7 @@
 // The Plan: what runs together, in which tiles, and where every tensor lives and when.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +15,13 @@ using configs::Bytes;
 using configs::Cycles;
 
 enum class Strategy : std::uint8_t { kLayerByLayer, kFused };
-enum class Objective : std::uint8_t { kLatency, kMoves };
+enum class Objective : std::uint8_t {
+  kLatency,
+  kMoves,   ///< all DRAM bytes
+  kEnergy,  ///< of everything, static power included
+  kEdp,     ///< energy times delay
+};
+inline constexpr std::array kObjectives = {Objective::kLatency, Objective::kMoves, Objective::kEnergy, Objective::kEdp};
 [[nodiscard]] std::string_view name_of(Strategy strategy);
 [[nodiscard]] std::string_view name_of(Objective objective);
 

@@ -188,7 +188,8 @@ class DocumentReader {
     npu.at("config").members(
         [&](const std::string& key, const JsonReader& value) { document_.config.emplace_back(key, value.text()); });
     document_.strategy = choice(root_.at("strategy"), {Strategy::kLayerByLayer, Strategy::kFused});
-    document_.objective = choice(root_.at("objective"), {Objective::kLatency, Objective::kMoves});
+    document_.objective =
+        choice(root_.at("objective"), {Objective::kLatency, Objective::kMoves, Objective::kEnergy, Objective::kEdp});
     document_.budget = root_.at("budget_bytes").integer(1, kLargest);
   }
 

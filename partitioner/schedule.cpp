@@ -14,7 +14,6 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr int kStates = 5000;       // states kept by rent and mode: so many over all positions, at least one each
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
 /// A group that might be, prepared.
@@ -70,7 +69,7 @@ class Beam {
       : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
     remakes_.resize(model.layout.storages.size());
     remake_prices_.resize(model.layout.storages.size());
-    each_ = static_cast<std::size_t>(std::clamp(kStates / std::max(1, sequence.size()), 1, 32));
+    each_ = static_cast<std::size_t>(std::clamp(wishes.states / std::max(1, sequence.size()), 1, 32));
   }
 
   std::optional<Schedule> run() {
@@ -85,7 +84,7 @@ class Beam {
         grow(i, static_cast<int>(k), states_[i][k].slices);
         // Slices begin where nothing has begun, and end where nothing of theirs is left.
         if (states_[i][k].slices == 1) {
-          if (wishes_.slices) grow(i, static_cast<int>(k), batch());
+          if (wishes_.slices != Slices::kNo) grow(i, static_cast<int>(k), batch());
         } else if (leaves_slices(states_[i][k])) {
           grow(i, static_cast<int>(k), 1);
         }
@@ -136,7 +135,7 @@ class Beam {
   void find_where_to_slice() {
     const int n = sequence_.size();
     may_slice_.assign(n, 0);
-    if (!wishes_.slices || batch() < 2) return;
+    if (wishes_.slices == Slices::kNo || batch() < 2) return;
     std::vector<double> weights(n, 0);
     std::vector<double> activations(n, 0);
     for (int p = 0; p < n; ++p) {
@@ -149,12 +148,14 @@ class Beam {
             const Storage& s = model_.layout.storages[model_.storage_of(t)];
             if (s.storage_class == StorageClass::kWeight) weights[p] += static_cast<double>(s.bytes());
             // What cannot be held anyway (scores) is no reason.
-            if (s.storage_class == StorageClass::kActivation && s.bytes() < budget_) activations[p] += static_cast<double>(s.bytes());
+            if (s.storage_class == StorageClass::kActivation && s.bytes() < budget_)
+              activations[p] += static_cast<double>(s.bytes());
           }
         }
       }
     }
     // A long stretch passes everything on in slices; a short one must gather them at its ends.
+    constexpr int kShortest = 2 * kLength;
     for (double left = wishes_.weights_again; left > 0;) {
       double best = 0, spent = 0;
       int from = 0, to = 0;
@@ -168,9 +169,10 @@ class Beam {
         while (w > left && first <= last) w -= (batch() - 1) * weights[first], a -= activations[first], ++first;
         if (first <= last && a > best) best = a, spent = w, from = first, to = last + 1;
       }
-      if (to - from < 2) break;
+      if (to - from < kShortest) break;
       std::fill(may_slice_.begin() + from, may_slice_.begin() + to, 1);
       left -= spent;
+      must_slice_ = wishes_.slices == Slices::kMust;
     }
   }
 
@@ -254,7 +256,7 @@ class Beam {
     const int n = sequence_.size();
     int failures = 0;
     for (int j = i + 1; j <= std::min(n, i + kLength); ++j) {
-      if (slices > 1 && !may_slice_[j - 1]) break;
+      if (slices > 1 ? !may_slice_[j - 1] : must_slice_ && may_slice_[j - 1]) break;
       // A group that cannot be may become one again with what follows it (two results that meet), but not for long.
       constexpr int kPatience = 3;
       if (!extend(i, k, j, slices) && ++failures > kPatience) break;
@@ -328,11 +330,8 @@ class Beam {
     if (chain == nullptr) return false;
     if (!wishes_.fates[s].spill) return true;
     // What costs more to make again than to store and load is not worth a look.
-    Moves spilled;
-    spilled.written[0] = storage.bytes();
-    const int readers = static_cast<int>(sequence_.readers[s].size());
-    spilled.read[0] = storage.bytes() * readers;
-    return remake_price(s) * readers < search_.score(spilled, 0);
+    const auto readers = static_cast<double>(sequence_.readers[s].size());
+    return remake_price(s) * readers < transfer(s) * (1 + readers);
   }
 
   const Remake* remake_of(StorageId s) {
@@ -507,7 +506,7 @@ class Beam {
     State after;
     const int times = p.idle ? 0 : slices;
     after.cost = before.cost + times * candidate->score;
-    after.objective = before.objective + times * search_.objective(candidate->moves, candidate->cycles);
+    after.objective = before.objective + times * search_.objective(*candidate);
     after.extra_macs = before.extra_macs + static_cast<double>(p.macs) + times * candidate->extra_macs;
     if (after.extra_macs > wishes_.extra_macs && p.macs > 0) return;
     after.slices = slices;
@@ -701,6 +700,7 @@ class Beam {
   std::size_t each_ = 1;  // states kept by rent and mode
   int batch_ = 0;
   std::vector<char> may_slice_;  // by position
+  bool must_slice_ = false;      // there
   std::map<std::pair<int, int>, std::array<double, 2>> alone_;
   std::map<std::pair<int, int>, bool> worth_;
   std::vector<std::vector<State>> states_;  // by position

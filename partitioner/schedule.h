@@ -25,14 +25,22 @@ struct Fates {
 
 struct Schedule;
 
+/// Whether groups run once for each of the batch.
+enum class Slices : std::uint8_t {
+  kNo,
+  kMay,   ///< where that pays
+  kMust,  ///< wherever they may: the search by itself gives slices up before they have paid
+};
+
 struct Wishes {
   std::vector<Fates> fates;  ///< by storage; what is not wished for happens only where nothing else is possible
   double extra_macs = 0;     ///< that recomputing may cost in all
-  bool slices = false;       ///< groups may run once for each of the batch
+  Slices slices = Slices::kNo;
   double weights_again = 0;  ///< bytes of weights that slices may load again in all
   const Schedule* to_beat =
       nullptr;  ///< a search that falls behind it by more than `slack` of the objective is given up
   double slack = 0;
+  int states = 1500;  ///< kept by rent and mode: so many over all positions, at least one each
   Search::Care care = Search::Care::kEstimate;  ///< kExact: no loop is judged by samples, which takes longer
 };
 

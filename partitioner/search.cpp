@@ -209,18 +209,52 @@ Bytes bytes_of(const std::vector<Buffer>& buffers) {
   return sum;
 }
 
-double Search::score(const Moves& moves, Cycles cycles, double extra_macs) const {
+void Search::aim(Objective objective, const Expense& near) {
+  objective_ = objective;
+  cycles_per_pj_ = near.energy_pj > 0 ? near.cycles / near.energy_pj : 0;
+  for (auto& [key, structure] : structures_) structure.answers.clear();
+}
+
+void Search::weigh_bytes(double times) {
+  bytes_weigh_ = times;
+  for (auto& [key, structure] : structures_) structure.answers.clear();
+}
+
+double Search::objective(const Candidate& candidate) const {
+  switch (objective_) {
+    case Objective::kLatency:
+      return static_cast<double>(candidate.cycles);
+    case Objective::kMoves:
+      return static_cast<double>(candidate.moves.total());
+    case Objective::kEnergy:
+      return candidate.energy_pj;
+    case Objective::kEdp:
+      return static_cast<double>(candidate.cycles) + cycles_per_pj_ * candidate.energy_pj;
+  }
+  internal_error("unknown objective");
+}
+
+double Search::score(const Candidate& candidate) const {
   // Bytes cost a little even where compute hides them (they compete with neighbours), cycles a little even where only
   // moves count: near ties go to the other objective.
-  const double transfer = static_cast<double>(moves.total()) / model_.npu.dram_bytes_per_cycle();
+  const double bytes_per_cycle = model_.npu.dram_bytes_per_cycle();
+  const double transfer = static_cast<double>(candidate.moves.total()) / bytes_per_cycle;
+  const auto cycles = static_cast<double>(candidate.cycles);
   if (bytes_first_ || objective_ == Objective::kMoves) {
     // A tile that makes things again is not the way to move less: that is what recomputing whole tensors is for, which
     // has its limit.
     const auto& matrix = model_.npu.matrix;
-    const double again = extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
-    return transfer + 0.002 * static_cast<double>(cycles) + again;
+    const double again = candidate.extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
+    return transfer + 0.002 * cycles + again;
   }
-  static const double kL = getenv("LAM") ? atof(getenv("LAM")) : 1; return static_cast<double>(cycles) + kL * transfer;
+  // The scheduler expects a score in which a byte that moves costs its transfer: it adds those still to come.
+  if (objective_ == Objective::kLatency) return cycles / bytes_weigh_ + transfer;
+  const auto& energy = model_.npu.energy;
+  const double byte_pj = energy.dram_pj_per_byte + energy.scratchpad_pj_per_byte;
+  if (objective_ == Objective::kEnergy) {
+    return byte_pj > 0 ? candidate.energy_pj / (byte_pj * bytes_per_cycle) : candidate.energy_pj;
+  }
+  return (cycles + transfer + cycles_per_pj_ * candidate.energy_pj) / (1 + cycles_per_pj_ * byte_pj * bytes_per_cycle);
 }
 
 std::string Search::key_of(const GroupModel& group) const {
@@ -370,23 +404,32 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   if (structure.lattice.empty()) lay_out(structure, group);
   if (!structure.possible) return std::nullopt;
   LoopPricer pricer(group);
-  // The best buffering of a loop; its scratchpad is 0 and its score infinite if none fits.
-  struct Buffered {
-    Pipelining pipelining = Pipelining::kNone;
-    Bytes scratchpad = 0;
-    LoopTotal total;
-    double extra_macs = 0;
-    double score = std::numeric_limits<double>::infinity();
+  EnergyPricer energy_pricer(group);
+  const auto energy_of = [&](const Candidate& candidate, Loop& loop) {
+    if (loop.energy.locals.empty() || (loop.cost.exact && !loop.energy.exact)) {
+      loop.energy = energy_pricer.price(loop.tile, loop.order, loop.cost.exact);
+    }
+    return loop.energy.total(group, residents, candidate.cycles).total_pj();
   };
-  const auto buffered = [&](const Loop& loop) {
-    Buffered best;
+  // The best buffering of a loop, tile and order left out; the score is infinite if none fits.
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  const auto buffered = [&](Loop& loop) {
+    Candidate best;
+    best.score = kNever;
+    Candidate b;
+    b.steps = loop.cost.steps;
+    b.extra_macs = std::max(0.0, loop.cost.macs - structure.macs);
     for (const Pipelining p : {Pipelining::kNone, Pipelining::kDouble, Pipelining::kSoftware}) {
       if (p == Pipelining::kSoftware && group.stages.size() < 2) continue;
       if (except != nullptr && same_loop(*except, loop.tile, loop.order, p)) continue;
-      Buffered b{p, scratchpad_of(loop.cost, residents, p), {}, std::max(0.0, loop.cost.macs - structure.macs)};
+      b.pipelining = p;
+      b.scratchpad = scratchpad_of(loop.cost, residents, p);
       if (b.scratchpad > budget) continue;
-      b.total = loop.cost.total(group, residents, p);
-      b.score = score(b.total.moves, b.total.cycles, b.extra_macs);
+      const LoopTotal total = loop.cost.total(group, residents, p);
+      b.moves = total.moves;
+      b.cycles = total.cycles;
+      if (weighs_energy() && loop.cost.legal) b.energy_pj = energy_of(b, loop);
+      b.score = score(b);
       if (b.score < best.score) best = b;
     }
     return best;
@@ -402,7 +445,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   const int smaller = wide ? 3 : 2;   // tiles below the largest that fits: more steps overlap better
   const int patience = wide ? 2 : 1;  // channel tiles in a row that may bring nothing
   int stale = 0;
-  double least = std::numeric_limits<double>::infinity();
+  double least = kNever;
   for (auto& batch_tiles : structure.lattice) {
     if (!choices.empty() && ++stale > patience) break;
     for (auto& row_tiles : batch_tiles) {
@@ -417,8 +460,8 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
             loop->priced = true;
             measure_buffers(group, loop->cost);
           }
-          const Buffered estimate = buffered(*loop);
-          if (!(estimate.score < std::numeric_limits<double>::infinity())) continue;
+          const Candidate estimate = buffered(*loop);
+          if (estimate.score == kNever) continue;
           fits = true;
           if (!loop->cost.legal) continue;
           choices.push_back({estimate.score, loop});
@@ -435,7 +478,8 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   constexpr int kWalks = 16;
   constexpr std::int64_t kBelieved = 32;      // of longer loops the estimate is good enough to choose groups by
   constexpr std::int64_t kManySteps = 20000;  // walking longer loops only pays when there is nothing else
-  Buffered winner;
+  Candidate winner;
+  winner.score = kNever;
   const Loop* winning = nullptr;
   int walks = 0;
   for (const Choice& choice : choices) {
@@ -448,21 +492,13 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
       ++structure.walked;
     }
     if (!loop.cost.legal) continue;
-    const Buffered exact = buffered(loop);
+    const Candidate exact = buffered(loop);
     if (exact.score < winner.score) winner = exact, winning = &loop;
   }
   if (winning == nullptr) return std::nullopt;
-  Candidate candidate;
-  candidate.tile = winning->tile;
-  candidate.order = winning->order;
-  candidate.pipelining = winner.pipelining;
-  candidate.scratchpad = winner.scratchpad;
-  candidate.moves = winner.total.moves;
-  candidate.cycles = winner.total.cycles;
-  candidate.score = winner.score;
-  candidate.steps = winning->cost.steps;
-  candidate.extra_macs = winner.extra_macs;
-  return candidate;
+  winner.tile = winning->tile;
+  winner.order = winning->order;
+  return winner;
 }
 
 std::vector<Buffer> Search::smallest(const GroupModel& group, bool exactly) const {
@@ -508,7 +544,13 @@ Candidate Search::priced(const GroupModel& group, const Residents& residents, Ca
   candidate.moves = total.moves;
   candidate.cycles = total.cycles;
   candidate.extra_macs = std::max(0.0, loop.macs - macs_once(group));
-  candidate.score = score(candidate.moves, candidate.cycles, candidate.extra_macs);
+  if (weighs_energy()) {
+    candidate.energy_pj = EnergyPricer(group)
+                              .price(candidate.tile, candidate.order, true)
+                              .total(group, residents, candidate.cycles)
+                              .total_pj();
+  }
+  candidate.score = score(candidate);
   return candidate;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "partitioner/loop_cost.h"
+#include "partitioner/loop_energy.h"
 
 namespace spillway::partitioner {
 
@@ -19,6 +20,7 @@ struct Candidate {
   Bytes scratchpad = 0;  ///< all buffers
   Moves moves;           ///< exact
   Cycles cycles = 0;     ///< cost model
+  double energy_pj = 0;  ///< cost model; only where the objective asks for it
   double score = 0;      ///< the objective; smaller is better
   std::int64_t steps = 0;
   double extra_macs = 0;  ///< of what the loop makes more than once
@@ -32,10 +34,24 @@ struct Candidate {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+/// What a plan takes, in the two that kEdp multiplies.
+struct Expense {
+  double cycles = 0, energy_pj = 0;
+};
+
 class Search {
  public:
+  /// For kEdp, aim() follows.
   Search(const Model& model, Objective objective, bool bytes_first)
       : model_(model), objective_(objective), bytes_first_(bytes_first) {}
+
+  /// Searches for another objective from now on; the walked loops are kept, the answers are not. kEdp takes what a plan
+  /// near the one that is looked for takes: a product is no sum over groups, so cycles and energy are added in the
+  /// proportion in which they change it there (docs/partitioner.md).
+  void aim(Objective objective, const Expense& near = {});
+  /// For kLatency: moving a byte counts as so many times the cycles that its transfer takes, besides the cycles of the
+  /// group. 1 until this is called; the answers are not kept.
+  void weigh_bytes(double times);
 
   /// What is known of groups that look alike: they are searched once.
   struct Structure;
@@ -71,11 +87,8 @@ class Search {
   [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, const Residents& residents,
                                              bool exactly = false) const;
 
-  [[nodiscard]] double score(const Moves& moves, Cycles cycles, double extra_macs = 0) const;
   /// The objective alone, without what decides ties.
-  [[nodiscard]] double objective(const Moves& moves, Cycles cycles) const {
-    return objective_ == Objective::kMoves ? static_cast<double>(moves.total()) : static_cast<double>(cycles);
-  }
+  [[nodiscard]] double objective(const Candidate& candidate) const;
 
  private:
   using Tile = std::array<std::int32_t, kMaxRank>;
@@ -86,12 +99,18 @@ class Search {
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
                                                 const Residents& residents, Bytes budget, Care care,
                                                 const Candidate* except = nullptr) const;
+  [[nodiscard]] double score(const Candidate& candidate) const;
+  [[nodiscard]] bool weighs_energy() const {
+    return !bytes_first_ && (objective_ == Objective::kEnergy || objective_ == Objective::kEdp);
+  }
   [[nodiscard]] double macs_once(const GroupModel& group) const;
   [[nodiscard]] std::string key_of(const GroupModel& group) const;
 
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
+  double bytes_weigh_ = 1;    ///< kLatency
+  double cycles_per_pj_ = 0;  ///< kEdp: what energy weighs against time
   std::map<std::string, Structure> structures_;
 };
 
@@ -100,6 +119,7 @@ struct Search::Loop {
   std::vector<int> order;
   LoopCost cost;
   bool priced = false;  ///< else only the windows of its first step are known
+  LoopEnergy energy;    ///< where it has been asked for
 };
 
 struct Search::Structure {
@@ -108,12 +128,12 @@ struct Search::Structure {
     Bytes least = 0, most = 0;  ///< of the budgets that it is the answer for
     std::optional<Candidate> candidate;
   };
-  std::size_t walked = 0;                                      ///< loops that had been judged by samples before
-  bool possible = true;                                        ///< executed whole by a tile of everything
-  double macs = 0;                                             ///< if nothing is made twice
-  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;     ///< by tile and order
+  std::size_t walked = 0;                                             ///< loops that had been judged by samples before
+  bool possible = true;                                               ///< executed whole by a tile of everything
+  double macs = 0;                                                    ///< if nothing is made twice
+  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;            ///< by tile and order
   std::vector<std::vector<std::vector<std::vector<Loop*>>>> lattice;  ///< by tile of channels, batch, rows; orders
-  std::map<std::string, std::array<std::deque<Answer>, 2>> answers;  ///< by residents; by Care
+  std::map<std::string, std::array<std::deque<Answer>, 2>> answers;   ///< by residents; by Care
 };
 
 }  // namespace spillway::partitioner

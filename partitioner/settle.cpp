@@ -115,9 +115,7 @@ class Settler {
 
   void stay(std::size_t k, int until) {
     Traveller& t = travellers_[k];
-    const auto place = [&](int g) {
-      schedule_.groups[g].residents[locals_[g].at(t.storage)] = home_of(t, until, g);
-    };
+    const auto place = [&](int g) { schedule_.groups[g].residents[locals_[g].at(t.storage)] = home_of(t, until, g); };
     place(t.maker);
     for (const int r : t.readers) place(r);
     for (int g = t.maker; g <= t.until; ++g) free_[g] += t.bytes;
@@ -218,7 +216,7 @@ class Settler {
   std::vector<std::map<StorageId, int>> locals_;  // by group: local of a storage
   std::vector<Traveller> travellers_;             // largest first
   std::vector<Stay> fixed_;
-  std::vector<Bytes> free_;                    // by group, beside the stays
+  std::vector<Bytes> free_;                  // by group, beside the stays
   std::array<std::vector<double>, 2> cost_;  // by Care and group
 };
 

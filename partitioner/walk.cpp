@@ -1,7 +1,10 @@
 #include "partitioner/walk.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
+
+#include "configs/error.h"
 
 namespace spillway::partitioner {
 
@@ -130,6 +133,69 @@ bool Walker::next(Step& step) {
   }
   done_ = i < 0;
   return true;
+}
+
+namespace {
+
+/// Where a loop stands while inner ones are looked at: in the middle, at a whole tile if there is one.
+std::int64_t middle(std::int64_t trips) { return trips == 2 ? 0 : trips / 2; }
+
+/// Takes the steps right before the one in which the loop `order[level]` advances to its tile `to`: the last ones of
+/// the inner loops or, where there are none, of this one. They fill the windows.
+void jump_before(Walker& walker, const std::vector<int>& order, const std::array<std::int64_t, kMaxRank>& trips,
+                 std::size_t level, std::int64_t to) {
+  std::array<std::int64_t, kMaxRank> at{};
+  for (std::size_t outer = 0; outer < level; ++outer) at[order[outer]] = middle(trips[order[outer]]);
+  at[order[level]] = to - 1;
+  std::size_t innermost = level;
+  for (std::size_t i = level + 1; i < order.size(); ++i) {
+    at[order[i]] = trips[order[i]] - 1;
+    if (trips[order[i]] > 1) innermost = i;
+  }
+  int warm = 1;
+  if (at[order[innermost]] > 0) --at[order[innermost]], ++warm;
+  walker.jump_to(at);
+  Step step;
+  for (int i = 0; i < warm; ++i) walker.next(step);
+}
+
+}  // namespace
+
+void sample_steps(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile,
+                  const std::vector<int>& order,
+                  const std::function<void(const Step& step, double times, std::int64_t period)>& visit) {
+  Walker walker(group, tile, order);
+  Step step;
+  walker.next(step);
+  visit(step, 1, 1);
+  std::array<std::int64_t, kMaxRank> trips{};
+  for (const int f : order) trips[f] = (group.region.extent[f] + tile[f] - 1) / tile[f];
+  // Ragged tiles count for what they hold.
+  const auto tiles = [&](int f, std::int32_t elements, std::int64_t at) {
+    const auto held = std::min<std::int64_t>(tile[f], group.region.extent[f] - at * tile[f]);
+    return static_cast<double>(elements) / static_cast<double>(held);
+  };
+  double rounds = 1;  // of the loops outside
+  for (std::size_t level = 0; level < order.size(); ++level) {
+    const int advances = order[level];
+    if (trips[advances] == 1) continue;
+    const std::int32_t extent = group.region.extent[advances];
+    // A window that advances with this loop stays for as long as the inner ones take.
+    std::int64_t period = 1;
+    for (std::size_t i = level + 1; i < order.size(); ++i) period *= trips[order[i]];
+    // Long loops are looked at twice, at an even and an odd tile: a Concat's pieces are not all read in the middle, and
+    // of what a Resize repeats only every other tile is new.
+    std::vector<std::int64_t> looks{std::max<std::int64_t>(1, trips[advances] / 2)};
+    if (trips[advances] >= 4) looks = {trips[advances] / 4, trips[advances] * 3 / 4};
+    if (looks.size() == 2 && (looks[0] - looks[1]) % 2 == 0) --looks[1];
+    for (const std::int64_t to : looks) {
+      jump_before(walker, order, trips, level, to);
+      if (!walker.next(step)) internal_error("a sampled loop ends before its middle");
+      const double times = tiles(advances, extent - tile[advances], to) / static_cast<double>(looks.size());
+      visit(step, rounds * times, period);
+    }
+    rounds *= tiles(advances, extent, middle(trips[advances]));
+  }
 }
 
 bool slice(GroupModel& group, int index, int count) {

@@ -3,6 +3,7 @@
 // Planning counts these steps; lowering turns the same steps into commands: that is why predicted moves are exact.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "partitioner/group_model.h"
@@ -54,5 +55,15 @@ class Walker {
   std::vector<char> needed_;
   std::vector<bool> keeps_;  ///< by stage: another stage reads its outputs, so its window is worth keeping
 };
+
+/// Loops of so few steps are walked rather than sampled.
+inline constexpr std::int64_t kShortLoop = 16;
+
+/// Visits a few steps that stand for a long loop: what a step is like depends on which of the nested loops has just
+/// advanced. `visit(step, times, period)`: the first step once, then, for every loop, steps in which it advances, each
+/// for the `times` that this happens, every `period` steps.
+void sample_steps(const GroupModel& group, const std::array<std::int32_t, kMaxRank>& tile,
+                  const std::vector<int>& order,
+                  const std::function<void(const Step& step, double times, std::int64_t period)>& visit);
 
 }  // namespace spillway::partitioner

@@ -211,6 +211,9 @@ class Screen {
     line("energy", fmt::format("{} {} = MAC {} + vector {} + scratchpad {} + accumulators {} + DRAM {} + static {}",
                                parts.total, parts.unit, parts.parts[0], parts.parts[1], parts.parts[2], parts.parts[3],
                                parts.parts[4], parts.parts[5]));
+    if (profile_.plan.objective != partitioner::Objective::kEdp) return;
+    const double delay = seconds_of(result_.cycles, npu_);
+    line("", fmt::format("times delay, the plan's objective: {}", si(e.total_pj() * 1e-12 * delay, "J s")));
   }
 
   void scope() {

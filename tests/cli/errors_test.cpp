@@ -143,7 +143,7 @@ TEST_CASE("numbers that are none", "[cli][errors]") {
 TEST_CASE("choices that are none name the choices", "[cli][errors]") {
   const Workplace place;
   check_refused(place, place.run("profile sd-tiny --strategy fuse"), "did you mean 'fused'?");
-  check_refused(place, place.run("profile sd-tiny --objective speed"), "latency, moves");
+  check_refused(place, place.run("profile sd-tiny --objective speed"), "latency, moves, energy, edp");
   check_refused(place, place.run("profile sd-tiny --format yaml"), "table, json");
   const Ran ran = place.run("profile sd-tiny --precision int7");
   CHECK(ran.code == 2);

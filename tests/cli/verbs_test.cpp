@@ -83,6 +83,23 @@ TEST_CASE("partition shows the plan, proves it and dumps the command stream", "[
   CHECK(moved == plan.at("moved_bytes").get<std::int64_t>());
 }
 
+TEST_CASE("energy and its product with delay are objectives, and are printed as such", "[cli][verbs]") {
+  const Workplace place;
+  CHECK(contains(place.run("partition sd-tiny/vae_encoder --objective latency").out, "for latency)"));
+  for (const std::string objective : {"energy", "edp"}) {
+    const Ran planned = place.run("partition sd-tiny/vae_encoder --objective " + objective);
+    INFO(planned.err << planned.out);
+    REQUIRE(planned.code == 0);
+    CHECK(contains(planned.out, "for " + objective + ")"));
+    CHECK(contains(planned.out, "times delay"));
+    const Ran ran = place.run("profile sd-tiny/vae_encoder --no-sensitivity --out o --objective " + objective);
+    INFO(ran.err << ran.out);
+    REQUIRE(ran.code == 0);
+    CHECK(contains(ran.out, "energy "));
+    CHECK(contains(ran.out, "times delay") == (objective == "edp"));
+  }
+}
+
 TEST_CASE("run executes the Program, equals the reference and writes its outputs", "[cli][verbs]") {
   const Workplace place;
   const Ran ran = place.run("run sd-tiny/vae_decoder --check --out o");

@@ -121,8 +121,9 @@ TEST_CASE("saved plans of odd graphs make the same Program", "[pipeline][plan-io
     require_same(test::stage(rotary, test::npu_with("edge-8mb", budget), {}));
     require_same(test::stage(itself, test::npu_with("edge-8mb", budget, "int8"), {}));
     require_same(test::stage(scalar, test::npu_with("edge-8mb", budget), {}));
-    require_same(
-        test::stage(small_graph(), test::npu_with("edge-8mb", budget), {.objective = partitioner::Objective::kMoves}));
+    for (const auto objective : partitioner::kObjectives) {
+      require_same(test::stage(small_graph(), test::npu_with("edge-8mb", budget), {.objective = objective}));
+    }
   }
 }
 

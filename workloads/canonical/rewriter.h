@@ -41,8 +41,8 @@ class Rewriter {
   /// No output of `matched`, but for `result`, is a graph output or read outside `matched`.
   [[nodiscard]] bool exclusive(std::span<const NodeId> matched, TensorId result) const;
 
-  /// Puts `replacements` (in dependency order) where the last one named of `matched` stands. Origins of `matched` that no
-  /// replacement claims go to the last replacement. The replacements' outputs may be tensors of the matched nodes.
+  /// Puts `replacements` (in dependency order) where the last one named of `matched` stands. Origins of `matched` that
+  /// no replacement claims go to the last replacement. The replacements' outputs may be tensors of the matched nodes.
   void replace(std::span<const NodeId> matched, std::vector<Node> replacements);
   /// Removes a node that hands its input 0 through unchanged; graph outputs keep their name. Where the output is a
   /// graph output and the input cannot take its name, an Identity remains.
