@@ -69,13 +69,16 @@ LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, P
     const auto store = store_of(step);
     Cycles dma = load.channel + store.channel;
     if (npu.dma.channels > 1) dma = std::max({load.channel, store.channel, shared_bus(npu, load.bus, store.bus)});
+    Cycles kept = 0;
+    for (int l = 0; l < locals; ++l) kept += resident[l] ? 0 : step.locals[l].kept;
     Cycles one = 0;
     switch (pipelining) {
       case Pipelining::kNone:
         one = load.channel + step.compute + store.channel;
         break;
       case Pipelining::kDouble:
-        one = std::max(dma, step.compute);
+        // Between stages there is one slot: what is kept is copied before they go on.
+        one = std::max(dma, step.compute + kept);
         break;
       case Pipelining::kSoftware:
         one = std::max({dma, step.matrix, step.vector});
@@ -129,17 +132,38 @@ LoopCost LoopPricer::walk(const std::array<std::int32_t, kMaxRank>& tile, const 
   return loop;
 }
 
-LoopCost LoopPricer::first_windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
-  Walker walker(group_, tile, order);
-  LoopCost loop = start(walker.steps());
-  Step step;
-  walker.next(step);
+void LoopPricer::see_windows(const Step& step, LoopCost& loop) {
   for (std::size_t l = 0; l < step.loads.size(); ++l) {
     if (step.loads[l].used) loop.loads[l].see(step.loads[l].have, true, 1, 1);
   }
   for (std::size_t s = 0; s < step.stages.size(); ++s) {
     if (step.stages[s].used) loop.stages[s].see(step.stages[s].have, true, 1, 1);
   }
+}
+
+LoopCost LoopPricer::first_windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
+  Walker walker(group_, tile, order);
+  LoopCost loop = start(walker.steps());
+  Step step;
+  walker.next(step);
+  see_windows(step, loop);
+  return loop;
+}
+
+LoopCost LoopPricer::windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order) {
+  constexpr int kInARow = 16;
+  Walker walker(group_, tile, order);
+  LoopCost loop = start(walker.steps());
+  Step step;
+  const auto see_some = [&] {
+    for (int i = 0; i < kInARow && walker.next(step); ++i) see_windows(step, loop);
+  };
+  see_some();
+  std::array<std::int64_t, kMaxRank> at{};
+  for (const int f : order) at[f] = (group_.region.extent[f] + tile[f] - 1) / tile[f] / 2;
+  walker.jump_to(at);
+  see_some();
+  sample_steps(group_, tile, order, [&](const Step& seen, double, std::int64_t) { see_windows(seen, loop); });
   return loop;
 }
 
@@ -256,7 +280,9 @@ void LoopPricer::add(const Step& step, double times, const std::vector<std::int6
     if (!w.overlap.empty()) {
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone || node.statistics || group_.locals[node.output].last_reader == kNone) continue;
-        cost.locals[node.output].outside += copy(group_.storage(node.output), w.overlap);
+        const StepCost::Transfer kept = copy(group_.storage(node.output), w.overlap);
+        cost.locals[node.output].outside += kept;
+        cost.locals[node.output].kept += kept.channel;
       }
     }
     if (w.fresh.empty()) continue;

@@ -53,6 +53,7 @@ struct StepCost {
     Transfer outside;   ///< of bringing it in, where it lives in DRAM
     Transfer resident;  ///< the same where it lives in the scratchpad
     Transfer store;     ///< of taking it out, if it leaves
+    Cycles kept = 0;    ///< of `outside`: copying what a stage of the group made before and the step needs again
     bool operator==(const ByLocal&) const = default;
   };
   std::vector<ByLocal> locals;
@@ -95,6 +96,9 @@ class LoopPricer {
   /// Only the windows of the first step: what the loop takes at least.
   [[nodiscard]] LoopCost first_windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
 
+  /// Only windows: of the first steps, of some in the middle, and of those that sample() looks at.
+  [[nodiscard]] LoopCost windows(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
+
   /// Window extents and prices from a few steps, found by what a step is like: it depends on which of the nested loops
   /// has just advanced. The first step counts as it is; one step in the middle stands for all in which the same loop
   /// advances. Short loops are walked whole.
@@ -107,6 +111,7 @@ class LoopPricer {
   };
 
   [[nodiscard]] LoopCost start(std::int64_t steps) const;
+  static void see_windows(const Step& step, LoopCost& loop);
   /// Adds a step that stands for `times` steps; `made` counts elements by stage. `since`: steps since a window last
   /// advanced, by stage and then by local.
   void add(const Step& step, double times, const std::vector<std::int64_t>& since, LoopCost& loop,

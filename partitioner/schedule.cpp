@@ -14,6 +14,7 @@ namespace spillway::partitioner {
 
 namespace {
 
+constexpr int kSmall = 50;          // primitives: of so few, more is looked at
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
 /// A group that might be, prepared.
@@ -69,7 +70,7 @@ class Beam {
       : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
     remakes_.resize(model.layout.storages.size());
     remake_prices_.resize(model.layout.storages.size());
-    each_ = static_cast<std::size_t>(std::clamp(wishes.states / std::max(1, sequence.size()), 1, 32));
+    each_ = static_cast<std::size_t>(std::clamp(wishes.states / std::max(1, sequence.size()), 1, 128));
   }
 
   std::optional<Schedule> run() {
@@ -228,15 +229,17 @@ class Beam {
     states = std::move(kept);
   }
 
-  /// Of states that leave the same behind, whatever led to them, the cheapest; tiny storages do not count.
-  static void keep_best_of_equals(std::vector<State>& states) {
+  /// Of states that leave the same behind, whatever led to them, the cheapest; what takes no room to speak of does not
+  /// count.
+  void keep_best_of_equals(std::vector<State>& states) const {
+    const Bytes little = std::min(kTiny, budget_ / 512);
     using Key = std::tuple<int, std::vector<std::tuple<StorageId, Home, int, bool>>, std::vector<StorageId>>;
     std::map<Key, std::size_t> best;
     for (std::size_t k = 0; k < states.size(); ++k) {
       Key key;
       std::get<0>(key) = states[k].slices;
       for (const Entry& e : states[k].entries) {
-        if (e.bytes > kTiny) std::get<1>(key).emplace_back(e.storage, e.home, e.until, e.sliced);
+        if (e.bytes > little) std::get<1>(key).emplace_back(e.storage, e.home, e.until, e.sliced);
       }
       for (const Dropped& d : states[k].dropped) std::get<2>(key).push_back(d.storage);
       const auto [known, fresh] = best.try_emplace(std::move(key), k);
@@ -304,7 +307,7 @@ class Beam {
 
   /// A group is not worth trying if it costs more than its halves both where everything moves and where nothing does.
   bool worth_it(int i, int j) {
-    if (j == i + 1) return true;
+    if (j == i + 1 || sequence_.size() <= kSmall) return true;
     const auto [known, fresh] = worth_.try_emplace({i, j}, true);
     if (!fresh) return known->second;
     if (!prepare(i, j, 1, {}, {}).ok) return true;
@@ -329,9 +332,9 @@ class Beam {
     const Remake* chain = remake_of(s);
     if (chain == nullptr) return false;
     if (!wishes_.fates[s].spill) return true;
-    // What costs more to make again than to store and load is not worth a look.
-    const auto readers = static_cast<double>(sequence_.readers[s].size());
-    return remake_price(s) * readers < transfer(s) * (1 + readers);
+    // In long sequences, what costs more to make again, once, than to store and load is not worth a look: the price
+    // does not know what the reader's own work would hide.
+    return sequence_.size() <= kSmall || remake_price(s) < 2 * transfer(s);
   }
 
   const Remake* remake_of(StorageId s) {

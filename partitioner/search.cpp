@@ -526,7 +526,7 @@ std::vector<Buffer> Search::smallest(const GroupModel& group, const Residents& r
   if (exactly || reads_twice(group)) {
     see(pricer.walk(candidate.tile, candidate.order));
   } else {
-    see(pricer.sample(candidate.tile, candidate.order));
+    see(pricer.windows(candidate.tile, candidate.order));
   }
   return most;
 }
@@ -567,9 +567,16 @@ const LoopCost& Search::loop_of(const GroupModel& group, const Candidate& candid
 }
 
 std::vector<Buffer> Search::least(const GroupModel& group, const Residents& residents) {
+  Structure& structure = structure_of(group);
+  if (structure.lattice.empty()) lay_out(structure, group);
+  LoopPricer pricer(group);
   std::vector<Buffer> least;
-  for (const auto& [which, loop] : structure_of(group).loops) {
-    if (!loop.priced) continue;
+  for (auto& [which, loop] : structure.loops) {
+    if (!loop.priced) {
+      loop.cost = pricer.sample(loop.tile, loop.order);
+      loop.priced = true;
+      measure_buffers(group, loop.cost);
+    }
     auto buffers = buffers_of(group, loop.cost, residents, Pipelining::kNone);
     if (least.empty() || bytes_of(buffers) < bytes_of(least)) least = std::move(buffers);
   }

@@ -78,7 +78,7 @@ class Search {
   [[nodiscard]] std::vector<Buffer> buffers(const GroupModel& group, const Candidate& candidate,
                                             const Residents& residents);
 
-  /// Of all loops that best() has looked at, the buffers of the one that needs least scratchpad.
+  /// Of all loops the buffers of the one that needs least scratchpad, as far as samples show.
   [[nodiscard]] std::vector<Buffer> least(const GroupModel& group, const Residents& residents);
 
   /// The buffers of the tile of the group that needs least scratchpad: of all its steps, or as far as some of them

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "partitioner/remake.h"
+#include "partitioner/schedule.h"
 #include "partitioner/search.h"
 
 namespace spillway::test {
@@ -39,9 +40,9 @@ class ExhaustiveReference {
 
  private:
   using StorageId = partitioner::StorageId;
-  static constexpr int kMostPrimitives = 6;
-  static constexpr std::size_t kMostStages = 6;
-  static constexpr int kMostProducts = 3;
+  static constexpr int kMostPrimitives = partitioner::kLength;
+  static constexpr std::size_t kMostStages = partitioner::kMaxStages;
+  static constexpr int kMostProducts = partitioner::kMaxProducts;
 
   struct Held {
     StorageId storage = partitioner::kNone;
