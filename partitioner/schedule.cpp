@@ -70,7 +70,8 @@ class Beam {
       : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
     remakes_.resize(model.layout.storages.size());
     remake_prices_.resize(model.layout.storages.size());
-    each_ = static_cast<std::size_t>(std::clamp(wishes.states / std::max(1, sequence.size()), 1, sequence.size() <= kSmall ? 128 : 32));
+    each_ = static_cast<std::size_t>(
+        std::clamp(wishes.states / std::max(1, sequence.size()), 1, sequence.size() <= kSmall ? 128 : 32));
   }
 
   std::optional<Schedule> run() {
