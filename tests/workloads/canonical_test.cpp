@@ -476,6 +476,45 @@ TEST_CASE("Split becomes Slices", "[canonical]") {
   CHECK(op_counts(found) == Counts{{"Slice", 2}, {"Neg", 1}});
 }
 
+TEST_CASE("a product that is only read in slices is one product per slice", "[canonical]") {
+  for (const bool transposed : {false, true}) {
+    GraphBuilder b;
+    const TensorId x = b.input("x", {2, 5, 8});
+    const TensorId flat = b.op("Reshape", {x, b.constant(list({10, 8}))});
+    const TensorId y = transposed
+                           ? b.op("Gemm", {flat, b.random({12, 8}), b.random({12})}, {{"transB", std::int64_t{1}}})
+                           : b.op("Add", {b.op("MatMul", {flat, b.random({8, 12})}), b.random({12})});
+    const auto parts = b.ops("Split", {y, b.constant(list({8, 4}))}, {{"axis", std::int64_t{-1}}}, 2);
+    const Graph found = canonical(b.finish({b.op("Relu", {parts[0]}), b.op("Neg", {parts[1]})}));
+    // The slices that remain are of the matrix and the bias.
+    CHECK(op_counts(found) == Counts{{"Reshape", 1}, {"MatMul", 2}, {"Slice", 4}, {"Relu", 1}, {"Neg", 1}});
+    for (const Node& node : found.nodes) {
+      if (node.op == "Slice") CHECK(found.input(node, 0).is_constant());
+    }
+  }
+}
+
+TEST_CASE("a product that is read whole, or not all in slices, stays one", "[canonical]") {
+  GraphBuilder b;
+  const TensorId x = b.input("x", {5, 8});
+  const auto slice = [&](TensorId y, std::int64_t from, std::int64_t to) {
+    return b.op("Slice", {y, b.constant(list({from})), b.constant(list({to})), b.constant(list({1}))});
+  };
+  const TensorId read = b.op("MatMul", {x, b.random({8, 6})});
+  const TensorId gap = b.op("MatMul", {x, b.random({8, 6})});
+  const TensorId twice = b.op("MatMul", {x, b.random({8, 6})});
+  const TensorId w = b.op("Softmax", {x});
+  const TensorId computed = b.op("MatMul", {x, b.op("Transpose", {w})});
+  const Graph found =
+      canonical(b.finish({b.op("Relu", {slice(read, 0, 3)}), b.op("Relu", {slice(read, 3, 6)}), b.op("Neg", {read}),
+                          b.op("Relu", {slice(gap, 0, 2)}), b.op("Relu", {slice(gap, 3, 6)}),
+                          b.op("Relu", {slice(twice, 0, 4)}), b.op("Relu", {slice(twice, 2, 6)}),
+                          b.op("Relu", {slice(computed, 0, 2)}), b.op("Relu", {slice(computed, 2, 5)})}));
+  auto counts = op_counts(found);
+  CHECK(counts["MatMul"] == 4);
+  CHECK(counts["Slice"] == 8);
+}
+
 TEST_CASE("Expand goes where its readers broadcast, and only there", "[canonical]") {
   GraphBuilder b;
   const TensorId x = b.input("x", {1, 4});
