@@ -396,7 +396,12 @@ class Beam {
       }
     }
     p.idle = std::none_of(p.group.locals.begin(), p.group.locals.end(), [](const Local& l) { return l.stored; });
-    p.ok = true;
+    // A last stage that nobody needs is left out: the group without it is tried as well.
+    const StageModel& root = p.group.stages[p.group.root_stage];
+    const bool needed = std::any_of(root.nodes.begin(), root.nodes.end(), [&](const StageNode& node) {
+      return node.output != kNone && p.group.locals[node.output].stored;
+    });
+    p.ok = p.idle || needed;
     return p;
   }
 
