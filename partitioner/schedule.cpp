@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "configs/error.h"
+#include "partitioner/slices.h"
 
 namespace spillway::partitioner {
 
@@ -76,7 +77,10 @@ class Beam {
 
   std::optional<Schedule> run() {
     const int n = sequence_.size();
-    find_where_to_slice();
+    if (wishes_.slices != Slices::kNo) {
+      may_slice_ = where_to_slice(model_, sequence_, budget_, batch(), wishes_.weights_again);
+      must_slice_ = wishes_.slices == Slices::kMust;
+    }
     states_.assign(n + 1, {});
     states_[0].push_back({});
     for (int i = 0; i < n; ++i) {
@@ -130,52 +134,6 @@ class Beam {
     constexpr int kMostSlices = 16;
     if (batch_ > kMostSlices) batch_ = 1;
     return batch_;
-  }
-
-  /// Slices load weights again, of which there is a limit: they may be on the stretches of the sequence with the most
-  /// activations whose weights do not exceed it.
-  void find_where_to_slice() {
-    const int n = sequence_.size();
-    may_slice_.assign(n, 0);
-    if (wishes_.slices == Slices::kNo || batch() < 2) return;
-    std::vector<double> weights(n, 0);
-    std::vector<double> activations(n, 0);
-    for (int p = 0; p < n; ++p) {
-      std::set<StorageId> seen;
-      for (const NodeId node : with_virtual(model_, sequence_.primitives[p])) {
-        const Node& is = model_.graph.nodes[node];
-        for (const auto* list : {&is.inputs, &is.outputs}) {
-          for (const TensorId t : *list) {
-            if (t == kNone || model_.storage_of(t) == kNone || !seen.insert(model_.storage_of(t)).second) continue;
-            const Storage& s = model_.layout.storages[model_.storage_of(t)];
-            if (s.storage_class == StorageClass::kWeight) weights[p] += static_cast<double>(s.bytes());
-            // What cannot be held anyway (scores) is no reason.
-            if (s.storage_class == StorageClass::kActivation && s.bytes() < budget_)
-              activations[p] += static_cast<double>(s.bytes());
-          }
-        }
-      }
-    }
-    // A long stretch passes everything on in slices; a short one must gather them at its ends.
-    constexpr int kShortest = 2 * kLength;
-    for (double left = wishes_.weights_again; left > 0;) {
-      double best = 0, spent = 0;
-      int from = 0, to = 0;
-      double w = 0, a = 0;
-      for (int first = 0, last = 0; last < n; ++last) {
-        if (may_slice_[last]) {
-          first = last + 1, w = a = 0;
-          continue;
-        }
-        w += (batch() - 1) * weights[last], a += activations[last];
-        while (w > left && first <= last) w -= (batch() - 1) * weights[first], a -= activations[first], ++first;
-        if (first <= last && a > best) best = a, spent = w, from = first, to = last + 1;
-      }
-      if (to - from < kShortest) break;
-      std::fill(may_slice_.begin() + from, may_slice_.begin() + to, 1);
-      left -= spent;
-      must_slice_ = wishes_.slices == Slices::kMust;
-    }
   }
 
   static bool leaves_slices(const State& s) {
