@@ -216,7 +216,7 @@ TEST_CASE("no plan is below its bounds, and bounds fall with the budget: small g
 
 TEST_CASE("no plan is below its bounds, and bounds fall with the budget: sd-tiny", "[bounds]") {
   std::vector<Bytes> budgets;
-  for (Bytes budget = 12 << 10; budget <= (1 << 20); budget = budget * 3 / 2) budgets.push_back(budget);
+  for (Bytes budget = 12 << 10; budget <= (1 << 20); budget = budget * 5 / 2) budgets.push_back(budget);
   for (const std::string& name : workloads::zoo_graphs("sd-tiny")) {
     require_below_plans(workloads::canonicalise(workloads::zoo_graph("sd-tiny", name)), budgets);
   }
