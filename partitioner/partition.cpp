@@ -324,16 +324,7 @@ class Planner {
     worst.group = neediest.group;
     worst.demand = worst.smallest_budget = most;
     worst.budget = budget_;
-    for (const Buffer& buffer : neediest.buffers) {
-      const Storage& s = layout_.storages[buffer.storage];
-      std::string window;
-      for (int f = 0; f < s.rank; ++f) window += fmt::format("{}{}", f == 0 ? "" : "x", buffer.extent[f]);
-      worst.terms.push_back(
-          {s.name, buffer.slots * buffer.slot_bytes,
-           fmt::format("{}: {} elements of {} in all", partitioner::name_of(s.storage_class), window, s.elements())});
-    }
-    std::stable_sort(worst.terms.begin(), worst.terms.end(),
-                     [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+    worst.terms = terms_of(layout_, neediest.buffers);
     worst.levers = {fmt::format("--sram {}", most), "a narrower precision",
                     "fewer channels or a shorter row in the operator named"};
     return worst;
@@ -631,8 +622,7 @@ class Market {
     // The weights of a product come from a plan near it.
     if (!free() && own == Objective::kEdp) return {Objective::kLatency, own};
     if (!free()) return {own};
-    constexpr int kSmall = 50;  // primitives; so few are searched soon
-    const bool small = planner_.positions() <= kSmall;
+    const bool small = planner_.positions() <= kFewPrimitives;  // they are searched soon
     if (own == Objective::kLatency && !small) return {own};
     if (own == Objective::kMoves && !small) return {Objective::kLatency, own, Objective::kEnergy};
     return {kObjectives.begin(), kObjectives.end()};

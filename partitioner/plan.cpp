@@ -1,5 +1,8 @@
 #include "partitioner/plan.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <numeric>
 
 #include "configs/error.h"
@@ -69,6 +72,19 @@ std::int64_t least_commands(const Plan& plan) {
     for (const Stage& stage : group.stages) commands += group.steps * (stage.matrix ? 2 : 1);
   }
   return commands;
+}
+
+std::vector<Infeasible::Term> terms_of(const Layout& layout, const std::vector<Buffer>& buffers) {
+  std::vector<Infeasible::Term> terms;
+  for (const Buffer& buffer : buffers) {
+    const Storage& s = layout.storages[buffer.storage];
+    std::string window;
+    for (int f = 0; f < s.rank; ++f) window += fmt::format("{}{}", f == 0 ? "" : "x", buffer.extent[f]);
+    terms.push_back({s.name, buffer.slots * buffer.slot_bytes,
+                     fmt::format("{}: {} elements of {} in all", name_of(s.storage_class), window, s.elements())});
+  }
+  std::stable_sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  return terms;
 }
 
 }  // namespace spillway::partitioner

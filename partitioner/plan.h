@@ -122,4 +122,7 @@ struct Infeasible {
   std::vector<std::string> levers;
 };
 
+/// Buffers as the terms of a demand, largest first.
+[[nodiscard]] std::vector<Infeasible::Term> terms_of(const Layout& layout, const std::vector<Buffer>& buffers);
+
 }  // namespace spillway::partitioner

@@ -97,16 +97,7 @@ Verdict PlanQuestions::judge(const PlannedGroup& p) {
   const std::vector<Buffer> buffers = search.least(p.group, p.residents);
   verdict.demand = bytes_of(buffers);
   verdict.why = verdict.demand > p.available ? Why::kDoesNotFit : Why::kNoLoop;
-  for (const Buffer& buffer : buffers) {
-    const Storage& s = model.layout.storages[buffer.storage];
-    std::string window;
-    for (int f = 0; f < s.rank; ++f) window += fmt::format("{}{}", f == 0 ? "" : "x", buffer.extent[f]);
-    verdict.terms.push_back(
-        {s.name, buffer.slots * buffer.slot_bytes,
-         fmt::format("{}: {} elements of {} in all", partitioner::name_of(s.storage_class), window, s.elements())});
-  }
-  std::stable_sort(verdict.terms.begin(), verdict.terms.end(),
-                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  verdict.terms = terms_of(model.layout, buffers);
   return verdict;
 }
 

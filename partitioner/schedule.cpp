@@ -14,7 +14,6 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr int kSmall = 50;          // primitives: of so few, more is looked at
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
 
 /// A group that might be, prepared.
@@ -71,7 +70,7 @@ class Beam {
     remakes_.resize(model.layout.storages.size());
     remake_prices_.resize(model.layout.storages.size());
     each_ = static_cast<std::size_t>(
-        std::clamp(wishes.states / std::max(1, sequence.size()), 1, sequence.size() <= kSmall ? 128 : 32));
+        std::clamp(wishes.states / std::max(1, sequence.size()), 1, sequence.size() <= kFewPrimitives ? 128 : 32));
   }
 
   std::optional<Schedule> run() {
@@ -265,7 +264,7 @@ class Beam {
 
   /// A group is not worth trying if it costs more than its halves both where everything moves and where nothing does.
   bool worth_it(int i, int j) {
-    if (j == i + 1 || sequence_.size() <= kSmall) return true;
+    if (j == i + 1 || sequence_.size() <= kFewPrimitives) return true;
     const auto [known, fresh] = worth_.try_emplace({i, j}, true);
     if (!fresh) return known->second;
     if (!prepare(i, j, 1, {}, {}).ok) return true;
@@ -292,7 +291,7 @@ class Beam {
     if (!wishes_.fates[s].spill) return true;
     // In long sequences, what costs more to make again, once, than to store and load is not worth a look: the price
     // does not know what the reader's own work would hide.
-    return sequence_.size() <= kSmall || remake_price(s) < 2 * transfer(s);
+    return sequence_.size() <= kFewPrimitives || remake_price(s) < 2 * transfer(s);
   }
 
   const Remake* remake_of(StorageId s) {

@@ -13,7 +13,8 @@
 namespace spillway::partitioner {
 
 // What the search looks at.
-inline constexpr int kLength = 7;  ///< primitives that a group may have, those that it makes again not counted
+inline constexpr int kFewPrimitives = 50;  ///< of a graph with so few, more is looked at
+inline constexpr int kLength = 7;          ///< primitives that a group may have, those that it makes again not counted
 inline constexpr std::size_t kMaxStages = 7;
 inline constexpr std::size_t kMaxNodes = 48;  ///< a group's price grows with its nodes
 inline constexpr int kMaxProducts = 5;
@@ -33,10 +34,10 @@ enum class Slices : std::uint8_t {
 };
 
 struct Wishes {
-  std::vector<Fates> fates;  ///< by storage; what is not wished for happens only where nothing else is possible
-  double extra_macs = 0;     ///< that recomputing may cost in all
-  Slices slices = Slices::kNo;
-  double weights_again = 0;  ///< bytes of weights that slices may load again in all
+  std::vector<Fates> fates;     ///< by storage; what is not wished for happens only where nothing else is possible
+  double extra_macs = 0;        ///< that recomputing may cost in all
+  Slices slices = Slices::kNo;  ///< groups that run once for each of the batch
+  double weights_again = 0;     ///< bytes of weights that slices may load again in all
   const Schedule* to_beat =
       nullptr;  ///< a search that falls behind it by more than `slack` of the objective is given up
   double slack = 0;

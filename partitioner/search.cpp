@@ -216,6 +216,7 @@ void Search::aim(Objective objective, const Expense& near) {
 }
 
 void Search::weigh_bytes(double times) {
+  if (times == bytes_weigh_) return;
   bytes_weigh_ = times;
   for (auto& [key, structure] : structures_) structure.answers.clear();
 }
@@ -341,6 +342,19 @@ double Search::macs_once(const GroupModel& group) const {
   return once;
 }
 
+void Search::sample(Loop& loop, LoopPricer& pricer, const GroupModel& group) {
+  if (loop.priced) return;
+  loop.cost = pricer.sample(loop.tile, loop.order);
+  loop.priced = true;
+  measure_buffers(group, loop.cost);
+}
+
+void Search::walk(Loop& loop, LoopPricer& pricer, const GroupModel& group) {
+  loop.cost = pricer.walk(loop.tile, loop.order);
+  loop.priced = true;
+  measure_buffers(group, loop.cost);
+}
+
 /// Whether the loop's first step fits: most that do not are found so, before they are priced.
 bool Search::fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group, const Residents& residents,
                            Bytes budget) {
@@ -455,11 +469,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
         bool fits = false;
         for (Loop* loop : loops) {
           if (!fits_at_least(*loop, pricer, group, residents, budget)) continue;
-          if (!loop->priced) {
-            loop->cost = pricer.sample(loop->tile, loop->order);
-            loop->priced = true;
-            measure_buffers(group, loop->cost);
-          }
+          sample(*loop, pricer, group);
           const Candidate estimate = buffered(*loop);
           if (estimate.score == kNever) continue;
           fits = true;
@@ -487,8 +497,7 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     Loop& loop = *choice.loop;
     if (!loop.cost.exact && (wide || loop.cost.steps <= kBelieved)) {
       if (winning != nullptr && (++walks > kWalks || loop.cost.steps > kManySteps)) continue;
-      loop.cost = pricer.walk(loop.tile, loop.order);
-      measure_buffers(group, loop.cost);
+      walk(loop, pricer, group);
       ++structure.walked;
     }
     if (!loop.cost.legal) continue;
@@ -559,9 +568,8 @@ const LoopCost& Search::loop_of(const GroupModel& group, const Candidate& candid
   if (!loop.cost.exact) {
     loop.tile = candidate.tile;
     loop.order = candidate.order;
-    loop.cost = LoopPricer(group).walk(candidate.tile, candidate.order);
-    loop.priced = true;
-    measure_buffers(group, loop.cost);
+    LoopPricer pricer(group);
+    walk(loop, pricer, group);
   }
   return loop.cost;
 }
@@ -572,11 +580,7 @@ std::vector<Buffer> Search::least(const GroupModel& group, const Residents& resi
   LoopPricer pricer(group);
   std::vector<Buffer> least;
   for (auto& [which, loop] : structure.loops) {
-    if (!loop.priced) {
-      loop.cost = pricer.sample(loop.tile, loop.order);
-      loop.priced = true;
-      measure_buffers(group, loop.cost);
-    }
+    sample(loop, pricer, group);
     auto buffers = buffers_of(group, loop.cost, residents, Pipelining::kNone);
     if (least.empty() || bytes_of(buffers) < bytes_of(least)) least = std::move(buffers);
   }

@@ -94,6 +94,10 @@ class Search {
   using Tile = std::array<std::int32_t, kMaxRank>;
   struct Loop;
   void lay_out(Structure& structure, const GroupModel& group) const;
+  /// Prices a loop by some of its steps, unless it has been priced.
+  static void sample(Loop& loop, LoopPricer& pricer, const GroupModel& group);
+  /// Prices a loop by all of them.
+  static void walk(Loop& loop, LoopPricer& pricer, const GroupModel& group);
   [[nodiscard]] static bool fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group,
                                           const Residents& residents, Bytes budget);
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
