@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <cstring>
-#include <limits>
 
 #include "configs/error.h"
 #include "workloads/number_formats.h"
@@ -22,13 +21,6 @@ void decode_as(std::span<const std::byte> bytes, Held* out, Convert convert) {
   }
 }
 
-std::int64_t checked_signed(std::uint64_t value) {
-  if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-    throw Error(ErrorKind::kBadInput, Place{}, "has a uint64 value over 2^63 - 1, which is not handled");
-  }
-  return static_cast<std::int64_t>(value);
-}
-
 void decode_floats(DataType type, std::span<const std::byte> bytes, float* out) {
   switch (type) {
     case DataType::kFloat32:
@@ -38,8 +30,6 @@ void decode_floats(DataType type, std::span<const std::byte> bytes, float* out) 
       return decode_as<std::uint16_t>(bytes, out, float_from_half);
     case DataType::kBFloat16:
       return decode_as<std::uint16_t>(bytes, out, float_from_bfloat16);
-    case DataType::kFloat64:
-      return decode_as<double>(bytes, out, [](double v) { return static_cast<float>(v); });
     default:
       internal_error("an integer type is decoded as float");
   }
@@ -63,7 +53,7 @@ void decode_integers(DataType type, std::span<const std::byte> bytes, std::int64
     case DataType::kInt64:
       return decode_as<std::int64_t>(bytes, out, widen);
     case DataType::kUint64:
-      return decode_as<std::uint64_t>(bytes, out, checked_signed);
+      return decode_as<std::uint64_t>(bytes, out, widen);
     case DataType::kBool:
       return decode_as<std::uint8_t>(bytes, out, [](std::uint8_t v) { return static_cast<std::int64_t>(v != 0); });
     default:
@@ -76,7 +66,9 @@ void decode_integers(DataType type, std::span<const std::byte> bytes, std::int64
 HostTensor make_host_tensor(DataType type, const Shape& shape) {
   const auto count = static_cast<std::size_t>(elements_of(shape));
   HostTensor tensor{.type = type, .shape = shape, .data = {}};
-  if (is_float(type)) {
+  if (type == DataType::kFloat64) {
+    tensor.data = std::vector<double>(count);
+  } else if (is_float(type)) {
     tensor.data = std::vector<float>(count);
   } else {
     tensor.data = std::vector<std::int64_t>(count);
@@ -85,7 +77,9 @@ HostTensor make_host_tensor(DataType type, const Shape& shape) {
 }
 
 void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first) {
-  if (is_float(tensor.type)) {
+  if (tensor.type == DataType::kFloat64) {
+    decode_as<double>(bytes, tensor.doubles().data() + first, [](double v) { return v; });
+  } else if (is_float(tensor.type)) {
     decode_floats(tensor.type, bytes, tensor.floats().data() + first);
   } else {
     decode_integers(tensor.type, bytes, tensor.ints().data() + first);

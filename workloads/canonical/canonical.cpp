@@ -1,6 +1,8 @@
 #include "workloads/canonical.h"
 
+#include <algorithm>
 #include <map>
+#include <memory>
 
 #include "configs/error.h"
 #include "workloads/canonical/patterns.h"
@@ -31,6 +33,24 @@ void check_executable(const Graph& graph) {
                   : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host");
 }
 
+/// No engine of the NPU computes in float64: what is executed is float32.
+Graph without_float64(const Graph& exported) {
+  Graph graph = exported;
+  for (Tensor& tensor : graph.tensors) {
+    if (tensor.type != DataType::kFloat64) continue;
+    if (tensor.is_constant() && !tensor.constant->missing()) {
+      tensor.constant = Constant{std::make_shared<const HostTensor>(narrowed_to_float(materialise(tensor)))};
+    }
+    tensor.type = DataType::kFloat32;
+  }
+  return graph;
+}
+
+bool has_float64(const Graph& graph) {
+  return std::any_of(graph.tensors.begin(), graph.tensors.end(),
+                     [](const Tensor& tensor) { return tensor.type == DataType::kFloat64; });
+}
+
 }  // namespace
 
 bool is_per_channel(const Shape& constant, const Shape& full) {
@@ -44,7 +64,7 @@ bool is_per_channel(const Shape& constant, const Shape& full) {
 }
 
 Graph canonicalise(const Graph& exported) {
-  Rewriter rewriter(exported);
+  Rewriter rewriter(has_float64(exported) ? without_float64(exported) : exported);
   for (const Pattern& pattern : kPatterns) pattern.run(rewriter);
   Graph graph = rewriter.finish();
   check_executable(graph);

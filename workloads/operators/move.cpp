@@ -335,7 +335,7 @@ struct Trilu {
 std::span<const OpDef> move_operators() {
   static const std::vector<OpDef> table = {
       move_operator<Concat>("Concat", infer_concat, concat_region),
-      {.name = "Split", .op_class = OpClass::kMove, .infer = infer_split, .evaluate = split_evaluate},
+      {.name = "Split", .op_class = OpClass::kMove, .infer = infer_split, .evaluate = split_evaluate, .float64 = true},
       move_operator<Slice>("Slice", infer_slice, slice_region),
       move_operator<Expand>("Expand", infer_expand, expand_region),
       move_operator<Tile>("Tile", infer_tile, tile_region),

@@ -59,6 +59,9 @@ struct OpDef {
   std::vector<HostTensor> (*evaluate)(const Graph& graph, const Node& node,
                                       std::span<const HostTensor* const> inputs) = nullptr;
 
+  /// `evaluate` takes and gives float64 tensors, held as double; see evaluate_node().
+  bool float64 = false;
+
   /// The box of input `i` (its own logical shape, clipped) that the box `out` of output 0 needs. Rank always that of
   /// the input. For kStatistics: the identity's domain is the *input*: see canonical.h. Null for kView and kShape.
   Box (*region)(const Graph& graph, const Node& node, int i, const Box& out) = nullptr;

@@ -39,7 +39,7 @@ Parameters parameters_of(const Graph& graph, const Node& node, const InferContex
     if (const auto value = given(scales); value && value->holds_float()) p.scales = value->floats();
   }
   if (p.sizes.empty() && scales == 2) {
-    if (const auto value = given(3); value && !value->holds_float()) p.sizes = value->ints();
+    if (const auto value = given(3); value && value->holds_integer()) p.sizes = value->ints();
   }
   return p;
 }

@@ -80,6 +80,11 @@ struct Walk {
   std::array<std::int64_t, kMaxRank> stride{};
 };
 
+/// Evaluates a node: what the reference executor and the folder call. An operator without a form in double gets float64
+/// tensors rounded to float32, and its results are widened.
+[[nodiscard]] std::vector<HostTensor> evaluate_node(const OpDef& def, const Graph& graph, const Node& node,
+                                                    std::span<const HostTensor* const> inputs);
+
 /// The walk of a dense array over `box` when the region `out` of a tensor it broadcasts to is visited.
 [[nodiscard]] Walk broadcast_walk(const Shape& shape, const Box& box, const Box& out);
 /// The walk of a dense array over its own region `part` of `box`.
