@@ -21,6 +21,16 @@ void decode_as(std::span<const std::byte> bytes, Held* out, Convert convert) {
   }
 }
 
+template <typename Stored, typename Held, typename Convert>
+std::string encode_as(const std::vector<Held>& values, Convert convert) {
+  std::string bytes(values.size() * sizeof(Stored), '\0');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Stored stored = convert(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(Stored), &stored, sizeof(Stored));
+  }
+  return bytes;
+}
+
 void decode_floats(DataType type, std::span<const std::byte> bytes, float* out) {
   switch (type) {
     case DataType::kFloat32:
@@ -86,20 +96,31 @@ void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::
   }
 }
 
-std::string encode_floats(const HostTensor& tensor) {
-  const auto& values = tensor.floats();
-  std::string bytes(values.size() * static_cast<std::size_t>(bytes_of(tensor.type)), '\0');
-  if (values.empty()) return bytes;
-  if (tensor.type == DataType::kFloat32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
+std::string encode_elements(const HostTensor& tensor) {
+  switch (tensor.type) {
+    case DataType::kFloat32:
+      return encode_as<float>(tensor.floats(), [](float v) { return v; });
+    case DataType::kFloat16:
+      return encode_as<std::uint16_t>(tensor.floats(), half_from_float);
+    case DataType::kBFloat16:
+      return encode_as<std::uint16_t>(tensor.floats(), bfloat16_from_float);
+    case DataType::kFloat64:
+      return encode_as<double>(tensor.doubles(), [](double v) { return v; });
+    case DataType::kInt8:
+    case DataType::kUint8:
+    case DataType::kBool:
+      return encode_as<std::uint8_t>(tensor.ints(), [](std::int64_t v) { return static_cast<std::uint8_t>(v); });
+    case DataType::kInt16:
+    case DataType::kUint16:
+      return encode_as<std::uint16_t>(tensor.ints(), [](std::int64_t v) { return static_cast<std::uint16_t>(v); });
+    case DataType::kInt32:
+    case DataType::kUint32:
+      return encode_as<std::uint32_t>(tensor.ints(), [](std::int64_t v) { return static_cast<std::uint32_t>(v); });
+    case DataType::kInt64:
+    case DataType::kUint64:
+      return encode_as<std::int64_t>(tensor.ints(), [](std::int64_t v) { return v; });
   }
-  if (tensor.type != DataType::kFloat16) internal_error("floats are encoded as float32 or float16");
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t half = half_from_float(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-  }
-  return bytes;
+  internal_error("a tensor of no known type is encoded");
 }
 
 }  // namespace spillway::workloads

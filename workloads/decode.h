@@ -16,7 +16,7 @@ namespace spillway::workloads {
 /// Decodes count = bytes.size() / bytes_of(tensor.type) elements into tensor.data from element `first` on.
 void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first);
 
-/// The elements of a float32 or float16 tensor as a file has them.
-[[nodiscard]] std::string encode_floats(const HostTensor& tensor);
+/// The elements as a file has them, in the tensor's own type.
+[[nodiscard]] std::string encode_elements(const HostTensor& tensor);
 
 }  // namespace spillway::workloads

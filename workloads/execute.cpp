@@ -5,6 +5,7 @@
 
 #include "configs/error.h"
 #include "workloads/operators/support.h"
+#include "workloads/runtime_shapes.h"
 #include "workloads/workloads.h"
 
 namespace spillway::workloads {
@@ -45,7 +46,7 @@ void check_inputs(const Graph& graph, const TensorMap& inputs) {
 class Executor {
  public:
   Executor(const Graph& graph, const std::vector<std::string>& keep)
-      : graph_(graph), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
+      : shapes_(graph), graph_(shapes_.graph()), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
     for (const Node& node : graph.nodes) {
       if (node.folded) continue;
       for (const TensorId id : node.inputs) {
@@ -88,6 +89,7 @@ class Executor {
     const OpDef& def = operator_of(node);
     std::vector<const HostTensor*> inputs;
     for (const TensorId id : node.inputs) inputs.push_back(id == kNone ? nullptr : &value_of(id));
+    const RuntimeShapes::Inferred inferred(shapes_, node, inputs);
     std::vector<HostTensor> results = evaluate_node(def, graph_, node, inputs);
     for (const TensorId id : node.inputs) {
       if (id != kNone && --uses_left_[id] == 0) values_[id].reset();
@@ -116,6 +118,7 @@ class Executor {
     return *value;
   }
 
+  RuntimeShapes shapes_;
   const Graph& graph_;
   std::vector<std::optional<HostTensor>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;            ///< reads by nodes to come, and one if kept

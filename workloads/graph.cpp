@@ -152,6 +152,10 @@ std::vector<float> Node::reals(const std::string& key) const {
 
 bool Graph::is_output(TensorId id) const { return std::find(outputs.begin(), outputs.end(), id) != outputs.end(); }
 
+bool Graph::has_dynamic_shapes() const {
+  return std::any_of(tensors.begin(), tensors.end(), [](const Tensor& t) { return t.dynamic; });
+}
+
 TensorId Graph::find_tensor(std::string_view wanted) const {
   const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const Tensor& t) { return t.name == wanted; });
   return found == tensors.end() ? kNone : static_cast<TensorId>(found - tensors.begin());

@@ -104,10 +104,11 @@ inline constexpr std::int32_t kNone = -1;
 struct Tensor {
   std::string name;
   DataType type = DataType::kFloat32;
-  Shape shape{};                       ///< always static once a Graph has been imported
+  Shape shape{};                       ///< static once a Graph has been imported, unless dynamic
   NodeId producer = kNone;             ///< kNone for graph inputs and constants
   std::vector<NodeId> consumers{};     ///< in node order; a node that reads it twice is listed once
   std::optional<Constant> constant{};  ///< initializers, Constant nodes' outputs, and whatever was folded
+  bool dynamic = false;                ///< type and shape are known only when the graph runs (ShapeBindings::dynamic)
 
   [[nodiscard]] bool is_constant() const { return constant.has_value(); }
   [[nodiscard]] std::int64_t elements() const { return elements_of(shape); }
@@ -151,6 +152,7 @@ struct Graph {
   }
   [[nodiscard]] bool is_output(TensorId id) const;
   [[nodiscard]] TensorId find_tensor(std::string_view name) const;  ///< kNone if absent
+  [[nodiscard]] bool has_dynamic_shapes() const;                    ///< only the reference executor takes it
 };
 
 /// Recomputes producer and consumer lists from the nodes.

@@ -33,6 +33,24 @@ void check_executable(const Graph& graph) {
                   : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host");
 }
 
+/// A Program is laid out before it runs: refuses, by name, the operators whose outputs' shapes depend on data.
+void check_static(const Graph& graph) {
+  std::map<std::string, int> refused;
+  for (const Node& node : graph.nodes) {
+    const auto dynamic = [&](TensorId id) { return id != kNone && graph.tensors[id].dynamic; };
+    const bool first = std::none_of(node.inputs.begin(), node.inputs.end(), dynamic);  // not what merely follows
+    if (first && std::any_of(node.outputs.begin(), node.outputs.end(), dynamic)) ++refused[node.op];
+  }
+  if (refused.empty()) return;
+  std::string list;
+  for (const auto& [op, count] : refused) {
+    list += (list.empty() ? "" : ", ") + op + " (" + std::to_string(count) + ")";
+  }
+  throw Error(ErrorKind::kBadInput, Place{.file = graph.source},
+              "operators whose output shapes depend on data: " + list,
+              "the NPU runs static shapes only; the reference executor takes them: spillway run --reference");
+}
+
 /// No engine of the NPU computes in float64: what is executed is float32.
 Graph without_float64(const Graph& exported) {
   Graph graph = exported;
@@ -64,6 +82,7 @@ bool is_per_channel(const Shape& constant, const Shape& full) {
 }
 
 Graph canonicalise(const Graph& exported) {
+  check_static(exported);
   Rewriter rewriter(has_float64(exported) ? without_float64(exported) : exported);
   for (const Pattern& pattern : kPatterns) pattern.run(rewriter);
   Graph graph = rewriter.finish();

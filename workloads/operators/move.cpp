@@ -292,6 +292,7 @@ void infer_trilu(InferContext& context) {
   check_arity(context, 1, 2);
   const Tensor& x = context.graph.input(context.node, 0);
   if (x.shape.size() < 2) bad_node(context.node, "input of shape " + to_string(x.shape) + " is not a matrix");
+  if (context.graph.has_input(context.node, 1)) static_cast<void>(known_value(context, 1, "its diagonal is"));
   set_output(context, 0, x.type, x.shape);
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "configs/error.h"
 #include "configs/timing.h"
 #include "workloads/graph.h"
 
@@ -43,8 +44,14 @@ struct ConstRegionView {
 struct InferContext {
   Graph& graph;
   Node& node;
-  /// The value of input i if it is a constant small enough to look at (at most 2^20 elements), else nullptr.
+  /// The value of input i if it is a constant small enough to look at (at most 2^20 elements), else nullptr. When a
+  /// graph of dynamic shapes runs, the value that has arrived.
   std::function<const HostTensor*(int)> value;
+};
+
+/// Thrown by inference where only running the graph tells the outputs' shapes.
+struct UnknownUntilRun : Error {
+  using Error::Error;
 };
 
 struct OpDef {

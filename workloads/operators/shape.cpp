@@ -165,9 +165,7 @@ std::int64_t range_count(const Node& node, const HostTensor* start, const HostTe
 
 void infer_range(InferContext& context) {
   check_arity(context, 3, 3);
-  for (int i = 0; i < 3; ++i) {
-    if (context.value(i) == nullptr) bad_node(context.node, "its bounds are not known before the graph runs");
-  }
+  for (int i = 0; i < 3; ++i) static_cast<void>(known_value(context, i, "its bounds are"));
   const std::int64_t count = range_count(context.node, context.value(0), context.value(1), context.value(2));
   set_output(context, 0, context.graph.input(context.node, 0).type, {count});
 }

@@ -12,6 +12,16 @@ void bad_node(const Node& node, const std::string& problem, const std::string& h
   throw Error(ErrorKind::kBadInput, Place{.node = node.name}, node.op + ": " + problem, help);
 }
 
+const HostTensor& known_value(const InferContext& context, int i, const std::string& what) {
+  if (const HostTensor* value = context.value(i)) return *value;
+  const Node& node = context.node;
+  throw UnknownUntilRun(ErrorKind::kBadInput,
+                        Place{.node = node.name, .tensor = context.graph.input(node, i).name},
+                        node.op + ": " + what + " not known before the graph runs",
+                        "bind every dynamic dimension so that the shape arithmetic can be folded; the reference "
+                        "executor (spillway run --reference) takes shapes that depend on data");
+}
+
 void check_arity(const InferContext& context, int min_inputs, int max_inputs, int max_outputs) {
   const Node& node = context.node;
   const auto count = static_cast<int>(node.inputs.size());
@@ -105,14 +115,7 @@ std::optional<std::vector<std::int64_t>> integers_argument(const InferContext& c
   const Node& node = context.node;
   if (node.attributes.contains(attribute)) return node.integers(attribute);
   if (!context.graph.has_input(node, i)) return std::nullopt;
-  const HostTensor* value = context.value(i);
-  if (value == nullptr) {
-    const std::string& name = context.graph.input(node, i).name;
-    throw Error(ErrorKind::kBadInput, Place{.node = node.name, .tensor = name},
-                node.op + ": its " + attribute + " are not known before the graph runs",
-                "bind every dynamic dimension so that the shape arithmetic can be folded");
-  }
-  return as_integers(node, i, *value);
+  return as_integers(node, i, known_value(context, i, "its " + attribute + " are"));
 }
 
 std::optional<std::vector<std::int64_t>> integers_argument(const Graph& graph, const Node& node,

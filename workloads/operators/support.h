@@ -15,6 +15,9 @@ namespace spillway::workloads {
 /// Throws Error(kBadInput) placed at the node.
 [[noreturn]] void bad_node(const Node& node, const std::string& problem, const std::string& help = {});
 
+/// The value of input i, which the outputs' shapes depend on. Throws UnknownUntilRun, naming `what`, if nobody knows it.
+[[nodiscard]] const HostTensor& known_value(const InferContext& context, int i, const std::string& what);
+
 /// Refuses a node whose input or output count is outside the operator's signature, or that omits one of the first
 /// `min_inputs` inputs. A node from a file may have any.
 void check_arity(const InferContext& context, int min_inputs, int max_inputs, int max_outputs = 1);
