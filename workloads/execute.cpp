@@ -5,6 +5,7 @@
 
 #include "configs/error.h"
 #include "workloads/operators/support.h"
+#include "workloads/runtime_shapes.h"
 #include "workloads/workloads.h"
 
 namespace spillway::workloads {
@@ -29,17 +30,15 @@ void check_inputs(const Graph& graph, const TensorMap& inputs) {
     if (given == inputs.end()) throw Error(ErrorKind::kBadInput, place, "no value is given for this input");
     const HostTensor& value = given->second;
     // Floats of any width are held alike; integers must be what the graph declares.
-    const bool same_type =
-        value.type == declared.type || (is_float(value.type) && is_float(declared.type) && value.holds_float());
+    const bool same_type = value.type == declared.type || (is_float(value.type) && is_float(declared.type));
     if (!same_type || value.shape != declared.shape) {
       throw Error(
           ErrorKind::kBadInput, place,
           "is " + describe(value.type, value.shape) + " when it should be " + describe(declared.type, declared.shape));
     }
-    const std::size_t held = value.holds_float() ? value.floats().size() : value.ints().size();
-    if (value.holds_float() != is_float(value.type) || static_cast<std::int64_t>(held) != declared.elements()) {
+    if (!is_held_as(value, value.type) || static_cast<std::int64_t>(value.held()) != declared.elements()) {
       throw Error(ErrorKind::kBadInput, place,
-                  "holds " + std::to_string(held) + " elements for " + describe(value.type, value.shape));
+                  "holds " + std::to_string(value.held()) + " elements for " + describe(value.type, value.shape));
     }
   }
 }
@@ -47,7 +46,7 @@ void check_inputs(const Graph& graph, const TensorMap& inputs) {
 class Executor {
  public:
   Executor(const Graph& graph, const std::vector<std::string>& keep)
-      : graph_(graph), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
+      : shapes_(graph), graph_(shapes_.graph()), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
     for (const Node& node : graph.nodes) {
       if (node.folded) continue;
       for (const TensorId id : node.inputs) {
@@ -70,7 +69,7 @@ class Executor {
       const Tensor& declared = graph_.tensors[id];
       if (uses_left_[id] == 0) continue;
       values_[id] = inputs.at(declared.name);
-      values_[id]->type = declared.type;
+      if (is_float(declared.type)) values_[id] = held_as(std::move(*values_[id]), declared.type);
     }
     for (const Node& node : graph_.nodes) {
       if (node.folded) continue;
@@ -90,8 +89,8 @@ class Executor {
     const OpDef& def = operator_of(node);
     std::vector<const HostTensor*> inputs;
     for (const TensorId id : node.inputs) inputs.push_back(id == kNone ? nullptr : &value_of(id));
-    std::vector<HostTensor> results =
-        def.evaluate != nullptr ? def.evaluate(graph_, node, inputs) : evaluate_by_kernel(def, graph_, node, inputs);
+    const RuntimeShapes::Inferred inferred(shapes_, node, inputs);
+    std::vector<HostTensor> results = evaluate_node(def, graph_, node, inputs);
     for (const TensorId id : node.inputs) {
       if (id != kNone && --uses_left_[id] == 0) values_[id].reset();
     }
@@ -99,8 +98,7 @@ class Executor {
       const TensorId id = node.outputs[i];
       if (id == kNone || uses_left_[id] == 0) continue;
       const Tensor& declared = graph_.tensors[id];
-      if (i >= results.size() || results[i].shape != declared.shape ||
-          results[i].holds_float() != is_float(declared.type)) {
+      if (i >= results.size() || results[i].shape != declared.shape || !is_held_as(results[i], declared.type)) {
         internal_error("node '" + node.name + "' (" + node.op + ") computed something else than was inferred for '" +
                        declared.name + "'");
       }
@@ -120,6 +118,7 @@ class Executor {
     return *value;
   }
 
+  RuntimeShapes shapes_;
   const Graph& graph_;
   std::vector<std::optional<HostTensor>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;            ///< reads by nodes to come, and one if kept

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "configs/error.h"
 #include "configs/timing.h"
 #include "workloads/compute/product.h"
 #include "workloads/graph.h"
@@ -56,8 +57,14 @@ struct ConstStridedView {
 struct InferContext {
   Graph& graph;
   Node& node;
-  /// The value of input i if it is a constant small enough to look at (at most 2^20 elements), else nullptr.
+  /// The value of input i if it is a constant small enough to look at (at most 2^20 elements), else nullptr. When a
+  /// graph of dynamic shapes runs, the value that has arrived.
   std::function<const HostTensor*(int)> value;
+};
+
+/// Thrown by inference where only running the graph tells the outputs' shapes.
+struct UnknownUntilRun : Error {
+  using Error::Error;
 };
 
 struct OpDef {
@@ -71,6 +78,9 @@ struct OpDef {
   /// inputs[i] is nullptr where omitted. If null, the kernel is run on the whole region.
   std::vector<HostTensor> (*evaluate)(const Graph& graph, const Node& node,
                                       std::span<const HostTensor* const> inputs) = nullptr;
+
+  /// `evaluate` takes and gives float64 tensors, held as double; see evaluate_node().
+  bool float64 = false;
 
   /// The box of input `i` (its own logical shape, clipped) that the box `out` of output 0 needs. Rank always that of
   /// the input. For kStatistics: the identity's domain is the *input*: see canonical.h. Null for kView and kShape.
