@@ -53,6 +53,28 @@ StridedView channels_last(const Box& box, float* data) {
   return view;
 }
 
+void through_dense(void (*kernel)(const Graph&, const Node&, std::span<const ConstRegionView>, const RegionView&),
+                   const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                   const StridedView& out) {
+  std::vector<ConstRegionView> views;
+  std::vector<Scratch> copies;
+  views.reserve(inputs.size());
+  copies.reserve(inputs.size());
+  for (const ConstStridedView& input : inputs) {
+    if (input.data == nullptr || is_dense(input.box, input.stride)) {
+      views.push_back({input.box, input.data});
+      continue;
+    }
+    copies.emplace_back(input.box.elements());
+    copy(input, {input.box, copies.back().get(), dense_strides(input.box)});
+    views.push_back({input.box, copies.back().get()});
+  }
+  if (is_dense(out.box, out.stride)) return kernel(graph, node, views, {out.box, out.data});
+  const Scratch result(out.box.elements());
+  kernel(graph, node, views, {out.box, result.get()});
+  copy({out.box, result.get(), dense_strides(out.box)}, out);
+}
+
 void copy(const ConstStridedView& from, const StridedView& to) {
   const Box& box = to.box;
   if (box.empty()) return;

@@ -42,6 +42,11 @@ void dense_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
   kStrided(graph, node, views, strided(out), Sums::kFloat);
 }
 
+/// Runs a kernel that wants dense regions on copies of those that are not.
+void through_dense(void (*kernel)(const Graph&, const Node&, std::span<const ConstRegionView>, const RegionView&),
+                   const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                   const StridedView& out);
+
 /// Copies elements of equal coordinates; the boxes have equal extents.
 void copy(const ConstStridedView& from, const StridedView& to);
 
