@@ -40,6 +40,10 @@ struct Simd {
   /// y[i] = x[i] scale[i * step] + shift[i * step], step 0 or 1.
   void (*affine)(std::int64_t n, const float* x, const float* scale, const float* shift, int step, float* y);
 
+  /// y[i] = (x[i] - mean) factor scale[i * step] + bias[i * step] in double, rounded once; step 0 or 1.
+  void (*normalise)(std::int64_t n, const float* x, double mean, double factor, const float* scale, const float* bias,
+                    int step, float* y);
+
   /// y = exp(x - max x) / sum of that
   void (*softmax)(std::int64_t n, const float* x, float* y);
   double (*sum)(std::int64_t n, const float* x);

@@ -253,6 +253,31 @@ double lanes_of(Doubles v) {
   return sum;
 }
 
+void normalise_row(std::int64_t n, const float* x, double mean, double factor, const float* scale, const float* bias,
+                   int step, float* y) {
+  if (n <= 0) return;
+  constexpr int kStep = kLanes / 2;
+  std::int64_t i = 0;
+  if (step == 0) {
+    const double f = factor * *scale, b = *bias;
+    for (; i + kStep <= n; i += kStep) {
+      const HalfFloats v = *reinterpret_cast<const LooseHalf*>(x + i);
+      const Doubles result = (__builtin_convertvector(v, Doubles) - mean) * f + b;
+      *reinterpret_cast<LooseHalf*>(y + i) = __builtin_convertvector(result, HalfFloats);
+    }
+    for (; i < n; ++i) y[i] = static_cast<float>((x[i] - mean) * f + b);
+    return;
+  }
+  for (; i + kStep <= n; i += kStep) {
+    const HalfFloats v = *reinterpret_cast<const LooseHalf*>(x + i), s = *reinterpret_cast<const LooseHalf*>(scale + i);
+    const HalfFloats b = *reinterpret_cast<const LooseHalf*>(bias + i);
+    const Doubles result = (__builtin_convertvector(v, Doubles) - mean) * factor * __builtin_convertvector(s, Doubles) +
+                           __builtin_convertvector(b, Doubles);
+    *reinterpret_cast<LooseHalf*>(y + i) = __builtin_convertvector(result, HalfFloats);
+  }
+  for (; i < n; ++i) y[i] = static_cast<float>((x[i] - mean) * factor * scale[i] + bias[i]);
+}
+
 void softmax_row(std::int64_t n, const float* x, float* y) {
   if (n <= 0) return;
   Floats most = all(x[0]);
@@ -413,6 +438,7 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .mul = mul_row,
     .div = div_row,
     .affine = affine_row,
+    .normalise = normalise_row,
     .softmax = softmax_row,
     .sum = sum_row,
     .squared_deviations = squared_deviations_row,
