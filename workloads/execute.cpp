@@ -5,6 +5,7 @@
 
 #include "configs/error.h"
 #include "workloads/compute/strided.h"
+#include "workloads/execution/segments.h"
 #include "workloads/execution/value.h"
 #include "workloads/operators/support.h"
 #include "workloads/runtime_shapes.h"
@@ -104,6 +105,7 @@ class Executor {
       kept_.insert(id);
     }
     for (const TensorId id : kept_) ++uses_left_[id];
+    if (shapes_.is_static()) segments_.emplace(graph_, kept_);
   }
 
   TensorMap run(const TensorMap& inputs) {
@@ -120,7 +122,7 @@ class Executor {
       const Node& node = graph_.nodes[i];
       if (node.folded) continue;
       try {
-        run_node(node);
+        run_step(static_cast<NodeId>(i));
       } catch (const Error& error) {
         throw error.within(Place{.file = graph_.source, .node = node.name});
       }
@@ -132,6 +134,70 @@ class Executor {
   }
 
  private:
+  /// A node, or where a segment ends, all of it.
+  void run_step(NodeId id) {
+    const Segment* segment = segments_ ? segments_->of(id) : nullptr;
+    if (segment == nullptr) return run_node(graph_.nodes[id]);
+    if (segment->nodes.back() != id) return;
+    if (run_together(*segment)) return;
+    for (const NodeId node : segment->nodes) run_node(graph_.nodes[node]);
+  }
+
+  bool run_together(const Segment& segment) {
+    std::vector<ConstStridedView> views(graph_.tensors.size());
+    const Value* reused = nullptr;
+    const Node& last = graph_.nodes[segment.nodes.back()];
+    const Tensor& out = graph_.output(last);
+    for (const NodeId id : segment.nodes) {
+      const Node& node = graph_.nodes[id];
+      for (const TensorId input : node.inputs) {
+        if (input == kNone || is_inside(segment, input)) continue;
+        const Value& value = existing(input);
+        if (!value.is_view()) return false;
+        views[input] = value.view();
+      }
+    }
+    // An element-wise segment reads every element of a tensor before it writes the one in its place, unless a node
+    // reads it late: only what the last node alone reads may be overwritten.
+    if (operator_of(last).op_class == OpClass::kElementwise) reused = overwritable(operator_of(last), last);
+    const Box box = whole(out.shape);
+    StridedView to{box, nullptr, compute::dense_strides(box)};
+    const Value result = output_value(out, reused, to);
+    run_segment(graph_, segment, views, to, sums_);
+    for (const NodeId id : segment.nodes) {
+      for (const TensorId input : graph_.nodes[id].inputs) {
+        if (input != kNone && --uses_left_[input] == 0) values_[input].reset();
+      }
+    }
+    if (uses_left_[last.outputs[0]] > 0) values_[last.outputs[0]] = result;
+    return true;
+  }
+
+  [[nodiscard]] bool is_inside(const Segment& segment, TensorId tensor) const {
+    const NodeId producer = graph_.tensors[tensor].producer;
+    return producer != kNone && std::binary_search(segment.nodes.begin(), segment.nodes.end(), producer);
+  }
+
+  /// A new buffer, or that of `reused`; `to` is where its elements go.
+  Value output_value(const Tensor& out, const Value* reused, StridedView& to) {
+    Value result;
+    if (reused != nullptr) {
+      result = *reused;
+      result.host = nullptr;
+    } else {
+      const std::shared_ptr<float> buffer = pool_.take(out.elements());
+      result.owner = buffer;
+      result.writable = buffer.get();
+      result.stride = to.stride;
+    }
+    to.data = result.writable;
+    to.stride = result.stride;
+    result.data = result.writable;
+    result.type = out.type;
+    result.shape = out.shape;
+    return result;
+  }
+
   void run_node(const Node& node) {
     if (shapes_.is_static()) {
       if (rename(node)) return release_inputs(node);
@@ -201,23 +267,7 @@ class Executor {
     if (def.strided == nullptr && !cuts_into_pieces(def, views)) return false;
     const Box box = whole(out.shape);
     StridedView to{box, nullptr, compute::dense_strides(box)};
-    std::shared_ptr<float> buffer;
-    const Value* reused = overwritable(def, node);
-    Value result;
-    if (reused != nullptr) {
-      result = *reused;
-      to.stride = reused->stride;
-      to.data = reused->writable;
-    } else {
-      buffer = pool_.take(out.elements());
-      to.data = buffer.get();
-      result.owner = buffer;
-      result.writable = buffer.get();
-    }
-    result.type = out.type;
-    result.shape = out.shape;
-    result.data = to.data;
-    result.stride = to.stride;
+    Value result = output_value(out, overwritable(def, node), to);
     if (def.strided != nullptr) {
       def.strided(graph_, node, views, to, sums_);
     } else {
@@ -272,7 +322,7 @@ class Executor {
     const bool by_element = def.op_class == OpClass::kElementwise || node.op == "Softmax";
     if (!by_element || def.strided == nullptr) return nullptr;
     for (const TensorId id : node.inputs) {
-      if (id == kNone || uses_left_[id] != 1) continue;
+      if (id == kNone || uses_left_[id] != 1 || !values_[id]) continue;
       const Value& value = *values_[id];
       if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape) continue;
       return &value;
@@ -302,6 +352,7 @@ class Executor {
   const Graph& graph_;
   const ExecuteOptions& options_;
   compute::Sums sums_;
+  std::optional<Segments> segments_;  ///< empty where shapes depend on data
   BufferPool pool_;
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept

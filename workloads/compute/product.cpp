@@ -18,14 +18,7 @@ class LinePacker final : public Packer {
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
     const float* from = lines_.data + first * lines_.line + k0 * lines_.k;
-    if (lines_.line == 1) {
-      if (count == width) return simd().pack(k, from, lines_.k, width, to);
-      for (std::int64_t i = 0; i < k; ++i) {
-        std::copy_n(from + i * lines_.k, count, to + i * width);
-        std::fill(to + i * width + count, to + (i + 1) * width, 0.0F);
-      }
-      return;
-    }
+    if (lines_.line == 1) return simd().pack(k, from, lines_.k, count, width, to);
     if (lines_.k == 1) {
       simd().transpose(count, k, from, lines_.line, to, width);
       if (count == width) return;

@@ -362,12 +362,18 @@ void pack_vectors(std::int64_t k, const float* from, std::int64_t step, float* t
   }
 }
 
-void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t width, float* to) {
-  if (width == kLanes) return pack_vectors<1>(k, from, step, to);
-  if (width == 2 * kLanes) return pack_vectors<2>(k, from, step, to);
-  if (width == 3 * kLanes) return pack_vectors<3>(k, from, step, to);
-  for (std::int64_t i = 0; i < k; ++i) {
-    for (std::int64_t j = 0; j < width; j += kLanes) store(to + i * width + j, load(from + i * step + j));
+void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width, float* to) {
+  if (count == kLanes && width == count) return pack_vectors<1>(k, from, step, to);
+  if (count == 2 * kLanes && width == count) return pack_vectors<2>(k, from, step, to);
+  if (count == 3 * kLanes && width == count) return pack_vectors<3>(k, from, step, to);
+  for (std::int64_t i = 0; i < k; ++i, from += step, to += width) {
+    std::int64_t j = 0;
+    for (; j + kLanes <= count; j += kLanes) store(to + j, load(from + j));
+    if (j < count) {
+      store(to + j, load_part(from + j, count - j));
+      j += kLanes;
+    }
+    for (; j < width; j += kLanes) store(to + j, Floats{});
   }
 }
 

@@ -122,7 +122,7 @@ class Patches final : public compute::Packer {
         float* row = to + (channel * taps_ + t - k0) * width;
         const float* from = data_ + channel * stride_[1] + runs[0].from;
         for (; channel < last; ++channel, row += taps_ * width, from += stride_[1]) {
-          compute::simd().pack(1, from, 0, width, row);
+          compute::simd().pack(1, from, 0, width, width, row);
         }
         continue;
       }
