@@ -58,18 +58,14 @@ class Growth {
     shape_ = graph_.input(root, 0).shape;
     const Shape& out = graph_.output(root).shape;
     if (shape_.size() != out.size() || !std::equal(shape_.begin(), shape_.end() - 1, out.begin())) return {};
-    const NodeId before = graph_.tensors[root.inputs[0]].producer;
-    if (before == kNone || !is_row_softmax(graph_, graph_.nodes[static_cast<std::size_t>(before)])) return {};
-    if (!joins(before)) return {};
-    nodes_.push_back(before);
-    bool product = false;
+    bool softmax = false, product = false;
     grow([&](const Node& node) {
       if (is_element_wise(node)) return true;
-      if (product || !is_product(graph_, node)) return false;
-      product = true;
-      return true;
+      if (!softmax && is_row_softmax(graph_, node)) return softmax = true;
+      return softmax && !product && is_product(graph_, node) && (product = true);
     });
-    return finished(3);
+    if (!softmax) return {};
+    return finished(2);
   }
 
  private:
