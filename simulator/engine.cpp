@@ -77,7 +77,7 @@ void Engine::finish() {
   last_end_ = now();
   machine_.run.commands[static_cast<std::size_t>(c)].end = last_end_;
   end();
-  if (machine_.execute) machine_.execute(c);
+  machine_.run.order.push_back(c);
   ++machine_.completed;
   if (machine_.progress) machine_.progress(machine_.completed);
   machine_.complete(queue_index_);

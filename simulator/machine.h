@@ -24,7 +24,6 @@ struct Machine {
   KernelTraffic traffic;
   TokenBoard tokens;
   RawRun run;
-  std::function<void(std::int32_t)> execute;   ///< functional mode: does what a command does, when it completes
   std::function<void(std::int64_t)> progress;  ///< told the number of completed commands
   std::int64_t completed = 0;
   std::exception_ptr failure;
@@ -37,6 +36,7 @@ struct Machine {
   Machine(const partitioner::Program& p, const configs::NpuConfig& n)
       : program(p), npu(n), traffic(p), tokens(p.queues.count()) {
     run.commands.resize(p.commands.size());
+    run.order.reserve(p.commands.size());
     run.fetch_cycles.resize(p.commands.size());
     run.dma.resize(p.commands.size());
     run.moves.resize(p.group_names.size());

@@ -85,7 +85,8 @@ double cpu_seconds() {
 
 }  // namespace
 
-RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& npu, const RunHooks& hooks) {
+RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& npu,
+               const std::function<void(std::int64_t)>& progress) {
   const double started = cpu_seconds();
   // The library does not print: reports of severity error and above are thrown, others dropped.
   for (const auto severity : {sc_core::SC_INFO, sc_core::SC_WARNING}) {
@@ -95,8 +96,7 @@ RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& np
     sc_core::sc_report_handler::set_actions(severity, sc_core::SC_THROW);
   }
   Machine machine(program, npu);
-  machine.execute = hooks.execute;
-  machine.progress = hooks.progress;
+  machine.progress = progress;
   const NpuSystem system(machine);
   sc_core::sc_start();
   if (machine.failure) std::rethrow_exception(machine.failure);

@@ -7,14 +7,9 @@
 
 namespace spillway::simulator {
 
-/// What is called as commands complete; either may be empty.
-struct RunHooks {
-  std::function<void(std::int32_t)> execute;   ///< with the command, at its end, in simulated order
-  std::function<void(std::int64_t)> progress;  ///< with the number of completed commands
-};
-
-/// Throws what execute() throws, and Error(kInternal) naming the first command that never starts if the Program
-/// dead-locks.
-[[nodiscard]] RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& npu, const RunHooks& hooks);
+/// `progress` (may be empty) is told the number of completed commands. Throws Error(kInternal) naming the first command
+/// that never starts if the Program dead-locks.
+[[nodiscard]] RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& npu,
+                             const std::function<void(std::int64_t)>& progress);
 
 }  // namespace spillway::simulator

@@ -21,6 +21,7 @@ struct RawRun {
   /// By command: for how long fetch had run unhindered (one command a cycle) when it was fetched. Waiting for fetch
   /// beyond that is waiting for a full queue.
   std::vector<std::int32_t> fetch_cycles;
+  std::vector<std::int32_t> order;        ///< commands as they completed
   std::vector<DmaRecord> dma;             ///< by command; zero for those of other engines
   std::vector<partitioner::Moves> moves;  ///< by group, as the DMA channels counted them
   DramUse dram;

@@ -1,6 +1,6 @@
 #include <chrono>
 #include <ctime>
-#include <memory>
+#include <vector>
 
 #include "simulator/accounting.h"
 #include "simulator/child_process.h"
@@ -51,30 +51,46 @@ double cpu_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-/// `make_execute` runs in the child and makes what commands do there.
-Result run(const partitioner::Program& program, const configs::NpuConfig& npu,
-           const std::function<std::function<void(std::int32_t)>()>& make_execute, const Progress& progress) {
+/// In the child process.
+RawRun run_timing(const partitioner::Program& program, const configs::NpuConfig& npu, const Progress& progress) {
   check_bounds(program, npu);
-  const std::string answer = run_in_child(
+  return raw_run_from(run_in_child(
       [&](const Tell& tell) {
-        RunHooks hooks;
-        if (make_execute) hooks.execute = make_execute();
-        if (progress) hooks.progress = Reporter(tell);
-        return to_bytes(run_npu(program, npu, hooks));
+        std::function<void(std::int64_t)> told;
+        if (progress) told = Reporter(tell);
+        return to_bytes(run_npu(program, npu, told));
       },
-      listener(program, progress));
+      listener(program, progress)));
+}
+
+Result account_for(const partitioner::Program& program, const configs::NpuConfig& npu, RawRun raw) {
   const double accounting = cpu_seconds();
-  RawRun raw = raw_run_from(answer);
   const double simulating = raw.cpu_seconds;
   Result result = account(program, npu, std::move(raw));
   result.host_seconds = simulating + cpu_seconds() - accounting;
   return result;
 }
 
+/// By command of `order`: the storages in DRAM that no later command touches, without those that are outputs.
+std::vector<std::vector<partitioner::StorageId>> last_uses(const partitioner::Program& program,
+                                                           const std::vector<std::int32_t>& order) {
+  std::vector<std::vector<partitioner::StorageId>> ends(order.size());
+  std::vector<bool> seen(program.layout.storages.size(), false);
+  for (std::size_t i = order.size(); i-- > 0;) {
+    for (const auto& operand : program.operands(program.commands[static_cast<std::size_t>(order[i])])) {
+      const auto storage = static_cast<std::size_t>(operand.storage);
+      if (operand.space != partitioner::Space::kDram || operand.storage < 0 || seen[storage]) continue;
+      seen[storage] = true;
+      if (!program.layout.storages[storage].is_output) ends[i].push_back(operand.storage);
+    }
+  }
+  return ends;
+}
+
 }  // namespace
 
 Result simulate(const partitioner::Program& program, const configs::NpuConfig& npu, const Progress& progress) {
-  return run(program, npu, {}, progress);
+  return account_for(program, npu, run_timing(program, npu, progress));
 }
 
 FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
@@ -82,14 +98,20 @@ FunctionalResult simulate_functional(const partitioner::Program& program, const 
   check_functional_formats(program);
   Memory dram("DRAM", program.dram_bytes);
   fill_dram(program, inputs, dram);
+  RawRun raw = run_timing(program, npu, {});
+  const auto ends = last_uses(program, raw.order);
+  FunctionalMachine machine(program, dram);
+  const auto all = static_cast<std::int64_t>(raw.order.size());
+  for (std::size_t i = 0; i < raw.order.size(); ++i) {
+    machine.execute(raw.order[i]);
+    for (const auto id : ends[i]) {
+      const partitioner::Storage& storage = program.layout.storages[static_cast<std::size_t>(id)];
+      dram.forget(storage.dram_address, storage.bytes());
+    }
+    if (progress) progress(static_cast<std::int64_t>(i) + 1, all);
+  }
   FunctionalResult answer;
-  answer.result = run(
-      program, npu,
-      [&]() -> std::function<void(std::int32_t)> {
-        auto machine = std::make_shared<FunctionalMachine>(program, dram);
-        return [machine](std::int32_t command) { machine->execute(command); };
-      },
-      progress);
+  answer.result = account_for(program, npu, std::move(raw));
   answer.outputs = read_outputs(program, dram);
   return answer;
 }

@@ -6,6 +6,7 @@ std::string to_bytes(const RawRun& run) {
   WireWriter out;
   out.list(run.commands);
   out.list(run.fetch_cycles);
+  out.list(run.order);
   out.list(run.dma);
   out.list(run.moves);
   out.value(run.dram);
@@ -18,6 +19,7 @@ RawRun raw_run_from(const std::string& bytes) {
   RawRun run;
   run.commands = in.list<CommandTimes>();
   run.fetch_cycles = in.list<std::int32_t>();
+  run.order = in.list<std::int32_t>();
   run.dma = in.list<DmaRecord>();
   run.moves = in.list<partitioner::Moves>();
   run.dram = in.value<DramUse>();

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "simulator/functional/tensor_access.h"
+#include "workloads/decode.h"
+#include "workloads/execution/value.h"
 
 namespace spillway::simulator {
 
@@ -31,16 +33,29 @@ AddressMap dram_addresses(const Program& program, TensorId tensor) {
 void put(const Program& program, TensorId tensor, const HostTensor& value, Memory& dram) {
   const partitioner::StorageId id = program.layout.views[at(tensor)].storage;
   const configs::Format format = program.layout.storages[at(id)].format;
-  for_each_element(dram_addresses(program, tensor), [&](std::int64_t address, std::int64_t i) {
-    const auto k = static_cast<std::size_t>(i);
-    if (value.holds_float()) {
-      dram.store(address, format, id, value.floats()[k]);
-    } else if (value.holds_double()) {
-      dram.store(address, format, id, static_cast<float>(value.doubles()[k]));
-    } else {
-      dram.put_integer(address, format, id, value.ints()[k]);
-    }
-  });
+  const AddressMap map = dram_addresses(program, tensor);
+  if (value.holds_float()) {
+    write_floats(dram, map, format, id, value.floats().data());
+  } else {
+    write_integers(dram, map, format, id, value.ints().data());
+  }
+}
+
+/// A float32 constant that its file holds as the storage wants it stays there.
+bool lend(const Program& program, partitioner::StorageId id, Memory& dram) {
+  const Storage& storage = program.layout.storages[at(id)];
+  const Tensor& tensor = program.graph.tensors[at(storage.root)];
+  if (storage.format != configs::Format::kFp32 || tensor.shape.size() > workloads::kMaxRank) return false;
+  const workloads::Value value = workloads::constant_value(tensor);
+  if (!value.is_view()) return false;
+  std::array<std::int64_t, workloads::kMaxRank> stride{};
+  std::int64_t first = 0;
+  if (!dram_addresses(program, storage.root).even(stride, first) || first != storage.dram_address) return false;
+  for (std::size_t d = 0; d < tensor.shape.size(); ++d) {
+    if (tensor.shape[d] > 1 && stride[d] != value.stride[d] * static_cast<std::int64_t>(sizeof(float))) return false;
+  }
+  dram.lend(id, storage.dram_address, storage.bytes(), reinterpret_cast<const std::byte*>(value.data), value.owner);
+  return true;
 }
 
 void check_input(const Tensor& tensor, const HostTensor& value) {
@@ -76,10 +91,12 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memor
     throw Error(ErrorKind::kBadInput, Place{.tensor = name}, "the graph has no such input",
                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
   }
-  for (const Storage& storage : program.layout.storages) {
+  for (std::size_t s = 0; s < program.layout.storages.size(); ++s) {
+    const Storage& storage = program.layout.storages[s];
     if (!storage.is_input || storage.root == kNone) continue;
     const Tensor& tensor = graph.tensors[at(storage.root)];
-    if (tensor.is_constant()) put(program, storage.root, workloads::materialise(tensor), dram);
+    if (!tensor.is_constant() || lend(program, static_cast<partitioner::StorageId>(s), dram)) continue;
+    put(program, storage.root, workloads::materialise(tensor), dram);
   }
 }
 
@@ -93,17 +110,14 @@ workloads::TensorMap read_outputs(const Program& program, const Memory& dram) {
       continue;
     }
     const configs::Format format = program.layout.storages[at(storage)].format;
-    HostTensor value{tensor.type, tensor.shape, {}};
-    if (!workloads::is_float(tensor.type)) value.data = std::vector<std::int64_t>();
+    HostTensor value = workloads::make_host_tensor(tensor.type, tensor.shape);
     try {
-      for_each_element(dram_addresses(program, id), [&](std::int64_t address, std::int64_t /*i*/) {
-        const float element = dram.load(address, format, storage);
-        if (value.holds_float()) {
-          value.floats().push_back(element);
-        } else {
-          value.ints().push_back(dram.get_integer(address, format));
-        }
-      });
+      const AddressMap map = dram_addresses(program, id);
+      if (value.holds_float()) {
+        read_floats(dram, map, format, storage, value.floats().data());
+      } else {
+        read_integers(dram, map, format, storage, value.ints().data());
+      }
     } catch (const WrongRead& wrong) {
       throw Error(ErrorKind::kInternal, Place{.tensor = tensor.name},
                   "an output that the program has not stored: address " + std::to_string(wrong.address));

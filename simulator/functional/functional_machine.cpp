@@ -1,10 +1,12 @@
 #include "simulator/functional/functional_machine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "simulator/functional/tensor_access.h"
 #include "simulator/run_cursor.h"
+#include "workloads/compute/simd.h"
 #include "workloads/operators/statistics.h"
 
 namespace spillway::simulator {
@@ -20,10 +22,11 @@ using partitioner::Operand;
 using partitioner::Program;
 using partitioner::Space;
 using partitioner::TensorId;
-using workloads::ConstRegionView;
 using workloads::Node;
 using workloads::OpClass;
 using workloads::OpDef;
+using workloads::compute::dense_strides;
+using workloads::compute::Scratch;
 
 namespace {
 
@@ -34,6 +37,85 @@ std::int64_t spatial_elements(const Box& box) {
   for (int d = 2; d < box.rank; ++d) n *= box.extent[at(d)];
   return n;
 }
+
+std::vector<float> dense_floats(const workloads::ConstStridedView& view) {
+  std::vector<float> values(static_cast<std::size_t>(view.box.elements()));
+  workloads::compute::copy(view, {view.box, values.data(), dense_strides(view.box)});
+  return values;
+}
+
+/// The bytes between the operand's first and last element.
+std::pair<std::int64_t, std::int64_t> extent_of(const Operand& operand) {
+  std::int64_t first = operand.at.origin, last = operand.at.origin + operand.element_bytes();
+  for (int d = 0; d < operand.box.rank; ++d) {
+    const std::int64_t stride = operand.at.stride[at(d)];
+    const std::int64_t low = stride * operand.box.begin[at(d)], high = stride * (operand.box.end(d) - 1);
+    first += std::min(low, high);
+    last += std::max(low, high);
+  }
+  return {first, last};
+}
+
+/// The stretches of memory that an evenly laid out region of floats covers.
+class Stretches {
+ public:
+  using Strides = std::array<std::int64_t, workloads::kMaxRank>;
+
+  /// False if the map has no one step per dimension.
+  [[nodiscard]] bool of(const AddressMap& map) {
+    Strides bytes{};
+    if (!map.even(bytes, first_)) return false;
+    constexpr std::int64_t kElement = sizeof(float);
+    std::array<int, workloads::kMaxRank> order{};
+    int dims = 0;
+    for (int d = 0; d < map.rank; ++d) {
+      const auto extent = static_cast<std::int64_t>(map.offsets[at(d)].size());
+      if (bytes[at(d)] < 0 || bytes[at(d)] % kElement != 0) return false;
+      strides_[at(d)] = bytes[at(d)] / kElement;
+      if (extent == 1) continue;
+      int place = dims++;
+      for (; place > 0 && bytes[at(order[at(place - 1)])] > bytes[at(d)]; --place) order[at(place)] = order[at(place - 1)];
+      order[at(place)] = d;
+    }
+    length_ = kElement;
+    for (int i = 0; i < dims; ++i) {
+      const int d = order[at(i)];
+      const auto extent = static_cast<std::int64_t>(map.offsets[at(d)].size());
+      if (outer_ == 0 && bytes[at(d)] == length_) {
+        length_ *= extent;
+        continue;
+      }
+      extent_[at(outer_)] = extent;
+      step_[at(outer_++)] = bytes[at(d)];
+    }
+    return true;
+  }
+
+  [[nodiscard]] std::int64_t first() const { return first_; }
+  [[nodiscard]] const Strides& strides() const { return strides_; }  ///< in elements
+
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    Strides index{};
+    std::int64_t address = first_;
+    while (true) {
+      visit(address, length_);
+      int d = 0;
+      for (; d < outer_; ++d) {
+        address += step_[at(d)];
+        if (++index[at(d)] < extent_[at(d)]) break;
+        address -= step_[at(d)] * extent_[at(d)];
+        index[at(d)] = 0;
+      }
+      if (d == outer_) return;
+    }
+  }
+
+ private:
+  std::int64_t first_ = 0, length_ = 0;
+  int outer_ = 0;
+  Strides strides_{}, extent_{}, step_{};
+};
 
 /// The output axis that the bias of a matrix operator runs along.
 int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 1 : 1; }
@@ -117,7 +199,9 @@ void FunctionalMachine::transfer(const Operand& source, const Operand& destinati
     if (out.bytes == 0 && !writing.done()) out = writing.take(destination.bytes());
     const std::int64_t bytes = std::min(in.bytes, out.bytes);
     if (bytes == 0) return;
-    to.copy_from(from, in.address, source.storage, out.address, destination.storage, bytes);
+    // Read before written: a halo is shifted down over itself.
+    const std::byte* data = from.read(in.address, bytes, source.storage);
+    std::memmove(to.write(out.address, bytes, destination.storage), data, static_cast<std::size_t>(bytes));
     in = {in.address + bytes, in.bytes - bytes};
     out = {out.address + bytes, out.bytes - bytes};
   }
@@ -146,7 +230,8 @@ void FunctionalMachine::gather(const Command& command) {
   }
   Box place = out;
   std::array<std::int32_t, workloads::kMaxRank> index{};
-  for (const float number : rows.data) {
+  const std::vector<float> numbers = dense_floats(rows.view);
+  for (const float number : numbers) {
     auto id = static_cast<std::int64_t>(number);
     const std::int64_t size = table_shape[at(axis)];
     if (id < 0) id += size;
@@ -158,8 +243,13 @@ void FunctionalMachine::gather(const Command& command) {
     row.set(axis, static_cast<std::int32_t>(id), 1);
     Value value = read(operands[1], table, row);
     for (int d = 0; d < index_rank; ++d) place.set(axis + d, wanted.begin[at(d)] + index[at(d)], 1);
+    // The row has the axis where the output has the indices' axes.
+    workloads::ConstStridedView view{place, value.view.data, {}};
+    for (int d = 0; d < table_rank; ++d) {
+      if (d != axis) view.stride[at(d < axis ? d : d + index_rank - 1)] = value.view.stride[at(d)];
+    }
     value.tensor = node.outputs[0];
-    value.box = place;
+    value.view = view;
     write(operands[2], value);
     for (int d = index_rank - 1; d >= 0 && ++index[at(d)] == wanted.extent[at(d)]; --d) index[at(d)] = 0;
   }
@@ -169,70 +259,118 @@ void FunctionalMachine::compute(const Command& command) {
   const Kernel& kernel = program_.kernels[at(command.kernel)];
   const auto operands = program_.operands(command);
   std::vector<Value> values;
+  std::vector<const Operand*> targets;
   values.reserve(kernel.steps.size());
-  for (std::size_t s = 0; s < kernel.steps.size(); ++s) values.push_back(run_step(command, kernel, s, values));
+  for (std::size_t s = 0; s < kernel.steps.size(); ++s) {
+    targets.push_back(target_of(command, kernel, s));
+    values.push_back(run_step(command, kernel, s, values, targets[s]));
+  }
   for (const Kernel::Output& output : kernel.outputs) {
     const Operand& operand = operands[at(output.operand)];
     const Value& value = values[at(output.step)];
     const KernelStep& step = kernel.steps[at(output.step)];
     if (workloads::operator_of(node_of(step)).op_class == OpClass::kStatistics) {
       accumulate(command, operand, value, program_.boxes(command)[at(output.step)]);
-    } else {
+    } else if (value.buffer != nullptr || targets[at(output.step)] != &operand) {
       write(operand, value);
     }
   }
 }
 
+const Operand* FunctionalMachine::target_of(const Command& command, const Kernel& kernel, std::size_t s) const {
+  const auto operands = program_.operands(command);
+  const auto output = std::find_if(kernel.outputs.begin(), kernel.outputs.end(),
+                                   [&](const Kernel::Output& o) { return at(o.step) == s; });
+  if (output == kernel.outputs.end()) return nullptr;
+  const Operand& target = operands[at(output->operand)];
+  if (target.format != Format::kFp32) return nullptr;
+  if (workloads::operator_of(node_of(kernel.steps[s])).op_class == OpClass::kStatistics) return nullptr;
+  const auto [begin, end] = extent_of(target);
+  for (std::size_t o = 0; o < operands.size(); ++o) {
+    if (&operands[o] == &target || operands[o].space != target.space || operands[o].engine != target.engine) continue;
+    const auto [first, last] = extent_of(operands[o]);
+    if (first < end && begin < last) return nullptr;
+  }
+  return &target;
+}
+
 void FunctionalMachine::accumulate(const Command& command, const Operand& operand, const Value& partial,
                                    const Box& input) {
   if (command.prior == 0) return write(operand, partial);
-  Value sum = read(operand, partial.tensor, partial.box);
-  for (std::size_t i = 0; i + 1 < sum.data.size(); i += 2) {
-    workloads::merge_statistics(&sum.data[i], command.prior, &partial.data[i], spatial_elements(input));
+  const Box& box = partial.view.box;
+  const std::vector<float> fresh = dense_floats(partial.view);
+  std::vector<float> sum = dense_floats(read(operand, partial.tensor, box).view);
+  for (std::size_t i = 0; i + 1 < sum.size(); i += 2) {
+    workloads::merge_statistics(&sum[i], command.prior, &fresh[i], spatial_elements(input));
   }
-  write(operand, sum);
+  write(operand, {partial.tensor, {box, sum.data(), dense_strides(box)}, nullptr});
 }
 
 FunctionalMachine::Value FunctionalMachine::run_step(const Command& command, const Kernel& kernel, std::size_t s,
-                                                     const std::vector<Value>& before) {
+                                                     const std::vector<Value>& before, const Operand* target) {
   const KernelStep& step = kernel.steps[s];
   const Node& node = node_of(step);
-  const Box& box = program_.boxes(command)[s];
-  if (kernel.drain && s == 0) return drain(command, step, box);
   const OpDef& def = workloads::operator_of(node);
-  Value result;
-  result.tensor = node.outputs[0];
-  result.box = box;
-  if (def.op_class == OpClass::kStatistics) {  // the box is of the input; [n, c, 2] of its channels come out
-    result.box = workloads::whole(program_.graph.tensors[at(result.tensor)].shape);
-    for (int d = 0; d < 2; ++d) result.box.set(d, box.begin[at(d)], box.extent[at(d)]);
+  const Box& given = program_.boxes(command)[s];
+  const TensorId tensor = node.outputs[0];
+  const bool drains = kernel.drain && s == 0;
+  Box box = given;
+  if (!drains && def.op_class == OpClass::kStatistics) {  // the box is of the input; [n, c, 2] of its channels come out
+    box = workloads::whole(program_.graph.tensors[at(tensor)].shape);
+    for (int d = 0; d < 2; ++d) box.set(d, given.begin[at(d)], given.extent[at(d)]);
   }
   std::vector<Value> inputs;
-  std::vector<ConstRegionView> views;
-  inputs.reserve(step.inputs.size());
-  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-    inputs.push_back(step_input(command, step, i, box, before));
-    views.push_back({inputs.back().box, inputs.back().data.empty() ? nullptr : inputs.back().data.data()});
+  std::vector<workloads::ConstStridedView> views;
+  if (!drains) {
+    inputs.reserve(step.inputs.size());
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+      inputs.push_back(step_input(command, step, i, given, before));
+      views.push_back(inputs.back().view);
+    }
   }
-  result.data.resize(static_cast<std::size_t>(result.box.elements()));
-  def.kernel(program_.graph, node, views, {result.box, result.data.data()});
+  workloads::StridedView out;
+  Value result{tensor, {}, nullptr};
+  if (target == nullptr || !claim(*target, tensor, box, out)) {
+    result.buffer = std::make_shared<Scratch>(box.elements());
+    // As images lie in the scratchpad: channels innermost.
+    out = box.rank == 4 && !box.empty()
+              ? workloads::compute::channels_last(box, result.buffer->get())
+              : workloads::StridedView{box, result.buffer->get(), dense_strides(box)};
+  }
+  result.view = workloads::compute::readable(out);
+  if (drains) {
+    drain(command, step, out);
+  } else if (def.strided != nullptr) {
+    def.strided(program_.graph, node, views, out, workloads::compute::Sums::kFloat);
+  } else {
+    workloads::compute::through_dense(def.kernel, program_.graph, node, views, out);
+  }
   return result;
 }
 
-FunctionalMachine::Value FunctionalMachine::drain(const Command& command, const KernelStep& step, const Box& box) {
+void FunctionalMachine::drain(const Command& command, const KernelStep& step, const workloads::StridedView& out) {
   const Node& node = node_of(step);
   const auto operands = program_.operands(command);
-  Value sums = read(operands[at(step.inputs[0].index)], node.outputs[0], box);
+  const Value sums = read(operands[at(step.inputs[0].index)], node.outputs[0], out.box);
   constexpr int kBias = 2;  // of Conv, ConvTranspose and MatMul alike
-  if (step.inputs.size() < 2 || step.inputs[1].from != KernelInput::From::kOperand) return sums;
-  const Box wanted = workloads::operator_of(node).region(program_.graph, node, kBias, box);
+  if (step.inputs.size() < 2 || step.inputs[1].from != KernelInput::From::kOperand) {
+    return workloads::compute::copy(sums.view, out);
+  }
+  const Box wanted = workloads::operator_of(node).region(program_.graph, node, kBias, out.box);
   const Value bias = read(operands[at(step.inputs[1].index)], step.inputs[1].tensor, wanted);
-  const int axis = bias_axis(node, box.rank);
-  std::size_t inner = 1;
-  for (int d = axis + 1; d < box.rank; ++d) inner *= at(box.extent[at(d)]);
-  const std::size_t channels = at(box.extent[at(axis)]);
-  for (std::size_t i = 0; i < sums.data.size(); ++i) sums.data[i] += bias.data[i / inner % channels];
-  return sums;
+  std::array<std::int64_t, workloads::kMaxRank> along{};
+  along[at(bias_axis(node, out.box.rank))] = bias.view.stride[0];
+  const workloads::compute::Loops<3> loops(out.box, {out.stride, sums.view.stride, along});
+  const std::int64_t step_y = loops.step(0), step_x = loops.step(1), step_b = loops.step(2);
+  loops.for_each_row([&](const std::array<std::int64_t, 3>& at, std::int64_t n) {
+    float* y = out.data + at[0];
+    const float* x = sums.view.data + at[1];
+    const float* b = bias.view.data + at[2];
+    if (step_y == 1 && step_x == 1 && (step_b == 0 || step_b == 1)) {
+      return workloads::compute::simd().add(n, x, 1, b, static_cast<int>(step_b), y);
+    }
+    for (std::int64_t i = 0; i < n; ++i) y[i * step_y] = x[i * step_x] + b[i * step_b];
+  });
 }
 
 FunctionalMachine::Value FunctionalMachine::step_input(const Command& command, const KernelStep& step,
@@ -244,7 +382,7 @@ FunctionalMachine::Value FunctionalMachine::step_input(const Command& command, c
   if (given.from == KernelInput::From::kOmitted) {
     const bool known = input < node.inputs.size() && node.inputs[input] != kNone;
     Value none;
-    if (known) none.box.rank = static_cast<int>(program_.graph.tensors[at(node.inputs[input])].shape.size());
+    if (known) none.view.box.rank = static_cast<int>(program_.graph.tensors[at(node.inputs[input])].shape.size());
     return none;
   }
   const int i = static_cast<int>(input);
@@ -261,40 +399,74 @@ FunctionalMachine::Value FunctionalMachine::step_input(const Command& command, c
 }
 
 FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorId tensor, const Box& box) {
-  Value value{tensor, box, {}};
-  value.data.resize(static_cast<std::size_t>(box.elements()));
-  if (box.empty()) return value;
   const Memory& memory = memory_of(operand);
-  const AddressMap map = map_addresses(program_.layout.views[at(tensor)], operand.at, box);
-  for_each_element(map, [&](std::int64_t address, std::int64_t i) {
-    value.data[static_cast<std::size_t>(i)] = memory.load(address, operand.format, operand.storage);
-  });
+  Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
+  if (!box.empty()) {
+    const AddressMap map = map_addresses(program_.layout.views[at(tensor)], operand.at, box);
+    Stretches stretches;
+    if (operand.format == Format::kFp32 && stretches.of(map)) {
+      const std::byte* first = nullptr;
+      bool together = true;  // what lies in a lent file may not lie where the rest does
+      stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+        const std::byte* data = memory.read(address, bytes, operand.storage) - (address - stretches.first());
+        if (first == nullptr) first = data;
+        together = together && data == first;
+      });
+      if (together && reinterpret_cast<std::uintptr_t>(first) % alignof(float) == 0) {
+        value.view.data = reinterpret_cast<const float*>(first);
+        value.view.stride = stretches.strides();
+        return value;
+      }
+    }
+    value.buffer = std::make_shared<Scratch>(box.elements());
+    read_floats(memory, map, operand.format, operand.storage, value.buffer->get());
+    value.view.data = value.buffer->get();
+  }
   return value;
 }
 
-void FunctionalMachine::write(const Operand& operand, const Value& value) {
-  if (value.box.empty()) return;
+bool FunctionalMachine::claim(const Operand& operand, TensorId tensor, const Box& box, workloads::StridedView& view) {
+  if (box.empty() || operand.format != Format::kFp32) return false;
+  Stretches stretches;
+  if (!stretches.of(map_addresses(program_.layout.views[at(tensor)], operand.at, box))) return false;
+  if (stretches.first() % static_cast<std::int64_t>(alignof(float)) != 0) return false;
   Memory& memory = memory_of(operand);
-  const AddressMap map = map_addresses(program_.layout.views[at(value.tensor)], operand.at, value.box);
-  for_each_element(map, [&](std::int64_t address, std::int64_t i) {
-    memory.store(address, operand.format, operand.storage, value.data[static_cast<std::size_t>(i)]);
+  std::byte* first = nullptr;
+  stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+    std::byte* data = memory.write(address, bytes, operand.storage);
+    if (first == nullptr) first = data - (address - stretches.first());
   });
+  view = {box, reinterpret_cast<float*>(first), stretches.strides()};
+  return true;
+}
+
+void FunctionalMachine::write(const Operand& operand, const Value& value) {
+  const Box& box = value.view.box;
+  if (box.empty()) return;
+  workloads::StridedView view;
+  if (claim(operand, value.tensor, box, view)) return workloads::compute::copy(value.view, view);
+  const AddressMap map = map_addresses(program_.layout.views[at(value.tensor)], operand.at, box);
+  write_floats(memory_of(operand), map, operand.format, operand.storage, dense_floats(value.view).data());
 }
 
 FunctionalMachine::Value FunctionalMachine::reinterpret(const Value& value, TensorId tensor, const Box& box) const {
-  const Box in_storage = program_.layout.to_storage(value.tensor, value.box);
+  const Box in_storage = program_.layout.to_storage(value.tensor, value.view.box);
   const partitioner::Placement at_zero = dense_placement(in_storage, 1);
   std::vector<float> elements(static_cast<std::size_t>(in_storage.elements()));
-  for_each_element(map_addresses(program_.layout.views[at(value.tensor)], at_zero, value.box),
-                   [&](std::int64_t address, std::int64_t i) {
-                     elements[static_cast<std::size_t>(address)] = value.data[static_cast<std::size_t>(i)];
-                   });
-  Value result{tensor, box, {}};
-  result.data.resize(static_cast<std::size_t>(box.elements()));
-  for_each_element(map_addresses(program_.layout.views[at(tensor)], at_zero, box),
-                   [&](std::int64_t address, std::int64_t i) {
-                     result.data[static_cast<std::size_t>(i)] = elements[static_cast<std::size_t>(address)];
-                   });
+  const std::vector<float> values = dense_floats(value.view);
+  for_each_run(map_addresses(program_.layout.views[at(value.tensor)], at_zero, value.view.box),
+               [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
+                 for (std::int64_t k = 0; k < count; ++k) {
+                   elements[static_cast<std::size_t>(address + k * step)] = values[static_cast<std::size_t>(i + k)];
+                 }
+               });
+  Value result{tensor, {box, nullptr, dense_strides(box)}, std::make_shared<Scratch>(box.elements())};
+  float* to = result.buffer->get();
+  for_each_run(map_addresses(program_.layout.views[at(tensor)], at_zero, box),
+               [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
+                 for (std::int64_t k = 0; k < count; ++k) to[i + k] = elements[static_cast<std::size_t>(address + k * step)];
+               });
+  result.view.data = to;
   return result;
 }
 

@@ -2,10 +2,12 @@
 // scratchpad bytes with the operators' own kernels. What a command does happens at the moment it completes.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "partitioner/program.h"
 #include "simulator/functional/memory.h"
+#include "workloads/compute/strided.h"
 
 namespace spillway::simulator {
 
@@ -23,11 +25,11 @@ class FunctionalMachine {
   void execute(std::int32_t command);
 
  private:
-  /// A part of a logical tensor, dense.
+  /// A part of a logical tensor: floats in a memory of the NPU, or in `buffer`, in any layout.
   struct Value {
     partitioner::TensorId tensor = partitioner::kNone;
-    Box box;
-    std::vector<float> data;
+    workloads::ConstStridedView view;
+    std::shared_ptr<workloads::compute::Scratch> buffer;
   };
 
   void transfer(const partitioner::Operand& source, const partitioner::Operand& destination);
@@ -37,13 +39,21 @@ class FunctionalMachine {
                   const Box& input);
 
   [[nodiscard]] Value run_step(const partitioner::Command& command, const partitioner::Kernel& kernel, std::size_t step,
-                               const std::vector<Value>& before);
-  [[nodiscard]] Value drain(const partitioner::Command& command, const partitioner::KernelStep& step, const Box& box);
+                               const std::vector<Value>& before, const partitioner::Operand* target);
+  void drain(const partitioner::Command& command, const partitioner::KernelStep& step,
+             const workloads::StridedView& out);
   [[nodiscard]] Value step_input(const partitioner::Command& command, const partitioner::KernelStep& step,
                                  std::size_t input, const Box& box, const std::vector<Value>& before);
+  /// The operand that step `s` may write straight into: nothing that the command still reads lies there.
+  [[nodiscard]] const partitioner::Operand* target_of(const partitioner::Command& command,
+                                                      const partitioner::Kernel& kernel, std::size_t s) const;
 
+  /// In place where the elements are floats at even distances, otherwise a copy.
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   void write(const partitioner::Operand& operand, const Value& value);
+  /// The place of `box` of the tensor in the operand's memory, claimed for writing; false if it has no even layout.
+  [[nodiscard]] bool claim(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box,
+                           workloads::StridedView& view);
   /// The part `box` of `tensor` out of a value of another view of the same storage.
   [[nodiscard]] Value reinterpret(const Value& value, partitioner::TensorId tensor, const Box& box) const;
 

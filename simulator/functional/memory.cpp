@@ -1,76 +1,84 @@
 #include "simulator/functional/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include <cmath>
-#include <cstring>
+#include <algorithm>
 
 namespace spillway::simulator {
 
-using configs::Format;
-
-SharedPages::SharedPages(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
-  void* pages = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+Pages::Pages(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
+  void* pages = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) {
     throw Error(ErrorKind::kBadInput, Place{},
                 "this machine cannot hold " + std::to_string(bytes) + " bytes of the NPU's memory");
   }
+  ::madvise(pages, bytes_, MADV_HUGEPAGE);  // advice: that it cannot be had is no error
   data_ = static_cast<std::byte*>(pages);
 }
 
-SharedPages::~SharedPages() {
+Pages::~Pages() {
   if (data_ != nullptr) ::munmap(data_, bytes_);
+}
+
+void Pages::drop(std::size_t begin, std::size_t end) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  begin = (begin + page - 1) / page * page;
+  end = std::min(end, bytes_) / page * page;
+  if (begin < end) ::madvise(data_ + begin, end - begin, MADV_DONTNEED);
 }
 
 Memory::Memory(std::string name, configs::Bytes bytes)
     : name_(std::move(name)),
+      size_(bytes),
       bytes_(static_cast<std::size_t>(bytes)),
       owners_((static_cast<std::size_t>(bytes) / kGranule + 1) * sizeof(std::int32_t)) {}
 
-void Memory::refuse(std::int64_t address, partitioner::StorageId wanted, partitioner::StorageId owner) const {
-  throw WrongRead{name_, address, wanted, owner};
+void Memory::check(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
+  if (bytes <= 0) return;
+  if (address < 0 || bytes > size_ - address) internal_error("a command reads outside of " + name_);
+  const std::int32_t* first = owners() + address / kGranule;
+  const std::int64_t count = (address + bytes - 1) / kGranule - address / kGranule + 1;
+  const std::int32_t wanted = storage + 1;
+  std::int32_t different = 0;  // without a branch: the loop runs on whole vectors
+  for (std::int64_t i = 0; i < count; ++i) different |= first[i] ^ wanted;
+  if (different == 0) return;
+  const std::int32_t* wrong = std::find_if(first, first + count, [&](std::int32_t o) { return o != wanted; });
+  const std::int64_t at = std::max(address, (address / kGranule + (wrong - first)) * kGranule);
+  throw WrongRead{name_, at, storage, *wrong - 1};
 }
 
-void Memory::copy_from(const Memory& source, std::int64_t from, partitioner::StorageId from_storage, std::int64_t to,
-                       partitioner::StorageId to_storage, std::int64_t bytes) {
-  for (std::int64_t at = from; at < from + bytes; at = (at / kGranule + 1) * kGranule) source.check(at, from_storage);
-  for (std::int64_t at = to; at < to + bytes; at = (at / kGranule + 1) * kGranule) owner_of(at) = to_storage + 1;
-  std::memmove(bytes_.data() + to, source.bytes_.data() + from, static_cast<std::size_t>(bytes));
+std::byte* Memory::write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) {
+  if (bytes <= 0) return bytes_.data();
+  if (address < 0 || bytes > size_ - address) internal_error("a command writes outside of " + name_);
+  std::fill(owners() + address / kGranule, owners() + (address + bytes - 1) / kGranule + 1, storage + 1);
+  return bytes_.data() + address;
 }
 
-float Memory::get(std::int64_t address, Format format) const {
-  if (format == Format::kFp32) {
-    float value = 0;
-    std::memcpy(&value, bytes_.data() + address, sizeof value);
-    return value;
-  }
-  return static_cast<float>(get_integer(address, format));
+void Memory::lend(partitioner::StorageId storage, std::int64_t address, std::int64_t bytes, const std::byte* data,
+                  std::shared_ptr<const void> owner) {
+  const auto id = static_cast<std::size_t>(storage);
+  if (initial_.size() <= id) initial_.resize(id + 1);
+  initial_[id] = {address, bytes, data, std::move(owner)};
 }
 
-void Memory::put(std::int64_t address, Format format, float value) {
-  if (format == Format::kFp32) {
-    std::memcpy(bytes_.data() + address, &value, sizeof value);
-    return;
-  }
-  const auto integer = static_cast<std::int32_t>(std::llrint(value));
-  std::memcpy(bytes_.data() + address, &integer, format == Format::kInt32 ? 4 : 1);
+/// nullptr if the bytes are none of the storage's initial ones, or if something has been written over them.
+const std::byte* Memory::initial(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
+  const auto id = static_cast<std::size_t>(storage);
+  if (storage < 0 || id >= initial_.size() || initial_[id].data == nullptr) return nullptr;
+  const Initial& given = initial_[id];
+  if (address < given.address || bytes > given.address + given.bytes - address) return nullptr;
+  const std::int32_t* first = owners() + address / kGranule;
+  const std::int64_t count = bytes <= 0 ? 0 : (address + bytes - 1) / kGranule - address / kGranule + 1;
+  std::int32_t any = 0;
+  for (std::int64_t i = 0; i < count; ++i) any |= first[i];
+  return any == 0 ? given.data + (address - given.address) : nullptr;
 }
 
-std::int64_t Memory::get_integer(std::int64_t address, Format format) const {
-  if (format == Format::kInt32) {
-    std::int32_t value = 0;
-    std::memcpy(&value, bytes_.data() + address, sizeof value);
-    return value;
-  }
-  std::int8_t value = 0;
-  std::memcpy(&value, bytes_.data() + address, sizeof value);
-  return value;
-}
-
-void Memory::put_integer(std::int64_t address, Format format, partitioner::StorageId storage, std::int64_t value) {
-  owner_of(address) = storage + 1;
-  const auto narrow = static_cast<std::int32_t>(value);
-  std::memcpy(bytes_.data() + address, &narrow, format == Format::kInt32 ? 4 : 1);
+void Memory::forget(std::int64_t address, std::int64_t bytes) {
+  const auto begin = static_cast<std::size_t>(address), end = static_cast<std::size_t>(address + bytes);
+  bytes_.drop(begin, end);
+  owners_.drop(begin / kGranule * sizeof(std::int32_t), end / kGranule * sizeof(std::int32_t));
 }
 
 }  // namespace spillway::simulator

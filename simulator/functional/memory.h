@@ -1,69 +1,76 @@
 // A byte-addressed memory that remembers which storage wrote every element.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "partitioner/program.h"
 
 namespace spillway::simulator {
 
-/// Anonymous pages, zero and without cost until they are touched, shared between a process and its later children.
-class SharedPages {
+/// Anonymous pages, zero and without cost until they are touched.
+class Pages {
  public:
-  explicit SharedPages(std::size_t bytes);
-  ~SharedPages();
-  SharedPages(const SharedPages&) = delete;
-  SharedPages& operator=(const SharedPages&) = delete;
-  SharedPages(SharedPages&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr; }
-  SharedPages& operator=(SharedPages&&) = delete;
+  explicit Pages(std::size_t bytes);
+  ~Pages();
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  Pages(Pages&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr; }
+  Pages& operator=(Pages&&) = delete;
 
   [[nodiscard]] std::byte* data() const { return data_; }
+  /// Gives the whole pages inside back; they read as zero from then on.
+  void drop(std::size_t begin, std::size_t end);
 
  private:
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
 };
 
-/// Values are held in the element format of their operand: kFp32, kInt32, or kInt8 for bool.
+/// Bytes are handed out by stretches: whoever reads or writes one says whose it is, and a stretch is checked at once.
+/// Values lie in the element format of their operand: kFp32, kInt32, or kInt8 for bool.
 class Memory {
  public:
   Memory(std::string name, configs::Bytes bytes);
 
-  /// Throws WrongRead if the element was never written, or by another storage.
-  [[nodiscard]] float load(std::int64_t address, configs::Format format, partitioner::StorageId storage) const {
-    check(address, storage);
-    return get(address, format);
+  /// The bytes [address, address + bytes), all of them written by `storage`. Throws WrongRead if not.
+  [[nodiscard]] const std::byte* read(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
+    if (!initial_.empty()) {
+      if (const std::byte* given = initial(address, bytes, storage)) return given;
+    }
+    check(address, bytes, storage);
+    return bytes_.data() + address;
   }
-  void store(std::int64_t address, configs::Format format, partitioner::StorageId storage, float value) {
-    owner_of(address) = storage + 1;
-    put(address, format, value);
-  }
-  /// Copies `bytes` of whole elements of one storage and hands them to another (or the same).
-  void copy_from(const Memory& source, std::int64_t from, partitioner::StorageId from_storage, std::int64_t to,
-                 partitioner::StorageId to_storage, std::int64_t bytes);
+  /// The same bytes, which are the storage's from now on.
+  [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
 
-  [[nodiscard]] float get(std::int64_t address, configs::Format format) const;
-  void put(std::int64_t address, configs::Format format, float value);
-  /// Exact for integers beyond what a float holds.
-  void put_integer(std::int64_t address, configs::Format format, partitioner::StorageId storage, std::int64_t value);
-  [[nodiscard]] std::int64_t get_integer(std::int64_t address, configs::Format format) const;
+  /// Contents that are there from the start and lie elsewhere: `bytes` at `data`, kept by `owner`.
+  void lend(partitioner::StorageId storage, std::int64_t address, std::int64_t bytes, const std::byte* data,
+            std::shared_ptr<const void> owner);
+  /// Nobody reads these bytes any more.
+  void forget(std::int64_t address, std::int64_t bytes);
 
  private:
   /// Owners are kept per granule of 4 bytes: the size of an element, or of four bools of one storage.
   static constexpr std::int64_t kGranule = 4;
-  std::int32_t& owner_of(std::int64_t address) const {
-    return reinterpret_cast<std::int32_t*>(owners_.data())[address / kGranule];
-  }
-  void check(std::int64_t address, partitioner::StorageId storage) const {
-    if (owner_of(address) != storage + 1) refuse(address, storage, owner_of(address) - 1);
-  }
-  [[noreturn]] void refuse(std::int64_t address, partitioner::StorageId wanted, partitioner::StorageId owner) const;
+  struct Initial {
+    std::int64_t address = 0, bytes = 0;
+    const std::byte* data = nullptr;
+    std::shared_ptr<const void> owner;
+  };
+
+  [[nodiscard]] std::int32_t* owners() const { return reinterpret_cast<std::int32_t*>(owners_.data()); }
+  void check(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const;
+  [[nodiscard]] const std::byte* initial(std::int64_t address, std::int64_t bytes,
+                                         partitioner::StorageId storage) const;
 
   std::string name_;
-  SharedPages bytes_, owners_;
+  std::int64_t size_;
+  Pages bytes_, owners_;
+  std::vector<Initial> initial_;  ///< by storage
 };
 
 /// A read of the wrong bytes, before it is known which command and tensor it was.

@@ -1,10 +1,10 @@
-// A logical tensor's elements inside an operand: byte offsets of its logical coordinates, and copies to and from the
-// dense float regions that kernels compute on.
+// A logical tensor's elements inside an operand, as the strided regions that kernels compute on.
 #pragma once
 
 #include <vector>
 
 #include "partitioner/program.h"
+#include "simulator/functional/memory.h"
 
 namespace spillway::simulator {
 
@@ -15,6 +15,9 @@ struct AddressMap {
   std::int64_t base = 0;
   int rank = 0;
   std::array<std::vector<std::int64_t>, workloads::kMaxRank> offsets;
+
+  /// Whether every dimension has one step; `stride` receives the steps, `first` the address of the first element.
+  [[nodiscard]] bool even(std::array<std::int64_t, workloads::kMaxRank>& stride, std::int64_t& first) const;
 };
 
 /// Addresses of the elements of `box` (logical) of a tensor with `view`, whose storage lies at `at`. Every logical
@@ -22,14 +25,15 @@ struct AddressMap {
 [[nodiscard]] AddressMap map_addresses(const partitioner::TensorView& view, const partitioner::Placement& at,
                                        const Box& box);
 
-/// Calls visit(address, i) for the i-th element of the box, row-major.
+/// Calls visit(address, i, count, step): runs of elements i, i + 1, ... of the box (row-major), `step` bytes apart.
+/// Empty boxes have none.
 template <typename Visit>
-void for_each_element(const AddressMap& map, Visit visit) {
+void for_each_run(const AddressMap& map, Visit visit) {
   const auto extent = [&](int d) { return static_cast<std::int64_t>(map.offsets[static_cast<std::size_t>(d)].size()); };
   for (int d = 0; d < map.rank; ++d) {
     if (extent(d) == 0) return;
   }
-  if (map.rank == 0) return visit(map.base, std::int64_t{0});
+  if (map.rank == 0) return visit(map.base, std::int64_t{0}, std::int64_t{1}, std::int64_t{0});
   const int inner = map.rank - 1;
   const auto& row = map.offsets[static_cast<std::size_t>(inner)];
   std::array<std::int64_t, workloads::kMaxRank> index{};
@@ -39,7 +43,14 @@ void for_each_element(const AddressMap& map, Visit visit) {
     for (int d = 0; d < inner; ++d) {
       address += map.offsets[static_cast<std::size_t>(d)][static_cast<std::size_t>(index[static_cast<std::size_t>(d)])];
     }
-    for (const std::int64_t offset : row) visit(address + offset, i++);
+    for (std::size_t k = 0; k < row.size();) {
+      std::size_t end = k + 1;
+      const std::int64_t step = end < row.size() ? row[end] - row[k] : 0;
+      while (end < row.size() && row[end] - row[end - 1] == step) ++end;
+      visit(address + row[k], i, static_cast<std::int64_t>(end - k), step);
+      i += static_cast<std::int64_t>(end - k);
+      k = end;
+    }
     int d = inner - 1;
     for (; d >= 0; --d) {
       if (++index[static_cast<std::size_t>(d)] < extent(d)) break;
@@ -51,5 +62,16 @@ void for_each_element(const AddressMap& map, Visit visit) {
 
 /// The placement of a dense row-major array over `box` whose first element lies at byte 0.
 [[nodiscard]] partitioner::Placement dense_placement(const Box& box, std::int64_t element_bytes);
+
+/// Elements as floats out of a memory, row-major over the map's box, and back. Reading throws WrongRead.
+void read_floats(const Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
+                 float* to);
+void write_floats(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
+                  const float* from);
+/// Integers, exact beyond what a float holds.
+void read_integers(const Memory& memory, const AddressMap& map, configs::Format format,
+                   partitioner::StorageId storage, std::int64_t* to);
+void write_integers(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
+                    const std::int64_t* from);
 
 }  // namespace spillway::simulator
