@@ -41,20 +41,36 @@ void put(const Program& program, TensorId tensor, const HostTensor& value, Memor
   }
 }
 
-/// A float32 constant that its file holds as the storage wants it stays there.
+/// A float32 constant stays where it is; reading it finds each factor's step there.
 bool lend(const Program& program, partitioner::StorageId id, Memory& dram) {
   const Storage& storage = program.layout.storages[at(id)];
   const Tensor& tensor = program.graph.tensors[at(storage.root)];
   if (storage.format != configs::Format::kFp32 || tensor.shape.size() > workloads::kMaxRank) return false;
   const workloads::Value value = workloads::constant_value(tensor);
   if (!value.is_view()) return false;
-  std::array<std::int64_t, workloads::kMaxRank> stride{};
-  std::int64_t first = 0;
-  if (!dram_addresses(program, storage.root).even(stride, first) || first != storage.dram_address) return false;
-  for (std::size_t d = 0; d < tensor.shape.size(); ++d) {
-    if (tensor.shape[d] > 1 && stride[d] != value.stride[d] * static_cast<std::int64_t>(sizeof(float))) return false;
+  Memory::Lent contents;
+  contents.given = dense_placement(storage.whole(), storage.element_bytes());
+  contents.given.origin += storage.dram_address;
+  contents.address = storage.dram_address;
+  contents.bytes = storage.bytes();
+  contents.data = reinterpret_cast<const std::byte*>(value.data);
+  contents.owner = value.owner;
+  std::array<bool, workloads::kMaxRank> known{};
+  const auto& dims = program.layout.views[at(storage.root)].dims;
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    std::int64_t step = value.stride[d] * storage.element_bytes();
+    for (std::size_t r = dims[d].size(); r-- > 0;) {
+      const partitioner::FactorRef& ref = dims[d][r];
+      if (ref.offset != 0 || ref.extent != storage.extent[at(ref.factor)] || known[at(ref.factor)]) return false;
+      known[at(ref.factor)] = true;
+      contents.lies.stride[at(ref.factor)] = step;
+      step *= ref.extent;
+    }
   }
-  dram.lend(id, storage.dram_address, storage.bytes(), reinterpret_cast<const std::byte*>(value.data), value.owner);
+  for (int f = 0; f < storage.rank; ++f) {
+    if (!known[at(f)] && storage.extent[at(f)] != 1) return false;
+  }
+  dram.lend(id, std::move(contents));
   return true;
 }
 

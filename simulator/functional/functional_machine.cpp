@@ -187,11 +187,12 @@ Memory& FunctionalMachine::memory_of(const Operand& operand) {
 
 const Node& FunctionalMachine::node_of(const KernelStep& step) const { return program_.graph.nodes[at(step.node)]; }
 
-// Source and destination hold the same elements in the same order, in runs of different length.
+// Source and destination hold the same elements in the same order.
 void FunctionalMachine::transfer(const Operand& source, const Operand& destination) {
+  if (source.bytes() != destination.bytes()) internal_error("a transfer between boxes of different size");
+  if (source.space != destination.space && copy_floats(source, destination)) return;
   Memory& from = memory_of(source);
   Memory& to = memory_of(destination);
-  if (source.bytes() != destination.bytes()) internal_error("a transfer between boxes of different size");
   RunCursor reading(source), writing(destination);
   RunCursor::Piece in, out;
   while (true) {
@@ -205,6 +206,47 @@ void FunctionalMachine::transfer(const Operand& source, const Operand& destinati
     in = {in.address + bytes, in.bytes - bytes};
     out = {out.address + bytes, out.bytes - bytes};
   }
+}
+
+/// Factor by factor between two memories; false if that does not do.
+bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destination) {
+  if (source.format != Format::kFp32 || destination.format != Format::kFp32) return false;
+  if (source.box.rank != destination.box.rank || source.box.extent != destination.box.extent || source.box.empty()) {
+    return false;
+  }
+  const Memory& from = memory_of(source);
+  Memory& to = memory_of(destination);
+  const auto view = [](const std::byte* base, const partitioner::Placement& placement, const Box& box,
+                       workloads::ConstStridedView& result) {
+    std::int64_t first = placement.origin;
+    result.box = box;
+    for (int d = 0; d < box.rank; ++d) {
+      const std::int64_t stride = placement.stride[at(d)];
+      if (stride % static_cast<std::int64_t>(sizeof(float)) != 0) return false;
+      result.stride[at(d)] = stride / static_cast<std::int64_t>(sizeof(float));
+      first += stride * box.begin[at(d)];
+    }
+    if (reinterpret_cast<std::uintptr_t>(base + first) % alignof(float) != 0) return false;
+    result.data = reinterpret_cast<const float*>(base + first);
+    return true;
+  };
+  // All of a memory's bytes are one array: any stretch's address tells where it begins.
+  const auto base_of = [&](const Operand& operand, auto access) {
+    std::byte* base = nullptr;
+    partitioner::for_each_run(operand, [&](std::int64_t address, std::int64_t bytes) {
+      base = const_cast<std::byte*>(access(address, bytes, operand.storage)) - address;
+    });
+    return base;
+  };
+  workloads::ConstStridedView in, out;
+  const Memory::Lent* lent = from.lent(source);
+  const std::byte* in_base = lent != nullptr ? lent->data
+                                             : base_of(source, [&](auto... a) { return from.read(a...); });
+  if (!view(in_base, lent != nullptr ? lent->lies : source.at, source.box, in)) return false;
+  const std::byte* out_base = base_of(destination, [&](auto... a) { return to.write(a...); });
+  if (!view(out_base, destination.at, destination.box, out)) return false;
+  workloads::compute::copy(in, {out.box, const_cast<float*>(out.data), out.stride});
+  return true;
 }
 
 // Output axes are the table's before `axis`, the indices' in the place of `axis`, the table's after it.
@@ -402,22 +444,24 @@ FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorI
   const Memory& memory = memory_of(operand);
   Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
   if (!box.empty()) {
-    const AddressMap map = map_addresses(program_.layout.views[at(tensor)], operand.at, box);
+    const Memory::Lent* lent = memory.lent(operand);
+    const AddressMap map =
+        map_addresses(program_.layout.views[at(tensor)], lent != nullptr ? lent->lies : operand.at, box);
     Stretches stretches;
     if (operand.format == Format::kFp32 && stretches.of(map)) {
-      const std::byte* first = nullptr;
-      bool together = true;  // what lies in a lent file may not lie where the rest does
-      stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
-        const std::byte* data = memory.read(address, bytes, operand.storage) - (address - stretches.first());
-        if (first == nullptr) first = data;
-        together = together && data == first;
-      });
-      if (together && reinterpret_cast<std::uintptr_t>(first) % alignof(float) == 0) {
-        value.view.data = reinterpret_cast<const float*>(first);
+      const std::byte* base = lent != nullptr ? lent->data : nullptr;
+      if (lent == nullptr) {
+        stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+          base = memory.read(address, bytes, operand.storage) - address;
+        });
+      }
+      if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) == 0) {
+        value.view.data = reinterpret_cast<const float*>(base + stretches.first());
         value.view.stride = stretches.strides();
         return value;
       }
     }
+    if (lent != nullptr) internal_error("a constant's elements lie unevenly");
     value.buffer = std::make_shared<Scratch>(box.elements());
     read_floats(memory, map, operand.format, operand.storage, value.buffer->get());
     value.view.data = value.buffer->get();

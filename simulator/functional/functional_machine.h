@@ -33,6 +33,7 @@ class FunctionalMachine {
   };
 
   void transfer(const partitioner::Operand& source, const partitioner::Operand& destination);
+  [[nodiscard]] bool copy_floats(const partitioner::Operand& source, const partitioner::Operand& destination);
   void gather(const partitioner::Command& command);
   void compute(const partitioner::Command& command);
   void accumulate(const partitioner::Command& command, const partitioner::Operand& operand, const Value& partial,

@@ -51,28 +51,32 @@ void Memory::check(std::int64_t address, std::int64_t bytes, partitioner::Storag
 std::byte* Memory::write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) {
   if (bytes <= 0) return bytes_.data();
   if (address < 0 || bytes > size_ - address) internal_error("a command writes outside of " + name_);
+  if (!lent_at_.empty()) overwrite(address, bytes);
   std::fill(owners() + address / kGranule, owners() + (address + bytes - 1) / kGranule + 1, storage + 1);
   return bytes_.data() + address;
 }
 
-void Memory::lend(partitioner::StorageId storage, std::int64_t address, std::int64_t bytes, const std::byte* data,
-                  std::shared_ptr<const void> owner) {
-  const auto id = static_cast<std::size_t>(storage);
-  if (initial_.size() <= id) initial_.resize(id + 1);
-  initial_[id] = {address, bytes, data, std::move(owner)};
+void Memory::lend(partitioner::StorageId storage, Lent contents) {
+  lent_at_[contents.address] = storage;
+  lent_[storage] = std::move(contents);
 }
 
-/// nullptr if the bytes are none of the storage's initial ones, or if something has been written over them.
-const std::byte* Memory::initial(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
-  const auto id = static_cast<std::size_t>(storage);
-  if (storage < 0 || id >= initial_.size() || initial_[id].data == nullptr) return nullptr;
-  const Initial& given = initial_[id];
-  if (address < given.address || bytes > given.address + given.bytes - address) return nullptr;
-  const std::int32_t* first = owners() + address / kGranule;
-  const std::int64_t count = bytes <= 0 ? 0 : (address + bytes - 1) / kGranule - address / kGranule + 1;
-  std::int32_t any = 0;
-  for (std::int64_t i = 0; i < count; ++i) any |= first[i];
-  return any == 0 ? given.data + (address - given.address) : nullptr;
+const Memory::Lent* Memory::lent(const partitioner::Operand& operand) const {
+  const auto found = lent_.find(operand.storage);
+  if (found == lent_.end()) return nullptr;
+  const Lent& contents = found->second;
+  return contents.overwritten || operand.format != configs::Format::kFp32 || !(operand.at == contents.given)
+             ? nullptr
+             : &contents;
+}
+
+/// What is written over is nobody's any more, and whoever reads it is told so.
+void Memory::overwrite(std::int64_t address, std::int64_t bytes) {
+  for (auto next = lent_at_.lower_bound(address + bytes); next != lent_at_.begin();) {
+    Lent& contents = lent_[(--next)->second];
+    if (contents.address + contents.bytes <= address) return;
+    contents.overwritten = true;
+  }
 }
 
 void Memory::forget(std::int64_t address, std::int64_t bytes) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,39 +39,39 @@ class Memory {
 
   /// The bytes [address, address + bytes), all of them written by `storage`. Throws WrongRead if not.
   [[nodiscard]] const std::byte* read(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
-    if (!initial_.empty()) {
-      if (const std::byte* given = initial(address, bytes, storage)) return given;
-    }
     check(address, bytes, storage);
     return bytes_.data() + address;
   }
   /// The same bytes, which are the storage's from now on.
   [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
 
-  /// Contents that are there from the start and lie elsewhere: `bytes` at `data`, kept by `owner`.
-  void lend(partitioner::StorageId storage, std::int64_t address, std::int64_t bytes, const std::byte* data,
-            std::shared_ptr<const void> owner);
+  /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds the element
+  /// that would lie at address x under `given` at data + x under `lies`.
+  struct Lent {
+    partitioner::Placement given, lies;
+    std::int64_t address = 0, bytes = 0;
+    const std::byte* data = nullptr;
+    std::shared_ptr<const void> owner;
+    bool overwritten = false;
+  };
+  void lend(partitioner::StorageId storage, Lent contents);
+  /// nullptr if the operand's elements are in this memory itself.
+  [[nodiscard]] const Lent* lent(const partitioner::Operand& operand) const;
   /// Nobody reads these bytes any more.
   void forget(std::int64_t address, std::int64_t bytes);
 
  private:
   /// Owners are kept per granule of 4 bytes: the size of an element, or of four bools of one storage.
   static constexpr std::int64_t kGranule = 4;
-  struct Initial {
-    std::int64_t address = 0, bytes = 0;
-    const std::byte* data = nullptr;
-    std::shared_ptr<const void> owner;
-  };
-
   [[nodiscard]] std::int32_t* owners() const { return reinterpret_cast<std::int32_t*>(owners_.data()); }
   void check(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const;
-  [[nodiscard]] const std::byte* initial(std::int64_t address, std::int64_t bytes,
-                                         partitioner::StorageId storage) const;
+  void overwrite(std::int64_t address, std::int64_t bytes);
 
   std::string name_;
   std::int64_t size_;
   Pages bytes_, owners_;
-  std::vector<Initial> initial_;  ///< by storage
+  std::map<partitioner::StorageId, Lent> lent_;
+  std::map<std::int64_t, partitioner::StorageId> lent_at_;  ///< by address
 };
 
 /// A read of the wrong bytes, before it is known which command and tensor it was.
