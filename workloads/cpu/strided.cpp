@@ -1,10 +1,10 @@
-#include "workloads/compute/strided.h"
+#include "workloads/cpu/strided.h"
 
 #include <algorithm>
 
-#include "workloads/compute/simd.h"
+#include "workloads/cpu/simd.h"
 
-namespace spillway::workloads::compute {
+namespace spillway::workloads::cpu {
 
 std::array<std::int64_t, kMaxRank> dense_strides(const Box& box) {
   std::array<std::int64_t, kMaxRank> stride{};
@@ -120,4 +120,4 @@ void copy(const ConstStridedView& from, const StridedView& to) {
   });
 }
 
-}  // namespace spillway::workloads::compute
+}  // namespace spillway::workloads::cpu

@@ -1,6 +1,6 @@
-#include "workloads/compute/simd.h"
+#include "workloads/cpu/simd.h"
 
-namespace spillway::workloads::compute {
+namespace spillway::workloads::cpu {
 
 int simd_count() {
   if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0) return 1;
@@ -14,4 +14,4 @@ const Simd& simd() {
   return best;
 }
 
-}  // namespace spillway::workloads::compute
+}  // namespace spillway::workloads::cpu

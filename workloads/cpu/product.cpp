@@ -1,12 +1,12 @@
-#include "workloads/compute/product.h"
+#include "workloads/cpu/product.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "workloads/compute/parallel.h"
-#include "workloads/compute/simd.h"
+#include "workloads/cpu/parallel.h"
+#include "workloads/cpu/simd.h"
 
-namespace spillway::workloads::compute {
+namespace spillway::workloads::cpu {
 
 namespace {
 
@@ -266,4 +266,4 @@ void multiply(std::span<const Product> products, Sums sums) {
   }
 }
 
-}  // namespace spillway::workloads::compute
+}  // namespace spillway::workloads::cpu
