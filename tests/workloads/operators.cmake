@@ -1,6 +1,7 @@
 # Operators and the reference executor: one line a file.
 spillway_test(workloads_operator_tests
   SOURCES
+    cpu_test.cpp
     elementwise_test.cpp
     canonical_test.cpp
     canonical_exports_test.cpp

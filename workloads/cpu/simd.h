@@ -58,6 +58,9 @@ struct Simd {
   /// to[c * to_row + r] = from[r * from_row + c] for r < rows, c < columns
   void (*transpose)(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
                     std::int64_t to_row);
+
+  /// Zero if all values are `wanted`.
+  std::int32_t (*differing)(std::int64_t n, const std::int32_t* values, std::int32_t wanted);
 };
 
 /// The best for the machine it runs on.

@@ -170,25 +170,29 @@ Floats hyperbolic_tangent(Floats x) {
   return size < 0.625F ? small : with_sign;
 }
 
-/// Rational approximation on [-4, 4], beyond which a float's erf is 1: x P(x^2) / Q(x^2), coefficients of Eigen 3.4
-/// (generic_fast_erf_float).
+/// Below 0.93 an odd polynomial, above 1 - exp of a polynomial; minimax fits of N. Juffa's erff (within 1 ulp with a
+/// correctly rounded exponential).
 Floats error_function(Floats x) {
-  x = x > 4.0F ? all(4.0F) : x;
-  x = x < -4.0F ? all(-4.0F) : x;
-  const Floats s = x * x;
-  Floats p = all(-2.72614225801306e-10F);
-  p = p * s + 2.77068142495902e-08F;
-  p = p * s - 2.10102402082508e-06F;
-  p = p * s - 5.69250639462346e-05F;
-  p = p * s - 7.34990630326855e-04F;
-  p = p * s - 2.95459980854025e-03F;
-  p = p * s - 1.60960333262415e-02F;
-  Floats q = all(-1.45660718464996e-05F);
-  q = q * s - 2.13374055278905e-04F;
-  q = q * s - 1.68282697438203e-03F;
-  q = q * s - 7.37332916720468e-03F;
-  q = q * s - 1.42647390514189e-02F;
-  return x * p / q;
+  Floats size = x < 0.0F ? -x : x;
+  size = size > 10.0F ? all(10.0F) : size;  // from 3.92 on it is 1; NaN stays
+  const Floats square = size * size;
+  Floats r = size * -1.72853470e-5F + 3.83197126e-4F;
+  const Floats u = size * -3.88396438e-3F + 2.42546219e-2F;
+  r = r * square + u;
+  r = r * size - 1.06777877e-1F;
+  r = r * size - 6.34846687e-1F;
+  r = r * size - 1.28717512e-1F;
+  r = r * size - size;
+  const Floats large = 1.0F - exponential(r);
+  Floats p = all(-5.96761703e-4F);
+  p = p * square + 4.99119423e-3F;
+  p = p * square - 2.67681349e-2F;
+  p = p * square + 1.12819925e-1F;
+  p = p * square - 3.76125336e-1F;
+  p = p * square + 1.28379166e-1F;
+  const Floats small = p * x + x;
+  const Floats with_sign = x < 0.0F ? -large : large;
+  return size < 0.927734375F ? small : with_sign;
 }
 
 void exp_row(std::int64_t n, const float* x, float* y) { map(n, x, y, exponential); }
@@ -409,6 +413,76 @@ void transpose_block(std::int64_t rows, std::int64_t columns, const float* from,
   }
 }
 
+// Butterflies: in the stage of distance s, vectors i and i + s exchange the lanes whose number has or lacks bit s.
+template <int kStage>
+Floats lower_half(Floats a, Floats b) {
+  Ints from{};
+  SPILLWAY_UNROLL
+  for (int j = 0; j < kLanes; ++j) from[j] = (j & kStage) == 0 ? j : j - kStage + kLanes;
+  return __builtin_shuffle(a, b, from);
+}
+template <int kStage>
+Floats upper_half(Floats a, Floats b) {
+  Ints from{};
+  SPILLWAY_UNROLL
+  for (int j = 0; j < kLanes; ++j) from[j] = (j & kStage) == 0 ? j + kStage : j + kLanes;
+  return __builtin_shuffle(a, b, from);
+}
+template <int kStage>
+void butterflies(Floats* v) {
+  SPILLWAY_UNROLL
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & kStage) != 0) continue;
+    const Floats a = v[i], b = v[i + kStage];
+    v[i] = lower_half<kStage>(a, b);
+    v[i + kStage] = upper_half<kStage>(a, b);
+  }
+}
+
+/// kLanes rows of kLanes columns.
+void transpose_square(const float* from, std::int64_t from_row, float* to, std::int64_t to_row) {
+  Floats v[kLanes];
+  SPILLWAY_UNROLL
+  for (int i = 0; i < kLanes; ++i) v[i] = load(from + i * from_row);
+  butterflies<1>(v);
+  butterflies<2>(v);
+#if SPILLWAY_SIMD_BYTES >= 32
+  butterflies<4>(v);
+#endif
+#if SPILLWAY_SIMD_BYTES >= 64
+  butterflies<8>(v);
+#endif
+  SPILLWAY_UNROLL
+  for (int i = 0; i < kLanes; ++i) store(to + i * to_row, v[i]);
+}
+
+/// Whole squares first, then what is left on the right and below.
+void transpose_part(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
+                    std::int64_t to_row) {
+  const std::int64_t square_rows = rows / kLanes * kLanes, square_columns = columns / kLanes * kLanes;
+  for (std::int64_t c = 0; c < square_columns; c += kLanes) {
+    for (std::int64_t r = 0; r < square_rows; r += kLanes) {
+      transpose_square(from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+    }
+  }
+  transpose_block(square_rows, columns - square_columns, from + square_columns, from_row, to + square_columns * to_row,
+                  to_row);
+  transpose_block(rows - square_rows, columns, from + square_rows * from_row, from_row, to + square_rows, to_row);
+}
+
+/// Elements that are not `wanted`, as bits of anything.
+std::int32_t differing_row(std::int64_t n, const std::int32_t* values, std::int32_t wanted) {
+  using LooseInts __attribute__((vector_size(kBytes), aligned(4))) = std::int32_t;
+  const Ints all_wanted = Ints{} + wanted;
+  Ints different{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) different |= *reinterpret_cast<const LooseInts*>(values + i) ^ all_wanted;
+  std::int32_t result = 0;
+  for (int j = 0; j < kLanes; ++j) result |= different[j];
+  for (; i < n; ++i) result |= values[i] ^ wanted;
+  return result;
+}
+
 void transpose_rows(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
                     std::int64_t to_row) {
   constexpr std::int64_t kBlock = 64;  // 16 KiB on either side
@@ -416,7 +490,7 @@ void transpose_rows(std::int64_t rows, std::int64_t columns, const float* from, 
     const std::int64_t height = rows - r < kBlock ? rows - r : kBlock;
     for (std::int64_t c = 0; c < columns; c += kBlock) {
       const std::int64_t width = columns - c < kBlock ? columns - c : kBlock;
-      transpose_block(height, width, from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+      transpose_part(height, width, from + r * from_row + c, from_row, to + c * to_row + r, to_row);
     }
   }
 }
@@ -469,6 +543,7 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .add_squares = add_squares_row,
     .pack = pack_rows,
     .transpose = transpose_rows,
+    .differing = differing_row,
 };
 
 }  // namespace spillway::workloads::cpu

@@ -229,7 +229,15 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
       if (step_x == 1 && step_y == 1) {
         cpu::simd().affine(length, source, &scale[k], &shift[k], 0, target);
       } else {
-        for (std::int64_t i = 0; i < length; ++i) target[i * step_y] = source[i * step_x] * scale[k] + shift[k];
+        // Through the same loop, so that the result does not depend on the layout.
+        constexpr std::int64_t kPiece = 128;
+        float values[kPiece];
+        for (std::int64_t first = 0; first < length; first += kPiece) {
+          const std::int64_t count = std::min(kPiece, length - first);
+          for (std::int64_t i = 0; i < count; ++i) values[i] = source[(first + i) * step_x];
+          cpu::simd().affine(count, values, &scale[k], &shift[k], 0, values);
+          for (std::int64_t i = 0; i < count; ++i) target[(first + i) * step_y] = values[i];
+        }
       }
     });
   }

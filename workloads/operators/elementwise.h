@@ -84,6 +84,27 @@ concept HasRow = (N == 1 && requires(const F& f, std::int64_t n, float* out, con
                    f.row(n, out, x, step, x, step);
                  });
 
+/// The vector loops on elements that do not lie side by side: the result is to be the same as if they did.
+template <int N, typename F>
+void run_gathered(const F& f, std::int64_t n, float* y, const std::array<std::int64_t, N + 1>& step,
+                  const std::array<const float*, N>& data, const std::array<std::int64_t, N + 1>& at) {
+  constexpr std::int64_t kPiece = 128;
+  float values[N][kPiece], result[kPiece];
+  for (std::int64_t first = 0; first < n; first += kPiece) {
+    const std::int64_t count = std::min(kPiece, n - first);
+    for (int k = 0; k < N; ++k) {
+      const float* from = data[k] + at[k + 1] + first * step[k + 1];
+      for (std::int64_t i = 0; i < count; ++i) values[k][i] = from[i * step[k + 1]];
+    }
+    if constexpr (N == 1) {
+      f.row(count, result, values[0]);
+    } else {
+      f.row(count, result, values[0], 1, values[1], 1);
+    }
+    for (std::int64_t i = 0; i < count; ++i) y[(first + i) * step[0]] = result[i];
+  }
+}
+
 /// On regions of any layout, multithreaded. shapes[k]: of the tensor that input k is a region of.
 template <int N, typename F>
 void run_strided(const F& f, const std::array<const Shape*, N>& shapes, std::span<const ConstStridedView> inputs,
@@ -120,6 +141,7 @@ void run_strided(const F& f, const std::array<const Shape*, N>& shapes, std::spa
         }
       }
     }
+    if constexpr (HasRow<F, N>) return run_gathered<N>(f, n, y, step, data, at);
     if (step[0] == 1) {
       if constexpr (N == 1) {
         run_row(f, n, y, data[0] + at[1], step[1]);
