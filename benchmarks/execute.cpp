@@ -16,6 +16,7 @@
 #include "configs/error.h"
 #include "simulator/simulator.h"
 #include "workloads/cpu/parallel.h"
+#include "workloads/execution/value.h"
 
 namespace {
 
@@ -58,6 +59,7 @@ int serve(const std::string& model, const std::string& folder, const std::string
   std::printf("{\"ready\": %.4f, \"peak_kb\": %ld}\n", seconds_since(loading), peak_kb());
   std::fflush(stdout);
   workloads::TensorMap outputs;
+  const auto buffers = std::make_shared<workloads::BufferPool>();
   for (std::string line; std::getline(std::cin, line);) {
     if (line == "save") {
       for (const auto& [name, tensor] : outputs) workloads::save_npy(folder + "/spillway_" + name + ".npy", tensor);
@@ -65,7 +67,7 @@ int serve(const std::string& model, const std::string& folder, const std::string
     } else {
       const auto start = std::chrono::steady_clock::now();
       outputs = program ? simulator::simulate_functional(*program, npu, inputs).outputs
-                        : workloads::execute(graph, inputs);
+                        : workloads::execute(graph, inputs, {}, {.buffers = buffers});
       std::printf("{\"seconds\": %.4f, \"peak_kb\": %ld}\n", seconds_since(start), peak_kb());
     }
     std::fflush(stdout);

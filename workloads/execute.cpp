@@ -88,6 +88,7 @@ class Executor {
         graph_(shapes_.graph()),
         options_(options),
         sums_(options.double_sums ? cpu::Sums::kDouble : cpu::Sums::kFloat),
+        pool_(options.buffers != nullptr ? options.buffers : std::make_shared<BufferPool>()),
         values_(graph.tensors.size()),
         uses_left_(graph.tensors.size(), 0) {
     for (const Node& node : graph.nodes) {
@@ -185,7 +186,7 @@ class Executor {
       result = *reused;
       result.host = nullptr;
     } else {
-      const std::shared_ptr<float> buffer = pool_.take(out.elements());
+      const std::shared_ptr<float> buffer = pool_->take(out.elements());
       result.owner = buffer;
       result.writable = buffer.get();
       result.stride = to.stride;
@@ -353,7 +354,7 @@ class Executor {
   const ExecuteOptions& options_;
   cpu::Sums sums_;
   std::optional<Segments> segments_;  ///< empty where shapes depend on data
-  BufferPool pool_;
+  std::shared_ptr<BufferPool> pool_;
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept
   std::set<TensorId> kept_;

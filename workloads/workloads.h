@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -84,7 +85,11 @@ struct ExecuteProgress {
   std::int64_t operations_done = 0, operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
 };
 
+class BufferPool;  // execution/value.h
+
 struct ExecuteOptions {
+  /// Memory to use, and to keep for the next run; its own if null. One run at a time.
+  std::shared_ptr<BufferPool> buffers = nullptr;
   bool double_sums = false;                                  ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
 };

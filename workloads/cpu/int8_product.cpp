@@ -75,7 +75,8 @@ std::int64_t block_of(std::int64_t m, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t kLeast = 1 << 20;  // multiplications
   const std::int64_t rows = std::max<std::int64_t>(1, kLeast / std::max<std::int64_t>(1, n * k));
   const std::int64_t even = (m + 4 * thread_count() - 1) / (std::int64_t{4} * thread_count());
-  return std::max(rows, std::min<std::int64_t>(even, 512));
+  constexpr std::int64_t kFew = 40;  // the library packs b anew for every block
+  return std::max({rows, std::min<std::int64_t>(even, 512), std::min(m, kFew)});
 }
 
 void require(bool holds, const char* what) {

@@ -37,8 +37,9 @@ struct Simd {
   void (*mul)(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y);
   void (*div)(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y);
 
-  /// y[i] = x[i] scale[i * step] + shift[i * step], step 0 or 1.
-  void (*affine)(std::int64_t n, const float* x, const float* scale, const float* shift, int step, float* y);
+  /// y[i] = (x[i] - center[i * step]) scale[i * step] + shift[i * step], step 0 or 1.
+  void (*affine)(std::int64_t n, const float* x, const float* center, const float* scale, const float* shift, int step,
+                 float* y);
 
   /// y[i] = (x[i] - mean) factor scale[i * step] + bias[i * step] in double, rounded once; step 0 or 1.
   void (*normalise)(std::int64_t n, const float* x, double mean, double factor, const float* scale, const float* bias,

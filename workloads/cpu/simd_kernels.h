@@ -219,17 +219,19 @@ void div_row(std::int64_t n, const float* a, int step_a, const float* b, int ste
   map2(n, a, step_a, b, step_b, y, [](Floats u, Floats v) { return u / v; });
 }
 
-void affine_row(std::int64_t n, const float* x, const float* scale, const float* shift, int step, float* y) {
+void affine_row(std::int64_t n, const float* x, const float* center, const float* scale, const float* shift, int step,
+                float* y) {
   if (n <= 0) return;
   std::int64_t i = 0;
   if (step == 0) {
-    const Floats s = all(*scale), t = all(*shift);
-    return map(n, x, y, [s, t](Floats v) { return v * s + t; });
+    const Floats c = all(*center), s = all(*scale), t = all(*shift);
+    return map(n, x, y, [c, s, t](Floats v) { return (v - c) * s + t; });
   }
-  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i) * load(scale + i) + load(shift + i));
+  for (; i + kLanes <= n; i += kLanes) store(y + i, (load(x + i) - load(center + i)) * load(scale + i) + load(shift + i));
   if (i < n) {
     const std::int64_t rest = n - i;
-    store_part(y + i, load_part(x + i, rest) * load_part(scale + i, rest) + load_part(shift + i, rest), rest);
+    const Floats centered = load_part(x + i, rest) - load_part(center + i, rest);
+    store_part(y + i, centered * load_part(scale + i, rest) + load_part(shift + i, rest), rest);
   }
 }
 

@@ -200,9 +200,13 @@ Box apply_region(const Graph& graph, const Node& node, int i, const Box& out) {
   return box;
 }
 
-/// y = x * scale + shift with a scale and a shift for each channel of the box.
-void scale_channels(const ConstStridedView& x, const StridedView& out, std::int32_t n, const std::vector<float>& scale,
-                    const std::vector<float>& shift) {
+/// y = (x - center) * scale + shift, a channel each of the box.
+struct Affine {
+  std::vector<float> center, scale, shift;
+};
+
+void scale_channels(const ConstStridedView& x, const StridedView& out, std::int32_t n, const Affine& a) {
+  const auto& [center, scale, shift] = a;
   Box part = out.box;
   part.set(0, out.box.begin[0] + n, 1);
   const float* from = x.data + cpu::offset_in(x, part);
@@ -213,7 +217,7 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
     const cpu::Loops<2> loops(part, {out.stride, x.stride});
     return loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
       for (std::int64_t i = 0; i < length; ++i) {
-        cpu::simd().affine(channels, from + at[1] + i * loops.step(1), scale.data(), shift.data(), 1,
+        cpu::simd().affine(channels, from + at[1] + i * loops.step(1), center.data(), scale.data(), shift.data(), 1,
                                to + at[0] + i * loops.step(0));
       }
     });
@@ -227,7 +231,7 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
       float* target = to + c * out.stride[1] + at[0];
       const std::int64_t step_x = loops.step(1), step_y = loops.step(0);
       if (step_x == 1 && step_y == 1) {
-        cpu::simd().affine(length, source, &scale[k], &shift[k], 0, target);
+        cpu::simd().affine(length, source, &center[k], &scale[k], &shift[k], 0, target);
       } else {
         // Through the same loop, so that the result does not depend on the layout.
         constexpr std::int64_t kPiece = 128;
@@ -235,7 +239,7 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
         for (std::int64_t first = 0; first < length; first += kPiece) {
           const std::int64_t count = std::min(kPiece, length - first);
           for (std::int64_t i = 0; i < count; ++i) values[i] = source[(first + i) * step_x];
-          cpu::simd().affine(count, values, &scale[k], &shift[k], 0, values);
+          cpu::simd().affine(count, values, &center[k], &scale[k], &shift[k], 0, values);
           for (std::int64_t i = 0; i < count; ++i) target[(first + i) * step_y] = values[i];
         }
       }
@@ -243,16 +247,23 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
   }
 }
 
-/// A scale and a shift for each channel of the box, from make(channel), which returns them as a pair of double.
+/// y = (x - mean) * scale + bias in exact arithmetic: the mean is subtracted first, where it cancels without loss.
+struct ChannelFactors {
+  double mean = 0.0, scale = 1.0, bias = 0.0;
+};
+
+/// With the factors that make(channel) returns.
 template <typename Make>
 void apply_by_channel(const ConstStridedView& x, const StridedView& out, std::int32_t n, Make make) {
-  std::vector<float> scale, shift;
+  Affine affine;
   for (std::int32_t c = 0; c < out.box.extent[1]; ++c) {
-    const auto [a, b] = make(std::int64_t{out.box.begin[1]} + c);
-    scale.push_back(static_cast<float>(a));
-    shift.push_back(static_cast<float>(b));
+    const ChannelFactors f = make(std::int64_t{out.box.begin[1]} + c);
+    const auto center = static_cast<float>(f.mean);
+    affine.center.push_back(center);
+    affine.scale.push_back(static_cast<float>(f.scale));
+    affine.shift.push_back(static_cast<float>(f.bias + (double{center} - f.mean) * f.scale));
   }
-  scale_channels(x, out, n, scale, shift);
+  scale_channels(x, out, n, affine);
 }
 
 float channel_value(std::span<const ConstStridedView> inputs, std::size_t i, std::int64_t channel, float fallback) {
@@ -296,7 +307,7 @@ void apply_kernel(const Graph& graph, const Node& node, std::span<const ConstStr
         moments = finish_group(inputs[1], out.box.begin[0] + n, finished * per_group, per_group, elements);
       }
       const double scale = channel_value(inputs, 2, channel, 1.0F) / std::sqrt(moments.variance + epsilon);
-      return std::pair(scale, channel_value(inputs, 3, channel, 0.0F) - moments.mean * scale);
+      return ChannelFactors{moments.mean, scale, channel_value(inputs, 3, channel, 0.0F)};
     });
   }
 }
@@ -340,8 +351,7 @@ void affine_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const
   if (out.box.empty()) return;
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
     apply_by_channel(inputs[0], out, n, [&](std::int64_t channel) {
-      return std::pair(double{channel_value(inputs, 1, channel, 1.0F)},
-                       double{channel_value(inputs, 2, channel, 0.0F)});
+      return ChannelFactors{0.0, channel_value(inputs, 1, channel, 1.0F), channel_value(inputs, 2, channel, 0.0F)};
     });
   }
 }
@@ -377,7 +387,7 @@ void batch_norm_kernel(const Graph& /*graph*/, const Node& node, std::span<const
     apply_by_channel(inputs[0], out, n, [&](std::int64_t channel) {
       const double scale =
           channel_value(inputs, 1, channel, 1.0F) / std::sqrt(channel_value(inputs, 4, channel, 1.0F) + epsilon);
-      return std::pair(scale, channel_value(inputs, 2, channel, 0.0F) - channel_value(inputs, 3, channel, 0.0F) * scale);
+      return ChannelFactors{channel_value(inputs, 3, channel, 0.0F), scale, channel_value(inputs, 2, channel, 0.0F)};
     });
   }
 }
