@@ -2,8 +2,10 @@
 //
 //   spillway_execute MODEL.onnx FOLDER THREADS [NPU]
 //
-// FOLDER has the inputs as NAME.npy; "run" answers {"seconds":, "peak_kb":}, "save" writes the outputs as
+// FOLDER has the inputs as NAME.npy; "run" answers {"seconds":, "cpu_seconds":, "peak_kb":}, "save" writes the outputs as
 // spillway_NAME.npy there. With the name of an NPU, runs are functional simulations of it in float32.
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +30,19 @@ long peak_kb() {
     if (line.starts_with("VmHWM:")) return std::strtol(line.c_str() + 6, nullptr, 10);
   }
   return 0;
+}
+
+/// Of all threads and of children that have ended.
+double cpu_seconds() {
+  double seconds = 0;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage use{};
+    ::getrusage(who, &use);
+    for (const timeval& t : {use.ru_utime, use.ru_stime}) {
+      seconds += static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+    }
+  }
+  return seconds;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -65,10 +80,12 @@ int serve(const std::string& model, const std::string& folder, const std::string
       for (const auto& [name, tensor] : outputs) workloads::save_npy(folder + "/spillway_" + name + ".npy", tensor);
       std::puts("{}");
     } else {
+      const double cpu = cpu_seconds();
       const auto start = std::chrono::steady_clock::now();
       outputs = program ? simulator::simulate_functional(*program, npu, inputs).outputs
                         : workloads::execute(graph, inputs, {}, {.buffers = buffers});
-      std::printf("{\"seconds\": %.4f, \"peak_kb\": %ld}\n", seconds_since(start), peak_kb());
+      std::printf("{\"seconds\": %.4f, \"cpu_seconds\": %.4f, \"peak_kb\": %ld}\n", seconds_since(start),
+                  cpu_seconds() - cpu, peak_kb());
     }
     std::fflush(stdout);
   }
