@@ -17,7 +17,7 @@
 #include "configs/configs.h"
 #include "configs/error.h"
 #include "simulator/simulator.h"
-#include "workloads/cpu/parallel.h"
+#include "workloads/compute/parallel.h"
 #include "workloads/execution/value.h"
 
 namespace {
@@ -100,7 +100,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    workloads::cpu::set_thread_count(std::atoi(argv[3]));
+    workloads::compute::set_thread_count(std::atoi(argv[3]));
     return serve(argv[1], argv[2], argc > 4 ? argv[4] : "");
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());

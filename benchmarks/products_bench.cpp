@@ -3,12 +3,12 @@
 
 #include <vector>
 
-#include "workloads/cpu/int8_product.h"
-#include "workloads/cpu/product.h"
+#include "workloads/compute/int8_product.h"
+#include "workloads/compute/product.h"
 
 namespace {
 
-using namespace spillway::workloads::cpu;
+using namespace spillway::workloads::compute;
 
 void count(benchmark::State& state) {
   state.counters["operations/s"] =

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "configs/error.h"
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/strided.h"
 #include "workloads/execution/segments.h"
 #include "workloads/execution/value.h"
 #include "workloads/operators/support.h"
@@ -87,7 +87,7 @@ class Executor {
       : shapes_(graph),
         graph_(shapes_.graph()),
         options_(options),
-        sums_(options.double_sums ? cpu::Sums::kDouble : cpu::Sums::kFloat),
+        sums_(options.double_sums ? compute::Sums::kDouble : compute::Sums::kFloat),
         pool_(options.buffers != nullptr ? options.buffers : std::make_shared<BufferPool>()),
         values_(graph.tensors.size()),
         uses_left_(graph.tensors.size(), 0) {
@@ -162,7 +162,7 @@ class Executor {
     // reads it late: only what the last node alone reads may be overwritten.
     if (operator_of(last).op_class == OpClass::kElementwise) reused = overwritable(operator_of(last), last);
     const Box box = whole(out.shape);
-    StridedView to{box, nullptr, cpu::dense_strides(box)};
+    StridedView to{box, nullptr, compute::dense_strides(box)};
     const Value result = output_value(out, reused, to);
     run_segment(graph_, segment, views, to, sums_);
     for (const NodeId id : segment.nodes) {
@@ -263,11 +263,11 @@ class Executor {
       const auto& ints = value.host->ints();
       converted.emplace_back(ints.begin(), ints.end());
       const Box box = whole(value.shape);
-      views.push_back({box, converted.back().data(), cpu::dense_strides(box)});
+      views.push_back({box, converted.back().data(), compute::dense_strides(box)});
     }
     if (def.strided == nullptr && !cuts_into_pieces(def, views)) return false;
     const Box box = whole(out.shape);
-    StridedView to{box, nullptr, cpu::dense_strides(box)};
+    StridedView to{box, nullptr, compute::dense_strides(box)};
     Value result = output_value(out, overwritable(def, node), to);
     if (def.strided != nullptr) {
       def.strided(graph_, node, views, to, sums_);
@@ -290,7 +290,7 @@ class Executor {
   static bool cuts_into_pieces(const OpDef& def, const std::vector<ConstStridedView>& views) {
     if (def.region == nullptr || def.op_class == OpClass::kShape || def.op_class == OpClass::kElementwise) return false;
     return std::all_of(views.begin(), views.end(), [](const ConstStridedView& view) {
-      return view.data == nullptr || cpu::is_dense(view.box, view.stride);
+      return view.data == nullptr || compute::is_dense(view.box, view.stride);
     });
   }
 
@@ -307,7 +307,7 @@ class Executor {
       length /= std::max(out.box.extent[cut], 1);
       ++cut;
     }
-    cpu::parallel_for(pieces, [&](std::int64_t i) {
+    compute::parallel_for(pieces, [&](std::int64_t i) {
       RegionView piece{out.box, out.data + i * length};
       std::int64_t rest = i;
       for (int d = cut - 1; d >= 0; --d) {
@@ -352,7 +352,7 @@ class Executor {
   RuntimeShapes shapes_;
   const Graph& graph_;
   const ExecuteOptions& options_;
-  cpu::Sums sums_;
+  compute::Sums sums_;
   std::optional<Segments> segments_;  ///< empty where shapes depend on data
   std::shared_ptr<BufferPool> pool_;
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use

@@ -6,7 +6,7 @@
 
 #include "simulator/functional/tensor_access.h"
 #include "simulator/run_cursor.h"
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/simd.h"
 #include "workloads/operators/statistics.h"
 
 namespace spillway::simulator {
@@ -25,8 +25,8 @@ using partitioner::TensorId;
 using workloads::Node;
 using workloads::OpClass;
 using workloads::OpDef;
-using workloads::cpu::dense_strides;
-using workloads::cpu::Scratch;
+using workloads::compute::dense_strides;
+using workloads::compute::Scratch;
 
 namespace {
 
@@ -40,7 +40,7 @@ std::int64_t spatial_elements(const Box& box) {
 
 std::vector<float> dense_floats(const workloads::ConstStridedView& view) {
   std::vector<float> values(static_cast<std::size_t>(view.box.elements()));
-  workloads::cpu::copy(view, {view.box, values.data(), dense_strides(view.box)});
+  workloads::compute::copy(view, {view.box, values.data(), dense_strides(view.box)});
   return values;
 }
 
@@ -245,7 +245,7 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
   if (!view(in_base, lent != nullptr ? lent->lies : source.at, source.box, in)) return false;
   const std::byte* out_base = base_of(destination, [&](auto... a) { return to.write(a...); });
   if (!view(out_base, destination.at, destination.box, out)) return false;
-  workloads::cpu::copy(in, {out.box, const_cast<float*>(out.data), out.stride});
+  workloads::compute::copy(in, {out.box, const_cast<float*>(out.data), out.stride});
   return true;
 }
 
@@ -376,16 +376,16 @@ FunctionalMachine::Value FunctionalMachine::run_step(const Command& command, con
     result.buffer = std::make_shared<Scratch>(box.elements());
     // As images lie in the scratchpad: channels innermost.
     out = box.rank == 4 && !box.empty()
-              ? workloads::cpu::channels_last(box, result.buffer->get())
+              ? workloads::compute::channels_last(box, result.buffer->get())
               : workloads::StridedView{box, result.buffer->get(), dense_strides(box)};
   }
-  result.view = workloads::cpu::readable(out);
+  result.view = workloads::compute::readable(out);
   if (drains) {
     drain(command, step, out);
   } else if (def.strided != nullptr) {
-    def.strided(program_.graph, node, views, out, workloads::cpu::Sums::kFloat);
+    def.strided(program_.graph, node, views, out, workloads::compute::Sums::kFloat);
   } else {
-    workloads::cpu::through_dense(def.kernel, program_.graph, node, views, out);
+    workloads::compute::through_dense(def.kernel, program_.graph, node, views, out);
   }
   return result;
 }
@@ -396,20 +396,20 @@ void FunctionalMachine::drain(const Command& command, const KernelStep& step, co
   const Value sums = read(operands[at(step.inputs[0].index)], node.outputs[0], out.box);
   constexpr int kBias = 2;  // of Conv, ConvTranspose and MatMul alike
   if (step.inputs.size() < 2 || step.inputs[1].from != KernelInput::From::kOperand) {
-    return workloads::cpu::copy(sums.view, out);
+    return workloads::compute::copy(sums.view, out);
   }
   const Box wanted = workloads::operator_of(node).region(program_.graph, node, kBias, out.box);
   const Value bias = read(operands[at(step.inputs[1].index)], step.inputs[1].tensor, wanted);
   std::array<std::int64_t, workloads::kMaxRank> along{};
   along[at(bias_axis(node, out.box.rank))] = bias.view.stride[0];
-  const workloads::cpu::Loops<3> loops(out.box, {out.stride, sums.view.stride, along});
+  const workloads::compute::Loops<3> loops(out.box, {out.stride, sums.view.stride, along});
   const std::int64_t step_y = loops.step(0), step_x = loops.step(1), step_b = loops.step(2);
   loops.for_each_row([&](const std::array<std::int64_t, 3>& at, std::int64_t n) {
     float* y = out.data + at[0];
     const float* x = sums.view.data + at[1];
     const float* b = bias.view.data + at[2];
     if (step_y == 1 && step_x == 1 && (step_b == 0 || step_b == 1)) {
-      return workloads::cpu::simd().add(n, x, 1, b, static_cast<int>(step_b), y);
+      return workloads::compute::simd().add(n, x, 1, b, static_cast<int>(step_b), y);
     }
     for (std::int64_t i = 0; i < n; ++i) y[i * step_y] = x[i * step_x] + b[i * step_b];
   });
@@ -488,7 +488,7 @@ void FunctionalMachine::write(const Operand& operand, const Value& value) {
   const Box& box = value.view.box;
   if (box.empty()) return;
   workloads::StridedView view;
-  if (claim(operand, value.tensor, box, view)) return workloads::cpu::copy(value.view, view);
+  if (claim(operand, value.tensor, box, view)) return workloads::compute::copy(value.view, view);
   const AddressMap map = map_addresses(program_.layout.views[at(value.tensor)], operand.at, box);
   write_floats(memory_of(operand), map, operand.format, operand.storage, dense_floats(value.view).data());
 }

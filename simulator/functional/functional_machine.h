@@ -7,7 +7,7 @@
 
 #include "partitioner/program.h"
 #include "simulator/functional/memory.h"
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/strided.h"
 
 namespace spillway::simulator {
 
@@ -29,7 +29,7 @@ class FunctionalMachine {
   struct Value {
     partitioner::TensorId tensor = partitioner::kNone;
     workloads::ConstStridedView view;
-    std::shared_ptr<workloads::cpu::Scratch> buffer;
+    std::shared_ptr<workloads::compute::Scratch> buffer;
   };
 
   void transfer(const partitioner::Operand& source, const partitioner::Operand& destination);

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/simd.h"
 
 namespace spillway::simulator {
 
@@ -42,7 +42,7 @@ void Memory::check(std::int64_t address, std::int64_t bytes, partitioner::Storag
   const std::int32_t* first = owners() + address / kGranule;
   const std::int64_t count = (address + bytes - 1) / kGranule - address / kGranule + 1;
   const std::int32_t wanted = storage + 1;
-  if (workloads::cpu::simd().differing(count, first, wanted) == 0) return;
+  if (workloads::compute::simd().differing(count, first, wanted) == 0) return;
   const std::int32_t* wrong = std::find_if(first, first + count, [&](std::int32_t o) { return o != wanted; });
   const std::int64_t at = std::max(address, (address / kGranule + (wrong - first)) * kGranule);
   throw WrongRead{name_, at, storage, *wrong - 1};

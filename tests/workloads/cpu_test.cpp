@@ -7,12 +7,12 @@
 #include <random>
 #include <vector>
 
-#include "workloads/cpu/int8_product.h"
-#include "workloads/cpu/parallel.h"
-#include "workloads/cpu/product.h"
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/int8_product.h"
+#include "workloads/compute/parallel.h"
+#include "workloads/compute/product.h"
+#include "workloads/compute/simd.h"
 
-namespace spillway::workloads::cpu::test {
+namespace spillway::workloads::compute::test {
 
 namespace {
 
@@ -274,4 +274,4 @@ TEST_CASE("transposition of any size, on every instruction set", "[cpu]") {
   }
 }
 
-}  // namespace spillway::workloads::cpu::test
+}  // namespace spillway::workloads::compute::test

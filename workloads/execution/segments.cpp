@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/strided.h"
 
 namespace spillway::workloads {
 
@@ -132,7 +132,7 @@ const Segment* Segments::of(NodeId node) const {
 }
 
 void run_segment(const Graph& graph, const Segment& segment, const std::vector<ConstStridedView>& values,
-                 const StridedView& out, cpu::Sums sums) {
+                 const StridedView& out, compute::Sums sums) {
   const auto node_at = [&](std::size_t i) -> const Node& {
     return graph.nodes[static_cast<std::size_t>(segment.nodes[i])];
   };
@@ -141,7 +141,7 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
 
   // Second operands whose columns are not adjacent would be transposed for every piece: once is enough.
   std::vector<ConstStridedView> sources = values;
-  std::deque<cpu::Scratch> copies;
+  std::deque<compute::Scratch> copies;
   for (std::size_t i = 0; i < count; ++i) {
     const Node& node = node_at(i);
     if (node.op != "MatMul") continue;
@@ -149,13 +149,13 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
     const int n_axis = b.box.rank - (node.integer("transB", 0) != 0 ? 2 : 1);
     if (b.stride[n_axis] == 1) continue;
     StridedView to{b.box, copies.emplace_back(b.box.elements()).get(), {}};
-    to.stride = cpu::dense_strides(b.box);
+    to.stride = compute::dense_strides(b.box);
     if (n_axis == b.box.rank - 2) {
       to.stride[n_axis] = 1;
       to.stride[n_axis + 1] = b.box.extent[n_axis];
     }
-    cpu::copy(b, to);
-    b = cpu::readable(to);
+    compute::copy(b, to);
+    b = compute::readable(to);
   }
 
   // Pieces: leading dimensions one by one, then stretches of the next.
@@ -203,7 +203,7 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
             std::max(last_reader[static_cast<std::size_t>(maker)], static_cast<int>(i));
       }
     }
-    std::deque<cpu::Scratch> buffers;
+    std::deque<compute::Scratch> buffers;
     std::vector<ConstStridedView> inputs;
     for (std::size_t i = 0; i < count; ++i) {
       const Node& node = node_at(i);
@@ -226,14 +226,14 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
         to.data = out.data;
         for (int d = 0; d < box.rank; ++d) to.data += out.stride[d] * (box.begin[d] - out.box.begin[d]);
       } else {
-        to.stride = cpu::dense_strides(boxes[i]);
+        to.stride = compute::dense_strides(boxes[i]);
         to.data = reuse != nullptr ? reuse : buffers.emplace_back(boxes[i].elements()).get();
       }
       operator_of(node).strided(graph, node, inputs, to, sums);
-      between[i] = cpu::readable(to);
+      between[i] = compute::readable(to);
     }
   };
-  cpu::parallel_for(pieces, run_piece);
+  compute::parallel_for(pieces, run_piece);
 }
 
 }  // namespace spillway::workloads

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "workloads/cpu/product.h"
+#include "workloads/compute/product.h"
 #include "workloads/execution/value.h"
 
 namespace spillway::workloads {
@@ -31,6 +31,6 @@ class Segments {
 
 /// Computes the segment's output into `out`. values[t]: views of the tensors that the segment reads from outside.
 void run_segment(const Graph& graph, const Segment& segment, const std::vector<ConstStridedView>& values,
-                 const StridedView& out, cpu::Sums sums);
+                 const StridedView& out, compute::Sums sums);
 
 }  // namespace spillway::workloads

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/strided.h"
 #include "workloads/onnx/mapped_file.h"
 
 namespace spillway::workloads {
@@ -64,7 +64,7 @@ Value dense_value(DataType type, const Shape& shape, const float* data, std::sha
   value.shape = shape;
   value.data = data;
   value.owner = std::move(owner);
-  value.stride = cpu::dense_strides(whole(shape));
+  value.stride = compute::dense_strides(whole(shape));
   return value;
 }
 
@@ -85,7 +85,7 @@ std::shared_ptr<const HostTensor> host_of(const Value& value) {
   HostTensor tensor{.type = value.type, .shape = value.shape, .data = {}};
   std::vector<float> floats(static_cast<std::size_t>(elements_of(value.shape)));
   const Box box = whole(value.shape);
-  cpu::copy(value.view(), {box, floats.data(), cpu::dense_strides(box)});
+  compute::copy(value.view(), {box, floats.data(), compute::dense_strides(box)});
   tensor.data = std::move(floats);
   return std::make_shared<const HostTensor>(std::move(tensor));
 }

@@ -34,13 +34,13 @@ float softplus(float x) { return (x > 0.0F ? x : 0.0F) + std::log1p(std::exp(-st
 struct Exp : Plain {
   using Plain::Plain;
   float operator()(float x) const { return std::exp(x); }
-  void row(std::int64_t n, float* y, const float* x) const { cpu::simd().exp(n, x, y); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().exp(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1); }
 };
 struct Erf : Plain {
   using Plain::Plain;
   float operator()(float x) const { return std::erf(x); }
-  void row(std::int64_t n, float* y, const float* x) const { cpu::simd().erf(n, x, y); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().erf(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kErf, 1); }
 };
 struct Sqrt : Plain {
@@ -76,13 +76,13 @@ struct Sign : Plain {
 struct Tanh : Plain {
   using Plain::Plain;
   float operator()(float x) const { return std::tanh(x); }
-  void row(std::int64_t n, float* y, const float* x) const { cpu::simd().tanh(n, x, y); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().tanh(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 2, kDiv, 1); }  // (e-1)/(e+1)
 };
 struct Sigmoid : Plain {
   using Plain::Plain;
   float operator()(float x) const { return sigmoid(x); }
-  void row(std::int64_t n, float* y, const float* x) const { cpu::simd().sigmoid(n, x, y); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().sigmoid(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 1, kDiv, 1); }
 };
 /// x * sigmoid(alpha x): SiLU at alpha 1, QuickGELU at 1.702.
@@ -90,7 +90,7 @@ struct Silu {
   float alpha;
   Silu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
   float operator()(float x) const { return x * sigmoid(alpha * x); }
-  void row(std::int64_t n, float* y, const float* x) const { cpu::simd().silu(n, x, alpha, y); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().silu(n, x, alpha, y); }
   static VectorWork cost(const Graph&, const Node& n) {
     return ops(kExp, 1, kAddMul, n.real("alpha", 1.0F) == 1.0F ? 2 : 3, kDiv, 1);
   }
@@ -110,7 +110,7 @@ struct Gelu {
     return 0.5F * x * (1.0F + std::erf(x * 0.70710678F));
   }
   void row(std::int64_t n, float* y, const float* x) const {
-    if (!tanh_form) return cpu::simd().gelu(n, x, y);
+    if (!tanh_form) return compute::simd().gelu(n, x, y);
     for (std::int64_t i = 0; i < n; ++i) y[i] = (*this)(x[i]);
   }
   static bool is_tanh(const Node& n) { return n.text("approximate", "none") == "tanh"; }

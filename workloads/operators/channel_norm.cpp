@@ -2,8 +2,8 @@
 // NormApply finishes the statistics of each group and applies them, ChannelAffine is a fixed scale and shift a channel.
 #include <cmath>
 
-#include "workloads/cpu/simd.h"
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/statistics.h"
 #include "workloads/operators/support.h"
@@ -60,14 +60,14 @@ void for_each_position(const Box& box, const std::array<std::int64_t, kMaxRank>&
 }
 
 double strided_sum(const float* x, std::int64_t n, std::int64_t step) {
-  if (step == 1) return cpu::simd().sum(n, x);
+  if (step == 1) return compute::simd().sum(n, x);
   double sum = 0.0;
   for (std::int64_t i = 0; i < n; ++i) sum += x[i * step];
   return sum;
 }
 
 double strided_deviations(const float* x, std::int64_t n, std::int64_t step, double mean) {
-  if (step == 1) return cpu::simd().squared_deviations(n, x, mean);
+  if (step == 1) return compute::simd().squared_deviations(n, x, mean);
   double sum = 0.0;
   for (std::int64_t i = 0; i < n; ++i) sum += (x[i * step] - mean) * (x[i * step] - mean);
   return sum;
@@ -91,7 +91,7 @@ Box statistics_region(const Graph& graph, const Node& node, int i, const Box& ou
 
 /// Mean and sum of squared deviations over the spatial part that the input's box holds: all of it, or a tile of it.
 void statistics_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const ConstStridedView> inputs,
-                       const StridedView& out, cpu::Sums /*sums*/) {
+                       const StridedView& out, compute::Sums /*sums*/) {
   const ConstStridedView& x = inputs[0];
   const std::int64_t count = spatial_elements(x.box);
   if (out.box.empty() || count == 0) return;
@@ -127,18 +127,18 @@ void statistics_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<c
     }
     double means[64]{}, squares[64]{};
     each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
-      for (std::int64_t p = 0; p < length; ++p) cpu::simd().add_columns(width, data + at + p * step, means);
+      for (std::int64_t p = 0; p < length; ++p) compute::simd().add_columns(width, data + at + p * step, means);
     });
     for (std::int64_t k = 0; k < width; ++k) means[k] /= static_cast<double>(count);
     each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
       for (std::int64_t p = 0; p < length; ++p) {
-        cpu::simd().add_squares(width, data + at + p * step, means, squares);
+        compute::simd().add_squares(width, data + at + p * step, means, squares);
       }
     });
     for (std::int64_t k = 0; k < width; ++k) put(n, c + k, means[k], squares[k]);
   };
   const std::int64_t all = out.box.extent[0] * blocks;
-  if (share) return cpu::parallel_for(all, run);
+  if (share) return compute::parallel_for(all, run);
   for (std::int64_t i = 0; i < all; ++i) run(i);
 }
 
@@ -209,15 +209,15 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
   const auto& [center, scale, shift] = a;
   Box part = out.box;
   part.set(0, out.box.begin[0] + n, 1);
-  const float* from = x.data + cpu::offset_in(x, part);
+  const float* from = x.data + compute::offset_in(x, part);
   float* to = out.data + n * out.stride[0];
   const auto channels = static_cast<std::int64_t>(scale.size());
   if (x.stride[1] == 1 && out.stride[1] == 1) {  // channels side by side
     part.extent[1] = 1;
-    const cpu::Loops<2> loops(part, {out.stride, x.stride});
+    const compute::Loops<2> loops(part, {out.stride, x.stride});
     return loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
       for (std::int64_t i = 0; i < length; ++i) {
-        cpu::simd().affine(channels, from + at[1] + i * loops.step(1), center.data(), scale.data(), shift.data(), 1,
+        compute::simd().affine(channels, from + at[1] + i * loops.step(1), center.data(), scale.data(), shift.data(), 1,
                                to + at[0] + i * loops.step(0));
       }
     });
@@ -225,13 +225,13 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
   part.extent[1] = 1;
   for (std::int64_t c = 0; c < channels; ++c) {
     const auto k = static_cast<std::size_t>(c);
-    const cpu::Loops<2> loops(part, {out.stride, x.stride});
+    const compute::Loops<2> loops(part, {out.stride, x.stride});
     loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
       const float* source = from + c * x.stride[1] + at[1];
       float* target = to + c * out.stride[1] + at[0];
       const std::int64_t step_x = loops.step(1), step_y = loops.step(0);
       if (step_x == 1 && step_y == 1) {
-        cpu::simd().affine(length, source, &center[k], &scale[k], &shift[k], 0, target);
+        compute::simd().affine(length, source, &center[k], &scale[k], &shift[k], 0, target);
       } else {
         // Through the same loop, so that the result does not depend on the layout.
         constexpr std::int64_t kPiece = 128;
@@ -239,7 +239,7 @@ void scale_channels(const ConstStridedView& x, const StridedView& out, std::int3
         for (std::int64_t first = 0; first < length; first += kPiece) {
           const std::int64_t count = std::min(kPiece, length - first);
           for (std::int64_t i = 0; i < count; ++i) values[i] = source[(first + i) * step_x];
-          cpu::simd().affine(count, values, &center[k], &scale[k], &shift[k], 0, values);
+          compute::simd().affine(count, values, &center[k], &scale[k], &shift[k], 0, values);
           for (std::int64_t i = 0; i < count; ++i) target[(first + i) * step_y] = values[i];
         }
       }
@@ -293,7 +293,7 @@ Moments finish_group(const ConstStridedView& statistics, std::int64_t sample, st
 }
 
 void apply_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                  const StridedView& out, cpu::Sums /*sums*/) {
+                  const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   const std::int64_t per_group = channels_of_group(graph, node);
   const std::int64_t elements = spatial_elements(whole_input(graph, node, 0));
@@ -347,7 +347,7 @@ Box affine_region(const Graph& graph, const Node& node, int i, const Box& out) {
 }
 
 void affine_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const ConstStridedView> inputs,
-                   const StridedView& out, cpu::Sums /*sums*/) {
+                   const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
     apply_by_channel(inputs[0], out, n, [&](std::int64_t channel) {
@@ -380,7 +380,7 @@ void infer_batch_norm(InferContext& context) {
 }
 
 void batch_norm_kernel(const Graph& /*graph*/, const Node& node, std::span<const ConstStridedView> inputs,
-                       const StridedView& out, cpu::Sums /*sums*/) {
+                       const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   const double epsilon = node.real("epsilon", 1e-5F);
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
@@ -404,14 +404,14 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kStatistics,
      .infer = infer_statistics,
      .region = statistics_region,
-     .kernel = cpu::dense_kernel<statistics_kernel>,
+     .kernel = compute::dense_kernel<statistics_kernel>,
      .strided = statistics_kernel,
      .vector_work = statistics_work},
     {.name = "NormApply",
      .op_class = OpClass::kElementwise,
      .infer = infer_apply,
      .region = apply_region,
-     .kernel = cpu::dense_kernel<apply_kernel>,
+     .kernel = compute::dense_kernel<apply_kernel>,
      .strided = apply_kernel,
      .vector_work = apply_work,
      .carries_scale = true},
@@ -419,7 +419,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kElementwise,
      .infer = infer_affine,
      .region = affine_region,
-     .kernel = cpu::dense_kernel<affine_kernel>,
+     .kernel = compute::dense_kernel<affine_kernel>,
      .strided = affine_kernel,
      .vector_work = affine_work,
      .carries_scale = true},
@@ -427,7 +427,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kElementwise,
      .infer = infer_batch_norm,
      .region = affine_region,
-     .kernel = cpu::dense_kernel<batch_norm_kernel>,
+     .kernel = compute::dense_kernel<batch_norm_kernel>,
      .strided = batch_norm_kernel,
      .vector_work = batch_norm_work},
 };

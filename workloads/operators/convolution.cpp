@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <memory>
 
-#include "workloads/cpu/product.h"
-#include "workloads/cpu/simd.h"
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/product.h"
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/spatial.h"
 #include "workloads/operators/support.h"
@@ -14,7 +14,7 @@ namespace spillway::workloads {
 
 namespace {
 
-using cpu::common_step;
+using compute::common_step;
 
 struct Convolution {
   Window window;
@@ -82,11 +82,11 @@ Box region(const Graph& graph, const Node& node, int i, const Box& out) {
   return box;
 }
 
-using cpu::Product;
+using compute::Product;
 
 /// What of the input each tap of the window meets: lines are output positions, row-major over the spatial axes of the
 /// output's box; k runs over (channel, tap), or (tap, channel) where the channels of a position are adjacent.
-class Patches final : public cpu::Packer {
+class Patches final : public compute::Packer {
  public:
   Patches(const Convolution& c, const Shape& x, const ConstStridedView& input, const Box& out, std::int64_t sample,
           std::int64_t group)
@@ -105,10 +105,10 @@ class Patches final : public cpu::Packer {
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
     if (channels_last_) {
-      const cpu::Scratch lines(k * count);
+      const compute::Scratch lines(k * count);
       rows(k0, k, first, count, lines.get());
       for (std::int64_t i = 0; i < k; ++i) std::fill(to + i * width + count, to + (i + 1) * width, 0.0F);
-      cpu::simd().transpose(count, k, lines.get(), k, to, width);
+      compute::simd().transpose(count, k, lines.get(), k, to, width);
       return;
     }
     std::vector<Run> runs;
@@ -117,12 +117,12 @@ class Patches final : public cpu::Packer {
       std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
       if (channel * taps_ + t >= k0 + k || channel >= c_.in_channels) continue;
       runs_of(t, first, count, runs);
-      if (runs.size() == 1 && runs[0].step == 1 && runs[0].count == width && width % cpu::simd().lanes == 0) {
+      if (runs.size() == 1 && runs[0].step == 1 && runs[0].count == width && width % compute::simd().lanes == 0) {
         const std::int64_t last = std::min(c_.in_channels, (k0 + k - t + taps_ - 1) / taps_);
         float* row = to + (channel * taps_ + t - k0) * width;
         const float* from = data_ + channel * stride_[1] + runs[0].from;
         for (; channel < last; ++channel, row += taps_ * width, from += stride_[1]) {
-          cpu::simd().pack(1, from, 0, width, width, row);
+          compute::simd().pack(1, from, 0, width, width, row);
         }
         continue;
       }
@@ -146,9 +146,9 @@ class Patches final : public cpu::Packer {
 
   void rows(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, float* to) const override {
     if (!channels_last_) {
-      const cpu::Scratch panel_of(k * count);
+      const compute::Scratch panel_of(k * count);
       panel(k0, k, first, count, count, panel_of.get());
-      cpu::simd().transpose(k, count, panel_of.get(), count, to, k);
+      compute::simd().transpose(k, count, panel_of.get(), count, to, k);
       return;
     }
     // k = t * channels + channel
@@ -235,7 +235,7 @@ class Patches final : public cpu::Packer {
 };
 
 /// The weights of one group's output channels in the order of Patches.
-class Kernels final : public cpu::Packer {
+class Kernels final : public compute::Packer {
  public:
   Kernels(const Convolution& c, const ConstStridedView& w, std::int64_t first, bool channels_last)
       : data_(w.data + (first - w.box.begin[0]) * w.stride[0]), line_(w.stride[0]) {
@@ -259,7 +259,7 @@ class Kernels final : public cpu::Packer {
 
   /// Whether k steps by a constant.
   [[nodiscard]] bool even() const { return even_; }
-  [[nodiscard]] cpu::Lines lines() const { return {data_, line_, offset_.size() > 1 ? offset_[1] : 1}; }
+  [[nodiscard]] compute::Lines lines() const { return {data_, line_, offset_.size() > 1 ? offset_[1] : 1}; }
 
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
@@ -295,7 +295,7 @@ bool is_pointwise(const Window& w, const Box& in, const Box& out) {
 
 /// All products of the region: one a sample and group.
 void multiply_regions(const Convolution& c, const Shape& shape, std::span<const ConstStridedView> inputs,
-                      const StridedView& out, cpu::Sums sums) {
+                      const StridedView& out, compute::Sums sums) {
   const ConstStridedView& x = inputs[0];
   const int rank = out.box.rank;
   std::int64_t positions = 1;
@@ -308,7 +308,7 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
     bias[i] = inputs[2].data[inputs[2].stride[0] * (out.box.begin[1] - inputs[2].box.begin[0] +
                                                     static_cast<std::int64_t>(i))];
   }
-  std::vector<std::unique_ptr<cpu::Packer>> packers;
+  std::vector<std::unique_ptr<compute::Packer>> packers;
   std::vector<Product> products;
   const auto [first, groups] = groups_of(out.box, c.out_channels);
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
@@ -347,16 +347,16 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
 }
 
 void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                    const StridedView& out, cpu::Sums sums) {
+                    const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
   const Convolution c = convolution_of(graph, node);
   const Shape& shape = graph.input(node, 0).shape;
   if (common_step(out.box, out.stride, 2, out.box.rank) != 0) return multiply_regions(c, shape, inputs, out, sums);
   // Rows of the output with gaps behind them: through an array without.
-  const cpu::Scratch values(out.box.elements());
-  const StridedView whole = cpu::channels_last(out.box, values.get());
+  const compute::Scratch values(out.box.elements());
+  const StridedView whole = compute::channels_last(out.box, values.get());
   multiply_regions(c, shape, inputs, whole, sums);
-  cpu::copy(cpu::readable(whole), out);
+  compute::copy(compute::readable(whole), out);
 }
 
 configs::MatrixShape work(const Graph& graph, const Node& node, const Box& out) {
@@ -375,7 +375,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kMatrix,
      .infer = infer,
      .region = region,
-     .kernel = cpu::dense_kernel<strided_kernel>,
+     .kernel = compute::dense_kernel<strided_kernel>,
      .strided = strided_kernel,
      .matrix_shape = work},
 };

@@ -82,7 +82,7 @@ struct Add : Plain {
   using Plain::Plain;
   float operator()(float a, float b) const { return a + b; }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
-    cpu::simd().add(n, a, step_a, b, step_b, y);
+    compute::simd().add(n, a, step_a, b, step_b, y);
   }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return wrap_add(a, b); }
   static VectorWork cost(const Graph&, const Node&) { return ops(VectorOp::kAddMul, 1); }
@@ -91,7 +91,7 @@ struct Sub : Add {
   using Add::Add;
   float operator()(float a, float b) const { return a - b; }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
-    cpu::simd().sub(n, a, step_a, b, step_b, y);
+    compute::simd().sub(n, a, step_a, b, step_b, y);
   }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return wrap_add(a, wrap_negate(b)); }
 };
@@ -99,7 +99,7 @@ struct Mul : Add {
   using Add::Add;
   float operator()(float a, float b) const { return a * b; }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
-    cpu::simd().mul(n, a, step_a, b, step_b, y);
+    compute::simd().mul(n, a, step_a, b, step_b, y);
   }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return wrap_mul(a, b); }
 };
@@ -109,7 +109,7 @@ struct Div {
   Div(const Graph&, const Node& n) : node(n) {}
   float operator()(float a, float b) const { return a / b; }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
-    cpu::simd().div(n, a, step_a, b, step_b, y);
+    compute::simd().div(n, a, step_a, b, step_b, y);
   }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b == 0) bad_node(node, "division by zero");

@@ -15,8 +15,8 @@
 #include <concepts>
 #include <cstring>
 
-#include "workloads/cpu/simd.h"
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/support.h"
 
 namespace spillway::workloads::elementwise {
@@ -122,7 +122,7 @@ void run_strided(const F& f, const std::array<const Shape*, N>& shapes, std::spa
       data[k] += x.stride[d] * (out.box.begin[d + shift] - x.box.begin[d]);
     }
   }
-  const cpu::Loops<N + 1> loops(out.box, strides);
+  const compute::Loops<N + 1> loops(out.box, strides);
   std::array<std::int64_t, N + 1> step{};
   bool by_row = loops.step(0) == 1;
   for (int k = 0; k <= N; ++k) {
@@ -239,7 +239,7 @@ bool is_integral(const Graph& graph, const Node& node) {
 
 template <typename Op, int N>
 void kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
-            cpu::Sums /*sums*/) {
+            compute::Sums /*sums*/) {
   std::array<const Shape*, N> shapes{};
   for (int k = 0; k < N; ++k) shapes[k] = &graph.input(node, k).shape;
   const Op op(graph, node);
@@ -274,7 +274,7 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
       return results;
     }
   }
-  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = cpu::dense_kernel<kernel<Op, N>>}, graph, node, inputs);
+  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<kernel<Op, N>>}, graph, node, inputs);
 }
 
 template <typename Op, int N>
@@ -284,7 +284,7 @@ OpDef define(std::string_view name, void (*infer)(InferContext&)) {
           .infer = infer,
           .evaluate = evaluate<Op, N>,
           .region = broadcast_region,
-          .kernel = cpu::dense_kernel<kernel<Op, N>>,
+          .kernel = compute::dense_kernel<kernel<Op, N>>,
           .strided = kernel<Op, N>,
           .vector_work = work<Op>};
 }

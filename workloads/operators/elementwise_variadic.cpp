@@ -156,7 +156,7 @@ float clip_bound(const Node& node, const std::string& attribute, const float* in
 }
 
 void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, cpu::Sums /*sums*/) {
+                 const StridedView& out, compute::Sums /*sums*/) {
   const auto data = [&](std::size_t i) { return i < inputs.size() ? inputs[i].data : nullptr; };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const Clamp<float> clamp{clip_bound(node, "min", data(1), -kInfinity), clip_bound(node, "max", data(2), kInfinity)};
@@ -165,7 +165,7 @@ void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStri
 
 std::vector<HostTensor> clip_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   if (inputs[0]->holds_float()) {
-    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = cpu::dense_kernel<clip_kernel>}, graph, node, inputs);
+    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<clip_kernel>}, graph, node, inputs);
   }
   const auto bound = [&](std::size_t i, const char* attribute, std::int64_t fallback) {
     if (i < inputs.size() && inputs[i] != nullptr) return inputs[i]->ints().at(0);
@@ -192,7 +192,7 @@ void infer_cast(InferContext& context) {
 }
 
 void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, cpu::Sums /*sums*/) {
+                 const StridedView& out, compute::Sums /*sums*/) {
   const DataType to = graph.output(node).type;
   const std::array<const Shape*, 1> shapes{&graph.input(node, 0).shape};
   if (is_float(to)) {
@@ -241,7 +241,7 @@ std::span<const OpDef> variadic_operators() {
        .infer = infer_clip,
        .evaluate = clip_evaluate,
        .region = broadcast_region,
-       .kernel = cpu::dense_kernel<clip_kernel>,
+       .kernel = compute::dense_kernel<clip_kernel>,
        .strided = clip_kernel,
        .vector_work = clip_work},
       {.name = "Cast",
@@ -249,7 +249,7 @@ std::span<const OpDef> variadic_operators() {
        .infer = infer_cast,
        .evaluate = cast_evaluate,
        .region = broadcast_region,
-       .kernel = cpu::dense_kernel<cast_kernel>,
+       .kernel = compute::dense_kernel<cast_kernel>,
        .strided = cast_kernel,
        .vector_work = cast_work},
   };

@@ -2,7 +2,7 @@
 // transB (of the last two axes of an operand of rank 2 or more), alpha, and a bias per output column.
 #include <vector>
 
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/support.h"
 
@@ -121,17 +121,17 @@ Box gemm_region(const Graph& graph, const Node& node, int i, const Box& out) {
 
 /// Every matrix of the batch of `out`.
 void multiply_regions(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                      const StridedView& out, const float* column_bias, cpu::Sums sums) {
+                      const StridedView& out, const float* column_bias, compute::Sums sums) {
   const Product p = product_of(graph, node);
   const Box region_a = operand_region(graph, node, 0, out.box, p);
   const Box region_b = operand_region(graph, node, 1, out.box, p);
-  cpu::Product product;
+  compute::Product product;
   product.m = p.m_axis < 0 ? 1 : out.box.extent[p.m_axis];
   product.n = p.n_axis < 0 ? 1 : out.box.extent[p.n_axis];
   product.k = region_a.extent[p.k_axis_a()];
-  product.a = {inputs[0].data + cpu::offset_in(inputs[0], region_a),
+  product.a = {inputs[0].data + compute::offset_in(inputs[0], region_a),
                p.rank_a == 1 ? 0 : inputs[0].stride[p.m_axis_a()], inputs[0].stride[p.k_axis_a()]};
-  product.b = {inputs[1].data + cpu::offset_in(inputs[1], region_b),
+  product.b = {inputs[1].data + compute::offset_in(inputs[1], region_b),
                p.rank_b == 1 ? 0 : inputs[1].stride[p.n_axis_b()], inputs[1].stride[p.k_axis_b()]};
   product.c = out.data;
   product.c_row = p.m_axis < 0 ? 0 : out.stride[p.m_axis];
@@ -162,11 +162,11 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
     }
     product.m *= extent;
   }
-  std::vector<cpu::Product> products;
+  std::vector<compute::Product> products;
   const std::int64_t count = batch.elements();
   products.reserve(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
-    cpu::Product one = product;
+    compute::Product one = product;
     std::int64_t rest = i;
     for (int d = batch.rank - 1; d >= 0; --d) {
       const std::int64_t index = rest % batch.extent[d];
@@ -177,11 +177,11 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
     }
     products.push_back(one);
   }
-  cpu::multiply(products, sums);
+  compute::multiply(products, sums);
 }
 
 void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                   const StridedView& out, cpu::Sums sums) {
+                   const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
   std::vector<float> bias;
   if (inputs.size() > 2 && inputs[2].data != nullptr) {
@@ -193,7 +193,7 @@ void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstSt
 }
 
 void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, cpu::Sums sums) {
+                 const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
   multiply_regions(graph, node, inputs, out, nullptr, sums);
   if (inputs.size() < 3 || inputs[2].data == nullptr) return;
@@ -236,14 +236,14 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kMatrix,
      .infer = infer_matmul,
      .region = matmul_region,
-     .kernel = cpu::dense_kernel<matmul_kernel>,
+     .kernel = compute::dense_kernel<matmul_kernel>,
      .strided = matmul_kernel,
      .matrix_shape = product_work},
     {.name = "Gemm",
      .op_class = OpClass::kMatrix,
      .infer = infer_gemm,
      .region = gemm_region,
-     .kernel = cpu::dense_kernel<gemm_kernel>,
+     .kernel = compute::dense_kernel<gemm_kernel>,
      .strided = gemm_kernel,
      .matrix_shape = product_work},
 };

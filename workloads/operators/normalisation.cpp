@@ -2,7 +2,7 @@
 // (opset 18: scale and bias per group; opset 21: per channel).
 #include <cmath>
 
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/simd.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/reduction.h"
 
@@ -24,7 +24,7 @@ Moments moments_of(const Reduction& loops, const float* x, double epsilon) {
   loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
     count += n;
     if (step == 1) {
-      sum += cpu::simd().sum(n, x + at);
+      sum += compute::simd().sum(n, x + at);
       return;
     }
     for (std::int64_t i = 0; i < n; ++i) sum += x[at + i * step];
@@ -34,7 +34,7 @@ Moments moments_of(const Reduction& loops, const float* x, double epsilon) {
   double squares = 0.0;
   loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
     if (step == 1) {
-      squares += cpu::simd().squared_deviations(n, x + at, m.mean);
+      squares += compute::simd().squared_deviations(n, x + at, m.mean);
       return;
     }
     for (std::int64_t i = 0; i < n; ++i) {
@@ -146,7 +146,7 @@ void layer_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
                        rows.row_stride(2) == rows.row_stride(3) && rows.row_stride(2) <= 1;
     rows.for_each_row([&](const std::array<std::int64_t, 4>& at) {
       if (plain) {
-        return cpu::simd().normalise(rows.row_length(), x + at[0], m.mean, m.inverse_deviation,
+        return compute::simd().normalise(rows.row_length(), x + at[0], m.mean, m.inverse_deviation,
                                          scale + scale_at + at[2], bias + bias_at + at[3],
                                          static_cast<int>(rows.row_stride(2)), out.data + y_at + at[1]);
       }
@@ -243,7 +243,7 @@ void group_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
         nest.for_each_row([&](const std::array<std::int64_t, 2>& at) {
           if (nest.row_stride(0) == 1 && nest.row_stride(1) == 1) {
             const auto factor = static_cast<float>(scale), shift = static_cast<float>(bias);
-            return cpu::simd().normalise(nest.row_length(), inputs[0].data + at[0], m.mean, m.inverse_deviation,
+            return compute::simd().normalise(nest.row_length(), inputs[0].data + at[0], m.mean, m.inverse_deviation,
                                              &factor, &shift, 0, out.data + at[1]);
           }
           for (std::int64_t i = 0; i < nest.row_length(); ++i) {

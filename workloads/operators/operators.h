@@ -13,7 +13,7 @@
 
 #include "configs/error.h"
 #include "configs/timing.h"
-#include "workloads/cpu/product.h"
+#include "workloads/compute/product.h"
 #include "workloads/graph.h"
 
 namespace spillway::workloads {
@@ -92,7 +92,7 @@ struct OpDef {
 
   /// The kernel on regions that lie in memory in any layout, and multithreaded; null if the operator has none.
   void (*strided)(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                  const StridedView& out, cpu::Sums sums) = nullptr;
+                  const StridedView& out, compute::Sums sums) = nullptr;
 
   /// kMatrix only: the product that computing `out` is (batch = groups or batch dimensions).
   configs::MatrixShape (*matrix_shape)(const Graph& graph, const Node& node, const Box& out) = nullptr;

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "workloads/cpu/simd.h"
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/reduction.h"
 
@@ -97,7 +97,7 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
 /// Rows whose elements lie side by side go through the vector loops; any other layout through a dense copy.
 template <bool kLog>
 void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                    const StridedView& out, cpu::Sums /*sums*/) {
+                    const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   const auto whole = normalised_axes(graph, node);
   const ConstStridedView& x = inputs[0];
@@ -107,16 +107,16 @@ void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstS
   for (int d = 0; d <= last; ++d) simple = simple && whole[static_cast<std::size_t>(d)] == (d == last);
   const std::int64_t n = out.box.extent[last];
   simple = simple && (n == 1 || (x.stride[last] == 1 && out.stride[last] == 1));
-  if (!simple) return cpu::through_dense(kernel<kLog>, graph, node, inputs, out);
+  if (!simple) return compute::through_dense(kernel<kLog>, graph, node, inputs, out);
   Box rows = out.box;
   rows.extent[last] = 1;
   Box first = out.box;
   first.begin[last] = x.box.begin[last];
-  const float* from = x.data + cpu::offset_in(x, first);
+  const float* from = x.data + compute::offset_in(x, first);
   const std::int64_t count = rows.elements();
   constexpr std::int64_t kPack = 1 << 14;  // elements
   const std::int64_t pack = std::max<std::int64_t>(1, kPack / n);
-  cpu::parallel_for((count + pack - 1) / pack, [&](std::int64_t p) {
+  compute::parallel_for((count + pack - 1) / pack, [&](std::int64_t p) {
     for (std::int64_t i = p * pack; i < std::min(count, (p + 1) * pack); ++i) {
       std::int64_t rest = i, at_x = 0, at_y = 0;
       for (int d = last - 1; d >= 0; --d) {
@@ -124,7 +124,7 @@ void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstS
         at_y += rest % rows.extent[d] * out.stride[d];
         rest /= rows.extent[d];
       }
-      cpu::simd().softmax(n, from + at_x, out.data + at_y);
+      compute::simd().softmax(n, from + at_x, out.data + at_y);
     }
   });
 }
@@ -149,7 +149,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer,
      .region = region,
-     .kernel = cpu::dense_kernel<strided_kernel<false>>,
+     .kernel = compute::dense_kernel<strided_kernel<false>>,
      .strided = strided_kernel<false>,
      .vector_work = work<false>,
      .input_passes = 3,
@@ -158,7 +158,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer,
      .region = region,
-     .kernel = cpu::dense_kernel<strided_kernel<true>>,
+     .kernel = compute::dense_kernel<strided_kernel<true>>,
      .strided = strided_kernel<true>,
      .vector_work = work<true>,
      .input_passes = 3},

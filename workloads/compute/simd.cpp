@@ -1,6 +1,6 @@
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/simd.h"
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 int simd_count() {
   if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0) return 1;
@@ -14,4 +14,4 @@ const Simd& simd() {
   return best;
 }
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 /// Calls body(i) once for every i in [0, count), in any order and on any thread. What the pieces are must not depend on
 /// the number of threads, so that results do not. The first exception (by i) is thrown again. Nested calls, and calls
@@ -32,4 +32,4 @@ class Scratch {
   std::size_t bytes_ = 0;
 };
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 /// c[m x n] = (a - a_zero) (b - b_zero), row-major: a [m x k], b [k x n], or [n x k] if `b_transposed`. Sums wrap around
 /// as 32-bit hardware's do; they are exact up to k = 2^15. Multithreaded. Throws Error(kInternal) on sizes that do not
@@ -39,4 +39,4 @@ void int8_convolution(const Int8Convolution& shape, std::span<const std::int8_t>
 void int8_convolution(const Int8Convolution& shape, std::span<const std::uint8_t> x, std::span<const std::int8_t> w,
                       std::span<std::int32_t> y);
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 /// c (rows x width, row step c_row) = or += a (rows x k, row step a_row) times b, a panel of `k` rows of `width`
 /// consecutive floats. Sums run over k in ascending order.
@@ -76,4 +76,4 @@ extern const Simd kSimdSse2;
 extern const Simd kSimdAvx2;
 extern const Simd kSimdAvx512;
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -1,4 +1,4 @@
-#include "workloads/cpu/int8_product.h"
+#include "workloads/compute/int8_product.h"
 
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "configs/error.h"
-#include "workloads/cpu/parallel.h"
+#include "workloads/compute/parallel.h"
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 namespace {
 
@@ -144,4 +144,4 @@ void int8_convolution(const Int8Convolution& shape, std::span<const std::uint8_t
   convolution(shape, x, w, y);
 }
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 /// Brings a part of an operand into the form that the inner loops read.
 class Packer {
@@ -52,4 +52,4 @@ enum class Sums : std::uint8_t { kFloat, kDouble };
 /// All products, which must not overlap in c.
 void multiply(std::span<const Product> products, Sums sums = Sums::kFloat);
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -1,12 +1,12 @@
-#include "workloads/cpu/product.h"
+#include "workloads/compute/product.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "workloads/cpu/parallel.h"
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/parallel.h"
+#include "workloads/compute/simd.h"
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 namespace {
 
@@ -266,4 +266,4 @@ void multiply(std::span<const Product> products, Sums sums) {
   }
 }
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

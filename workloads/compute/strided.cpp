@@ -1,10 +1,10 @@
-#include "workloads/cpu/strided.h"
+#include "workloads/compute/strided.h"
 
 #include <algorithm>
 
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/simd.h"
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 std::array<std::int64_t, kMaxRank> dense_strides(const Box& box) {
   std::array<std::int64_t, kMaxRank> stride{};
@@ -120,4 +120,4 @@ void copy(const ConstStridedView& from, const StridedView& to) {
   });
 }
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -1,9 +1,9 @@
 // The loops of simd.h on GCC vector types. Included by one translation unit per instruction set, which defines
 // SPILLWAY_SIMD_BYTES and SPILLWAY_SIMD_TABLE. Nothing of the standard library may be called here: its inline functions
 // would be compiled for this instruction set and could replace those of the rest of the program.
-#include "workloads/cpu/simd.h"
+#include "workloads/compute/simd.h"
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 namespace {
 
 constexpr int kBytes = SPILLWAY_SIMD_BYTES;
@@ -548,4 +548,4 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .differing = differing_row,
 };
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

@@ -1,4 +1,4 @@
-#include "workloads/cpu/parallel.h"
+#include "workloads/compute/parallel.h"
 
 #include <algorithm>
 #include <atomic>
@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 namespace {
 
@@ -201,4 +201,4 @@ Scratch::~Scratch() {
   free.push_back({data_, bytes_});
 }
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute

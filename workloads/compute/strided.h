@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "workloads/operators/operators.h"
-#include "workloads/cpu/parallel.h"
+#include "workloads/compute/parallel.h"
 
-namespace spillway::workloads::cpu {
+namespace spillway::workloads::compute {
 
 [[nodiscard]] ConstStridedView strided(const ConstRegionView& view);
 [[nodiscard]] StridedView strided(const RegionView& view);
@@ -135,4 +135,4 @@ void Loops<N>::for_each_row(const Body& body) const {
   parallel_for(packs, [&](std::int64_t i) { run(i * pack, std::min(units, (i + 1) * pack)); });
 }
 
-}  // namespace spillway::workloads::cpu
+}  // namespace spillway::workloads::compute
