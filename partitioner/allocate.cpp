@@ -33,7 +33,7 @@ struct Placement {
 class Allocator {
  public:
   Allocator(const std::vector<Residency>& residencies, const std::vector<Group>& groups, Bytes budget)
-      : budget_(budget), residents_(residencies.size()), spaces_(groups.size()), alive_(groups.size()) {
+      : budget_(budget), residents_(residencies.size()), reaches_(groups.size()), spaces_(groups.size()), alive_(groups.size()) {
     for (const Residency& r : residencies) add_block({r.first_group, r.last_group, r.bytes});
     for (std::size_t i = 0; i < residencies.size(); ++i) {
       for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) alive_[g].push_back(static_cast<int>(i));
@@ -109,6 +109,17 @@ class Allocator {
     }
     blocks_.push_back(block);
   }
+  /// How far up the buffers of group g reach beside residents that lie there.
+  Bytes reach_around(Intervals taken, std::size_t g) {
+    Reach& known = reaches_[g];
+    if (known.bytes < 0 || known.taken != taken) {
+      Bytes top = 0;
+      for (const Interval& t : taken) top = std::max(top, t.end);
+      known.bytes = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
+      known.taken = std::move(taken);
+    }
+    return known.bytes;
+  }
   Placement place(const std::vector<int>& order);
   std::vector<int> next_order(const Placement& from, std::uint64_t step);
   int colliding_pair(const Placement& placement, std::uint64_t step) const;
@@ -117,6 +128,12 @@ class Allocator {
   std::size_t residents_;           ///< the first of the blocks; the rest are reservations
   std::vector<Block> blocks_;       ///< grows during a climb
   std::vector<std::vector<int>> beside_;  ///< by block: those alive at the same time
+  /// From one placement to the next, most groups' residents stay where they are.
+  struct Reach {
+    Intervals taken;
+    Bytes bytes = -1;
+  };
+  std::vector<Reach> reaches_;      ///< by group, of the last placement
   std::vector<GroupSpace> spaces_;  ///< by group; gaps and dying are those of the placement being made
   std::vector<std::vector<int>> alive_, buffers_;
 };
@@ -144,10 +161,7 @@ Placement Allocator::place(const std::vector<int>& order) {
   }
   Bytes most = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    const Intervals taken = occupied(placement, g);
-    Bytes top = 0;
-    for (const Interval& t : taken) top = std::max(top, t.end);
-    const Bytes reach = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
+    const Bytes reach = reach_around(occupied(placement, g), g);
     placement.packed_peak = std::max(placement.packed_peak, reach);
     const Bytes over = std::max<Bytes>(0, reach - budget_);
     placement.overflow += over;
