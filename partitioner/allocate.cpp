@@ -33,7 +33,11 @@ struct Placement {
 class Allocator {
  public:
   Allocator(const std::vector<Residency>& residencies, const std::vector<Group>& groups, Bytes budget)
-      : budget_(budget), residents_(residencies.size()), reaches_(groups.size()), spaces_(groups.size()), alive_(groups.size()) {
+      : budget_(budget),
+        residents_(residencies.size()),
+        reaches_(groups.size()),
+        spaces_(groups.size()),
+        alive_(groups.size()) {
     for (const Residency& r : residencies) add_block({r.first_group, r.last_group, r.bytes});
     for (std::size_t i = 0; i < residencies.size(); ++i) {
       for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) alive_[g].push_back(static_cast<int>(i));
@@ -125,8 +129,8 @@ class Allocator {
   int colliding_pair(const Placement& placement, std::uint64_t step) const;
 
   Bytes budget_;
-  std::size_t residents_;           ///< the first of the blocks; the rest are reservations
-  std::vector<Block> blocks_;       ///< grows during a climb
+  std::size_t residents_;                 ///< the first of the blocks; the rest are reservations
+  std::vector<Block> blocks_;             ///< grows during a climb
   std::vector<std::vector<int>> beside_;  ///< by block: those alive at the same time
   /// From one placement to the next, most groups' residents stay where they are.
   struct Reach {

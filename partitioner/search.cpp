@@ -311,10 +311,10 @@ Search::Structure& Search::structure_of(const GroupModel& group) { return struct
 
 const Candidate* Search::best(Structure& structure, const GroupModel& group, const Residents& residents, Bytes budget,
                               Care care) {
-  std::string question(residents.size(), '0');
-  for (std::size_t l = 0; l < residents.size(); ++l)
-    question[l] = static_cast<char>('0' + static_cast<char>(residents[l]));
-  auto& answers = structure.answers[question][static_cast<std::size_t>(care)];
+  const std::string_view question(reinterpret_cast<const char*>(residents.data()), residents.size());
+  auto asked = structure.answers.find(question);
+  if (asked == structure.answers.end()) asked = structure.answers.try_emplace(std::string(question)).first;
+  auto& answers = asked->second[static_cast<std::size_t>(care)];
   for (const Structure::Answer& known : answers) {
     if (known.least <= budget && budget <= known.most) return known.candidate ? &*known.candidate : nullptr;
   }
@@ -385,8 +385,7 @@ bool Search::fits_at_least(Structure& structure, std::size_t spot, LoopPricer& p
   Spot& at = structure.spots[spot];
   if (at.loop != nullptr) return scratchpad_of(at.loop->cost, residents, Pipelining::kNone) <= budget;
   if (at.least.empty()) {
-    LoopCost first =
-        pricer.first_windows(structure.tile_of(spot), structure.orders[spot % structure.orders.size()]);
+    LoopCost first = pricer.first_windows(structure.tile_of(spot), structure.orders[spot % structure.orders.size()]);
     measure_buffers(group, first);
     at.least.reserve(first.needs.size());
     for (const auto& needs : first.needs) at.least.push_back(needs[static_cast<std::size_t>(Pipelining::kNone)]);
@@ -473,7 +472,15 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
     if (!choices.empty() && ++stale > patience) break;
     for (std::size_t batch = 0; batch < structure.batches.size(); ++batch) {
       int kept = 0;
-      for (std::size_t row = 0; row < structure.rows.size() && kept <= smaller; ++row) {
+      // Rows from all of them to a single element: the first that fit are found by halving.
+      std::size_t row = 0;
+      for (std::size_t none = structure.rows.size(); row < none;) {
+        const std::size_t half = (row + none) / 2;
+        const bool fits =
+            fits_at_least(structure, structure.spot(channel, batch, half), pricer, group, residents, budget);
+        (fits ? none : row) = fits ? half : half + 1;
+      }
+      for (; row < structure.rows.size() && kept <= smaller; ++row) {
         bool fits = false;
         const std::size_t spot = structure.spot(channel, batch, row);
         for (std::size_t order = 0; order < structure.orders_of(channel, batch, row); ++order) {

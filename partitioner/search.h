@@ -141,11 +141,11 @@ struct Search::Structure {
     Bytes least = 0, most = 0;  ///< of the budgets that it is the answer for
     std::optional<Candidate> candidate;
   };
-  std::size_t walked = 0;  ///< loops that had been judged by samples before
-  bool possible = true;    ///< executed whole by a tile of everything
-  double macs = 0;         ///< if nothing is made twice
-  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;           ///< those priced, by tile and order
-  std::map<std::string, std::array<std::deque<Answer>, 2>> answers;  ///< by residents; by Care
+  std::size_t walked = 0;                                   ///< loops that had been judged by samples before
+  bool possible = true;                                     ///< executed whole by a tile of everything
+  double macs = 0;                                          ///< if nothing is made twice
+  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;  ///< those priced, by tile and order
+  std::map<std::string, std::array<std::deque<Answer>, 2>, std::less<>> answers;  ///< by residents; by Care
   // The lattice: every tile of channels with every one of the batch and of rows, in each order.
   std::vector<Tile> channels, batches, rows;
   std::array<std::vector<int>, 2> orders;  ///< rows outermost, channels outermost
