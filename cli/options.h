@@ -44,6 +44,7 @@ struct PlanFlags {
   std::string skips = "auto";
   std::string fates_file;
   double recompute_limit = 1;  ///< percent
+  std::string attention = "fused";
   bool slices = false;
 
   void add_to(CLI::App& verb);

@@ -36,7 +36,7 @@ class Planner {
         options_(options),
         layout_(make_layout(graph, npu.precision)),
         model_(graph, npu, layout_),
-        search_(model_, options.objective, options.strategy == Strategy::kLayerByLayer) {}
+        search_(model_, options.objective, options.strategy == Strategy::kLayerByLayer, options.attention) {}
 
   /// What is in DRAM whatever the plan must fit there; found before the time is spent on planning.
   void require_dram() const {

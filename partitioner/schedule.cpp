@@ -322,6 +322,7 @@ class Beam {
       if (!p.group.ok()) p.structure = &no_structure_;
       return p;
     }
+    if (!search_.allowed(p.group)) return p;
     if (slices > 1 && !slice(p.group, 0, slices)) return p;
     p.structure = &search_.structure_of(p.group);
     for (int l = 0; l < static_cast<int>(p.group.locals.size()); ++l) {

@@ -403,6 +403,10 @@ void Search::lay_out(Structure& structure, const GroupModel& group) const {
   structure.channels = contiguous(domain, roles.channels, root.whole, cols);
   structure.rows = contiguous(domain, roles.rows, root.whole, 1);
   structure.batches = batches(domain, roles.batch, root.whole);
+  if (attention_ == Attention::kSliced && attends(group)) {
+    structure.rows.resize(1);
+    structure.batches = {structure.batches.back()};
+  }
   for (const auto* list : {&roles.batch, &roles.rows, &roles.channels}) {
     structure.orders[0].insert(structure.orders[0].end(), list->rbegin(), list->rend());
   }

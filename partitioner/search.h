@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "partitioner/attention.h"
 #include "partitioner/loop_cost.h"
 #include "partitioner/loop_energy.h"
 
@@ -42,8 +43,11 @@ struct Expense {
 class Search {
  public:
   /// For kEdp, aim() follows.
-  Search(const Model& model, Objective objective, bool bytes_first)
-      : model_(model), objective_(objective), bytes_first_(bytes_first) {}
+  Search(const Model& model, Objective objective, bool bytes_first, Attention attention = Attention::kFused)
+      : model_(model), objective_(objective), bytes_first_(bytes_first), attention_(attention) {}
+
+  /// Whether the plan may have the group.
+  [[nodiscard]] bool allowed(const GroupModel& group) const { return allows(attention_, group); }
 
   /// Searches for another objective from now on; the walked loops are kept, the answers are not. kEdp takes what a plan
   /// near the one that is looked for takes: a product is no sum over groups, so cycles and energy are added in the
@@ -116,6 +120,7 @@ class Search {
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
+  Attention attention_;
   double bytes_weigh_ = 1;    ///< kLatency
   double cycles_per_pj_ = 0;  ///< kEdp: what energy weighs against time
   std::map<std::string, Structure> structures_;
