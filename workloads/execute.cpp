@@ -46,8 +46,8 @@ void check_inputs(const Graph& graph, const TensorMap& inputs) {
 
 class Executor {
  public:
-  Executor(const Graph& graph, const std::vector<std::string>& keep)
-      : graph_(graph), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
+  Executor(const Graph& graph, const ExecuteOptions& options)
+      : graph_(graph), observe_(options.observe), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
     for (const Node& node : graph.nodes) {
       if (node.folded) continue;
       for (const TensorId id : node.inputs) {
@@ -55,7 +55,7 @@ class Executor {
       }
     }
     kept_.insert(graph.outputs.begin(), graph.outputs.end());
-    for (const std::string& name : keep) {
+    for (const std::string& name : options.keep) {
       const TensorId id = graph.find_tensor(name);
       if (id == kNone) {
         throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name}, "is not a tensor of the graph");
@@ -71,6 +71,7 @@ class Executor {
       if (uses_left_[id] == 0) continue;
       values_[id] = inputs.at(declared.name);
       values_[id]->type = declared.type;
+      if (observe_) observe_(id, *values_[id]);
     }
     for (const Node& node : graph_.nodes) {
       if (node.folded) continue;
@@ -105,6 +106,7 @@ class Executor {
                        declared.name + "'");
       }
       values_[id] = std::move(results[i]);
+      if (observe_) observe_(id, *values_[id]);
     }
   }
 
@@ -121,6 +123,7 @@ class Executor {
   }
 
   const Graph& graph_;
+  const std::function<void(TensorId, const HostTensor&)>& observe_;
   std::vector<std::optional<HostTensor>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;            ///< reads by nodes to come, and one if kept
   std::set<TensorId> kept_;
@@ -129,8 +132,12 @@ class Executor {
 }  // namespace
 
 TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep) {
+  return execute(graph, inputs, ExecuteOptions{.keep = keep});
+}
+
+TensorMap execute(const Graph& graph, const TensorMap& inputs, const ExecuteOptions& options) {
   check_inputs(graph, inputs);
-  return Executor(graph, keep).run(inputs);
+  return Executor(graph, options).run(inputs);
 }
 
 }  // namespace spillway::workloads

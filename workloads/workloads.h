@@ -12,6 +12,7 @@
 // Invariants: shapes are static and checked; nodes are in topological order; no size from a file is trusted.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -75,9 +76,16 @@ struct Statistics {
 
 using TensorMap = std::map<std::string, HostTensor>;
 
+struct ExecuteOptions {
+  std::vector<std::string> keep{};  ///< tensors to return besides the outputs
+  /// Called with every tensor of floats when it is known: inputs, then results in order of execution.
+  std::function<void(TensorId, const HostTensor&)> observe{};
+};
+
 /// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and
 /// every tensor named in `keep`. Throws Error(kBadInput) on a wrong input name, shape or type, or missing weights.
 [[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {});
+[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const ExecuteOptions& options);
 
 /// NumPy .npy files: little-endian f4, f8, f2, i4, i8, u1, b1, C order. Throws Error(kBadInput) naming the file.
 [[nodiscard]] HostTensor load_npy(const std::string& path);

@@ -11,4 +11,5 @@ spillway_test(workloads_import_tests
     regressions_test.cpp
     statistics_test.cpp
     npy_test.cpp
+    number_formats_test.cpp
   LIBS spillway::workloads onnx_proto protobuf::libprotobuf nlohmann_json::nlohmann_json)
