@@ -21,8 +21,7 @@ using workloads::HostTensor;
 using workloads::TensorMap;
 
 std::vector<double> values_of(const HostTensor& tensor) {
-  if (tensor.holds_float()) return {tensor.floats().begin(), tensor.floats().end()};
-  return {tensor.ints().begin(), tensor.ints().end()};
+  return std::visit([](const auto& values) { return std::vector<double>(values.begin(), values.end()); }, tensor.data);
 }
 
 HostTensor load_input(const workloads::Tensor& tensor, const std::string& file) {
@@ -32,13 +31,16 @@ HostTensor load_input(const workloads::Tensor& tensor, const std::string& file) 
                 fmt::format("shape is {} when the graph's input is {}", workloads::to_string(loaded.shape),
                             workloads::to_string(tensor.shape)));
   }
-  if (loaded.holds_float() != workloads::is_float(tensor.type)) {
+  if (workloads::is_float(loaded.type) != workloads::is_float(tensor.type)) {
     throw Error(ErrorKind::kBadInput, Place{.file = file, .tensor = tensor.name},
                 fmt::format("elements are {} when the graph's input is {}", workloads::name_of(loaded.type),
                             workloads::name_of(tensor.type)));
   }
-  loaded.type = tensor.type;
-  return loaded;
+  if (loaded.holds_integer()) {
+    loaded.type = tensor.type;
+    return loaded;
+  }
+  return workloads::held_as(std::move(loaded), tensor.type);
 }
 
 /// A file name of an output: "/out/sample" -> "_out_sample".

@@ -109,7 +109,7 @@ Calibration calibrate(const Graph& graph, const std::vector<TensorMap>& samples,
                 std::to_string(histogram.not_finite()) + " values are NaN or infinite, which no integer stands for",
                 "other samples, or a floating-point precision");
   };
-  for (const TensorMap& sample : samples) (void)execute(graph, sample, execution);
+  for (const TensorMap& sample : samples) (void)execute(graph, sample, {}, execution);
   Calibration calibration;
   calibration.graph = graph.name;
   calibration.method = options.method;

@@ -57,7 +57,10 @@ struct RunReader {
     decode_elements(source.file->bytes().subspan(begin, length), result, to);
   }
   void read_from(const Generator& source, std::int64_t first, std::int64_t count, std::int64_t to) const {
-    if (result.holds_float()) {
+    if (result.holds_double()) {
+      double* out = result.doubles().data() + to;
+      for (std::int64_t i = 0; i < count; ++i) out[i] = generated(source, first + i);
+    } else if (result.holds_float()) {
       float* out = result.floats().data() + to;
       for (std::int64_t i = 0; i < count; ++i) out[i] = as_stored(tensor.type, generated(source, first + i));
     } else {
@@ -67,11 +70,10 @@ struct RunReader {
   }
   void read_from(const std::shared_ptr<const HostTensor>& source, std::int64_t first, std::int64_t count,
                  std::int64_t to) const {
-    if (result.holds_float()) {
-      std::copy_n(source->floats().begin() + first, count, result.floats().begin() + to);
-    } else {
-      std::copy_n(source->ints().begin() + first, count, result.ints().begin() + to);
-    }
+    const auto copy = [&]<typename T>(std::vector<T>& out) {
+      std::copy_n(std::get<std::vector<T>>(source->data).begin() + first, count, out.begin() + to);
+    };
+    std::visit(copy, result.data);
   }
 };
 

@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <cstring>
-#include <limits>
 
 #include "configs/error.h"
 #include "workloads/number_formats.h"
@@ -22,11 +21,14 @@ void decode_as(std::span<const std::byte> bytes, Held* out, Convert convert) {
   }
 }
 
-std::int64_t checked_signed(std::uint64_t value) {
-  if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-    throw Error(ErrorKind::kBadInput, Place{}, "has a uint64 value over 2^63 - 1, which is not handled");
+template <typename Stored, typename Held, typename Convert>
+std::string encode_as(const std::vector<Held>& values, Convert convert) {
+  std::string bytes(values.size() * sizeof(Stored), '\0');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Stored stored = convert(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(Stored), &stored, sizeof(Stored));
   }
-  return static_cast<std::int64_t>(value);
+  return bytes;
 }
 
 void decode_floats(DataType type, std::span<const std::byte> bytes, float* out) {
@@ -38,8 +40,6 @@ void decode_floats(DataType type, std::span<const std::byte> bytes, float* out) 
       return decode_as<std::uint16_t>(bytes, out, float_from_half);
     case DataType::kBFloat16:
       return decode_as<std::uint16_t>(bytes, out, float_from_bfloat16);
-    case DataType::kFloat64:
-      return decode_as<double>(bytes, out, [](double v) { return static_cast<float>(v); });
     default:
       internal_error("an integer type is decoded as float");
   }
@@ -63,7 +63,7 @@ void decode_integers(DataType type, std::span<const std::byte> bytes, std::int64
     case DataType::kInt64:
       return decode_as<std::int64_t>(bytes, out, widen);
     case DataType::kUint64:
-      return decode_as<std::uint64_t>(bytes, out, checked_signed);
+      return decode_as<std::uint64_t>(bytes, out, widen);
     case DataType::kBool:
       return decode_as<std::uint8_t>(bytes, out, [](std::uint8_t v) { return static_cast<std::int64_t>(v != 0); });
     default:
@@ -76,7 +76,9 @@ void decode_integers(DataType type, std::span<const std::byte> bytes, std::int64
 HostTensor make_host_tensor(DataType type, const Shape& shape) {
   const auto count = static_cast<std::size_t>(elements_of(shape));
   HostTensor tensor{.type = type, .shape = shape, .data = {}};
-  if (is_float(type)) {
+  if (type == DataType::kFloat64) {
+    tensor.data = std::vector<double>(count);
+  } else if (is_float(type)) {
     tensor.data = std::vector<float>(count);
   } else {
     tensor.data = std::vector<std::int64_t>(count);
@@ -85,27 +87,40 @@ HostTensor make_host_tensor(DataType type, const Shape& shape) {
 }
 
 void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first) {
-  if (is_float(tensor.type)) {
+  if (tensor.type == DataType::kFloat64) {
+    decode_as<double>(bytes, tensor.doubles().data() + first, [](double v) { return v; });
+  } else if (is_float(tensor.type)) {
     decode_floats(tensor.type, bytes, tensor.floats().data() + first);
   } else {
     decode_integers(tensor.type, bytes, tensor.ints().data() + first);
   }
 }
 
-std::string encode_floats(const HostTensor& tensor) {
-  const auto& values = tensor.floats();
-  std::string bytes(values.size() * static_cast<std::size_t>(bytes_of(tensor.type)), '\0');
-  if (values.empty()) return bytes;
-  if (tensor.type == DataType::kFloat32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
+std::string encode_elements(const HostTensor& tensor) {
+  switch (tensor.type) {
+    case DataType::kFloat32:
+      return encode_as<float>(tensor.floats(), [](float v) { return v; });
+    case DataType::kFloat16:
+      return encode_as<std::uint16_t>(tensor.floats(), half_from_float);
+    case DataType::kBFloat16:
+      return encode_as<std::uint16_t>(tensor.floats(), bfloat16_from_float);
+    case DataType::kFloat64:
+      return encode_as<double>(tensor.doubles(), [](double v) { return v; });
+    case DataType::kInt8:
+    case DataType::kUint8:
+    case DataType::kBool:
+      return encode_as<std::uint8_t>(tensor.ints(), [](std::int64_t v) { return static_cast<std::uint8_t>(v); });
+    case DataType::kInt16:
+    case DataType::kUint16:
+      return encode_as<std::uint16_t>(tensor.ints(), [](std::int64_t v) { return static_cast<std::uint16_t>(v); });
+    case DataType::kInt32:
+    case DataType::kUint32:
+      return encode_as<std::uint32_t>(tensor.ints(), [](std::int64_t v) { return static_cast<std::uint32_t>(v); });
+    case DataType::kInt64:
+    case DataType::kUint64:
+      return encode_as<std::int64_t>(tensor.ints(), [](std::int64_t v) { return v; });
   }
-  if (tensor.type != DataType::kFloat16) internal_error("floats are encoded as float32 or float16");
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t half = half_from_float(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-  }
-  return bytes;
+  internal_error("a tensor of no known type is encoded");
 }
 
 }  // namespace spillway::workloads

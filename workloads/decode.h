@@ -1,4 +1,4 @@
-// Elements in a file (little-endian, densely packed) to the two representations of HostTensor and back.
+// Elements in a file (little-endian, densely packed) to the representations of HostTensor and back.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,9 @@ namespace spillway::workloads {
 [[nodiscard]] HostTensor make_host_tensor(DataType type, const Shape& shape);
 
 /// Decodes count = bytes.size() / bytes_of(tensor.type) elements into tensor.data from element `first` on.
-/// Throws Error(kBadInput) for an unsigned 64-bit value over 2^63 - 1.
 void decode_elements(std::span<const std::byte> bytes, HostTensor& tensor, std::int64_t first);
 
-/// The elements of a float32 or float16 tensor as a file has them.
-[[nodiscard]] std::string encode_floats(const HostTensor& tensor);
+/// The elements as a file has them, in the tensor's own type.
+[[nodiscard]] std::string encode_elements(const HostTensor& tensor);
 
 }  // namespace spillway::workloads

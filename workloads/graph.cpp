@@ -69,6 +69,29 @@ std::string_view name_of(DataType type) { return facts_of(type).name; }
 std::int64_t bytes_of(DataType type) { return facts_of(type).bytes; }
 bool is_float(DataType type) { return facts_of(type).is_float; }
 
+bool is_held_as(const HostTensor& tensor, DataType type) {
+  if (!is_float(type)) return tensor.holds_integer();
+  return type == DataType::kFloat64 ? tensor.holds_double() : tensor.holds_float();
+}
+
+HostTensor narrowed_to_float(HostTensor tensor) {
+  return tensor.type == DataType::kFloat64 ? held_as(std::move(tensor), DataType::kFloat32) : tensor;
+}
+
+HostTensor held_as(HostTensor tensor, DataType type) {
+  if (is_float(tensor.type) != is_float(type)) internal_error("a tensor is held as another kind of number");
+  tensor.type = type;
+  if (is_held_as(tensor, type)) return tensor;
+  if (tensor.holds_double()) {
+    const auto values = std::move(tensor.doubles());
+    tensor.data = std::vector<float>(values.begin(), values.end());
+  } else {
+    const auto values = std::move(tensor.floats());
+    tensor.data = std::vector<double>(values.begin(), values.end());
+  }
+  return tensor;
+}
+
 std::int64_t elements_of(const Shape& shape) {
   constexpr std::int64_t kLimit = std::int64_t{1} << 62;
   for (const auto extent : shape) {
@@ -128,6 +151,10 @@ std::vector<float> Node::reals(const std::string& key) const {
 }
 
 bool Graph::is_output(TensorId id) const { return std::find(outputs.begin(), outputs.end(), id) != outputs.end(); }
+
+bool Graph::has_dynamic_shapes() const {
+  return std::any_of(tensors.begin(), tensors.end(), [](const Tensor& t) { return t.dynamic; });
+}
 
 TensorId Graph::find_tensor(std::string_view wanted) const {
   const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const Tensor& t) { return t.name == wanted; });

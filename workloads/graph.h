@@ -44,19 +44,33 @@ using Shape = std::vector<std::int64_t>;
 /// The box of a whole tensor. Throws Error(kBadInput) if the rank is over kMaxRank or an extent over 2^31 - 1.
 [[nodiscard]] Box whole(const Shape& shape);
 
-/// A dense tensor in host memory, row-major. All float types are held as float, all integer types and bool as int64:
-/// two representations are enough for shape arithmetic and for the reference executor.
+/// A dense tensor in host memory, row-major. Floats of up to 32 bits are held as float, float64 as double, integers and
+/// bool as int64 (a uint64 by its bits: over 2^63 - 1 it is negative here).
 struct HostTensor {
   DataType type = DataType::kFloat32;
   Shape shape;
-  std::variant<std::vector<float>, std::vector<std::int64_t>> data;
+  std::variant<std::vector<float>, std::vector<std::int64_t>, std::vector<double>> data;
 
   [[nodiscard]] std::vector<float>& floats() { return std::get<0>(data); }
   [[nodiscard]] const std::vector<float>& floats() const { return std::get<0>(data); }
   [[nodiscard]] std::vector<std::int64_t>& ints() { return std::get<1>(data); }
   [[nodiscard]] const std::vector<std::int64_t>& ints() const { return std::get<1>(data); }
+  [[nodiscard]] std::vector<double>& doubles() { return std::get<2>(data); }
+  [[nodiscard]] const std::vector<double>& doubles() const { return std::get<2>(data); }
   [[nodiscard]] bool holds_float() const { return data.index() == 0; }
+  [[nodiscard]] bool holds_integer() const { return data.index() == 1; }
+  [[nodiscard]] bool holds_double() const { return data.index() == 2; }
+  /// Elements that are there, whatever the shape says.
+  [[nodiscard]] std::size_t held() const {
+    return std::visit([](const auto& values) { return values.size(); }, data);
+  }
 };
+/// Whether the elements are in the representation that tensors of `type` have.
+[[nodiscard]] bool is_held_as(const HostTensor& tensor, DataType type);
+/// A float64 tensor rounded to float32; any other unchanged.
+[[nodiscard]] HostTensor narrowed_to_float(HostTensor tensor);
+/// The same values held as `type` holds them, between floating-point types: what a file of another width gives.
+[[nodiscard]] HostTensor held_as(HostTensor tensor, DataType type);
 
 class MappedFile;  // a read-only memory-mapped file, shared by the constants that lie in it (workloads/onnx)
 
@@ -90,10 +104,11 @@ inline constexpr std::int32_t kNone = -1;
 struct Tensor {
   std::string name;
   DataType type = DataType::kFloat32;
-  Shape shape{};                       ///< always static once a Graph has been imported
+  Shape shape{};                       ///< static once a Graph has been imported, unless dynamic
   NodeId producer = kNone;             ///< kNone for graph inputs and constants
   std::vector<NodeId> consumers{};     ///< in node order; a node that reads it twice is listed once
   std::optional<Constant> constant{};  ///< initializers, Constant nodes' outputs, and whatever was folded
+  bool dynamic = false;                ///< type and shape are known only when the graph runs (ShapeBindings::dynamic)
 
   [[nodiscard]] bool is_constant() const { return constant.has_value(); }
   [[nodiscard]] std::int64_t elements() const { return elements_of(shape); }
@@ -137,6 +152,7 @@ struct Graph {
   }
   [[nodiscard]] bool is_output(TensorId id) const;
   [[nodiscard]] TensorId find_tensor(std::string_view name) const;  ///< kNone if absent
+  [[nodiscard]] bool has_dynamic_shapes() const;                    ///< only the reference executor takes it
 };
 
 /// Recomputes producer and consumer lists from the nodes.

@@ -178,7 +178,7 @@ void write_elements(std::ostream& out, const HostTensor& tensor, DataType stored
     case DataType::kFloat32:
       return write_as<float>(out, tensor.floats());
     case DataType::kFloat64:
-      return write_as<double>(out, tensor.floats());
+      return write_as<double>(out, tensor.doubles());
     case DataType::kInt8:
       return write_as<std::int8_t>(out, tensor.ints());
     case DataType::kUint8:
@@ -250,7 +250,7 @@ void save_npy(const std::string& path, const HostTensor& tensor) {
 HostTensor random_tensor(DataType type, const Shape& shape, std::uint64_t seed, std::int64_t int_bound) {
   if (int_bound < 1) internal_error(fmt::format("random integers below {} are asked for", int_bound));
   auto tensor = make_host_tensor(type, shape);
-  if (!tensor.holds_float()) {
+  if (tensor.holds_integer()) {
     std::uint64_t index = 0;
     const auto bound = static_cast<std::uint64_t>(type == DataType::kBool ? 2 : int_bound);
     for (auto& value : tensor.ints()) value = static_cast<std::int64_t>(random_bits(seed, index++) % bound);
@@ -258,11 +258,16 @@ HostTensor random_tensor(DataType type, const Shape& shape, std::uint64_t seed, 
   }
   // Box and Muller (1958), one normal of each pair of uniforms; 1 - u keeps the logarithm finite.
   std::uint64_t index = 0;
-  for (auto& value : tensor.floats()) {
+  const auto normal = [&] {
     const double radius = std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(random_unit(seed, index))));
     const double angle = 2.0 * std::numbers::pi * static_cast<double>(random_unit(seed, index + 1));
-    value = static_cast<float>(radius * std::cos(angle));
     index += 2;
+    return static_cast<float>(radius * std::cos(angle));
+  };
+  if (tensor.holds_double()) {
+    for (auto& value : tensor.doubles()) value = normal();
+  } else {
+    for (auto& value : tensor.floats()) value = normal();
   }
   return tensor;
 }

@@ -27,6 +27,8 @@ namespace spillway::workloads {
 struct ShapeBindings {
   std::map<std::string, std::int64_t> dims{};
   std::map<std::string, Shape> inputs{};
+  /// Shapes that depend on data (NonZero, a Reshape to a computed shape) are left to the run instead of refused.
+  bool dynamic = false;
 };
 
 /// ONNX file -> Graph. External data is memory-mapped. A missing external file is a warning and Constant::Missing.
@@ -76,16 +78,31 @@ struct Statistics {
 
 using TensorMap = std::map<std::string, HostTensor>;
 
+/// How far the executor is.
+struct ExecuteProgress {
+  std::int64_t nodes_done = 0, nodes = 0;
+  std::int64_t operations_done = 0, operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
+};
+
 struct ExecuteOptions {
-  std::vector<std::string> keep{};  ///< tensors to return besides the outputs
-  /// Called with every tensor of floats when it is known: inputs, then results in order of execution.
-  std::function<void(TensorId, const HostTensor&)> observe{};
+  bool double_sums = false;                                  ///< products of matrices are summed in double
+  std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
+  /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution.
+  std::function<void(TensorId, const HostTensor&)> observe = {};
 };
 
 /// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and
 /// every tensor named in `keep`. Throws Error(kBadInput) on a wrong input name, shape or type, or missing weights.
-[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {});
-[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const ExecuteOptions& options);
+[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {},
+                                const ExecuteOptions& options = {});
+
+/// One ONNX TensorProto: what ONNX's own tests and tools keep a tensor in (.pb).
+struct NamedTensor {
+  std::string name{};
+  HostTensor tensor;
+};
+[[nodiscard]] NamedTensor load_pb(const std::string& path);
+void save_pb(const std::string& path, const NamedTensor& tensor);
 
 /// NumPy .npy files: little-endian f4, f8, f2, i4, i8, u1, b1, C order. Throws Error(kBadInput) naming the file.
 [[nodiscard]] HostTensor load_npy(const std::string& path);

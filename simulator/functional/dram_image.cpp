@@ -36,6 +36,8 @@ void put(const Program& program, TensorId tensor, HostTensor value, const Storag
     const auto k = static_cast<std::size_t>(i);
     if (value.holds_float()) {
       dram.store(address, format, id, value.floats()[k]);
+    } else if (value.holds_double()) {
+      dram.store(address, format, id, static_cast<float>(value.doubles()[k]));
     } else {
       dram.put_integer(address, format, id, value.ints()[k]);
     }
@@ -49,7 +51,7 @@ void check_input(const Tensor& tensor, const HostTensor& value) {
         ErrorKind::kBadInput, place,
         "input is " + workloads::to_string(value.shape) + " when it should be " + workloads::to_string(tensor.shape));
   }
-  if (value.holds_float() != workloads::is_float(tensor.type)) {
+  if (workloads::is_float(value.type) != workloads::is_float(tensor.type)) {
     throw Error(ErrorKind::kBadInput, place,
                 "input is " + std::string(workloads::name_of(value.type)) + " when it should be " +
                     std::string(workloads::name_of(tensor.type)));

@@ -115,7 +115,7 @@ TEST_CASE("external data of every element type is converted", "[constants]") {
   using Floats = std::vector<float>;
   using Ints = std::vector<std::int64_t>;
   CHECK(read(DataType::kFloat32, raw<float>({1.5F, -2.0F}), 2).floats() == Floats{1.5F, -2.0F});
-  CHECK(read(DataType::kFloat64, raw<double>({0.25, 3.0}), 2).floats() == Floats{0.25F, 3.0F});
+  CHECK(read(DataType::kFloat64, raw<double>({0.25, 0.1}), 2).doubles() == std::vector<double>{0.25, 0.1});
   CHECK(read(DataType::kFloat16, raw<std::uint16_t>({0x3C00, 0xC000}), 2).floats() == Floats{1.0F, -2.0F});
   CHECK(read(DataType::kBFloat16, raw<std::uint16_t>({0x3F80, 0xC040}), 2).floats() == Floats{1.0F, -3.0F});
   CHECK(read(DataType::kInt8, raw<std::int8_t>({-1, 127}), 2).ints() == Ints{-1, 127});
@@ -127,7 +127,7 @@ TEST_CASE("external data of every element type is converted", "[constants]") {
   CHECK(read(DataType::kInt64, raw<std::int64_t>({-(1LL << 40)}), 1).ints() == Ints{-(1LL << 40)});
   CHECK(read(DataType::kBool, raw<std::uint8_t>({0, 1, 2}), 3).ints() == Ints{0, 1, 1});
   CHECK(read(DataType::kUint64, raw<std::uint64_t>({9}), 1).ints() == Ints{9});
-  CHECK_THROWS_AS(read(DataType::kUint64, raw<std::uint64_t>({~0ULL}), 1), Error);
+  CHECK(read(DataType::kUint64, raw<std::uint64_t>({~0ULL}), 1).ints() == Ints{-1});  // by its bits
 }
 
 TEST_CASE("a box of a constant is that part of the whole, from every source", "[constants]") {

@@ -1,6 +1,8 @@
 #include "workloads/canonical.h"
 
+#include <algorithm>
 #include <map>
+#include <memory>
 
 #include "configs/error.h"
 #include "workloads/canonical/patterns.h"
@@ -31,6 +33,42 @@ void check_executable(const Graph& graph) {
                   : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host");
 }
 
+/// A Program is laid out before it runs: refuses, by name, the operators whose outputs' shapes depend on data.
+void check_static(const Graph& graph) {
+  std::map<std::string, int> refused;
+  for (const Node& node : graph.nodes) {
+    const auto dynamic = [&](TensorId id) { return id != kNone && graph.tensors[id].dynamic; };
+    const bool first = std::none_of(node.inputs.begin(), node.inputs.end(), dynamic);  // not what merely follows
+    if (first && std::any_of(node.outputs.begin(), node.outputs.end(), dynamic)) ++refused[node.op];
+  }
+  if (refused.empty()) return;
+  std::string list;
+  for (const auto& [op, count] : refused) {
+    list += (list.empty() ? "" : ", ") + op + " (" + std::to_string(count) + ")";
+  }
+  throw Error(ErrorKind::kBadInput, Place{.file = graph.source},
+              "operators whose output shapes depend on data: " + list,
+              "the NPU runs static shapes only; the reference executor takes them: spillway run --reference");
+}
+
+/// No engine of the NPU computes in float64: what is executed is float32.
+Graph without_float64(const Graph& exported) {
+  Graph graph = exported;
+  for (Tensor& tensor : graph.tensors) {
+    if (tensor.type != DataType::kFloat64) continue;
+    if (tensor.is_constant() && !tensor.constant->missing()) {
+      tensor.constant = Constant{std::make_shared<const HostTensor>(narrowed_to_float(materialise(tensor)))};
+    }
+    tensor.type = DataType::kFloat32;
+  }
+  return graph;
+}
+
+bool has_float64(const Graph& graph) {
+  return std::any_of(graph.tensors.begin(), graph.tensors.end(),
+                     [](const Tensor& tensor) { return tensor.type == DataType::kFloat64; });
+}
+
 }  // namespace
 
 bool is_per_channel(const Shape& constant, const Shape& full) {
@@ -44,7 +82,8 @@ bool is_per_channel(const Shape& constant, const Shape& full) {
 }
 
 Graph canonicalise(const Graph& exported) {
-  Rewriter rewriter(exported);
+  check_static(exported);
+  Rewriter rewriter(has_float64(exported) ? without_float64(exported) : exported);
   for (const Pattern& pattern : kPatterns) pattern.run(rewriter);
   Graph graph = rewriter.finish();
   check_executable(graph);

@@ -69,7 +69,7 @@ std::optional<double> Rewriter::scalar(TensorId id) const {
   if (id == kNone || !tensor(id).is_constant() || tensor(id).elements() != 1) return std::nullopt;
   const auto host = value(id);
   if (!host) return std::nullopt;
-  return host->holds_float() ? static_cast<double>(host->floats()[0]) : static_cast<double>(host->ints()[0]);
+  return std::visit([](const auto& values) { return static_cast<double>(values[0]); }, host->data);
 }
 
 std::optional<double> Rewriter::uniform(TensorId id) const {
@@ -83,7 +83,7 @@ std::optional<double> Rewriter::uniform(TensorId id) const {
     const bool same = std::all_of(values.begin(), values.end(), [&](auto v) { return v == values.front(); });
     return same ? std::optional<double>(static_cast<double>(values.front())) : std::nullopt;
   };
-  return host->holds_float() ? first_if_all(host->floats()) : first_if_all(host->ints());
+  return std::visit(first_if_all, host->data);
 }
 
 bool Rewriter::exclusive(std::span<const NodeId> matched, TensorId result) const {

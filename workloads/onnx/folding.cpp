@@ -35,11 +35,6 @@ bool copies_elements(std::string_view op) {
                                                     "Tile", "Transpose", "Unsqueeze"});
 }
 
-std::vector<HostTensor> evaluate(const OpDef& def, const Graph& graph, const Node& node,
-                                 std::span<const HostTensor* const> inputs) {
-  return def.evaluate != nullptr ? def.evaluate(graph, node, inputs) : evaluate_by_kernel(def, graph, node, inputs);
-}
-
 /// Multiply-accumulates or vector operations of the whole node: two tensors of a million elements each can still make
 /// a convolution of 10^12.
 std::int64_t work_of(const OpDef& def, const Graph& graph, const Node& node) {
@@ -58,6 +53,12 @@ std::optional<float> only_value(const HostTensor& tensor) {
     return !values.empty() && std::all_of(values.begin(), values.end(), [&](auto v) { return v == values.front(); });
   };
   if (tensor.holds_float()) return same(tensor.floats()) ? std::optional(tensor.floats().front()) : std::nullopt;
+  if (tensor.holds_double()) {
+    if (!same(tensor.doubles())) return std::nullopt;
+    const double value = tensor.doubles().front();
+    return static_cast<double>(static_cast<float>(value)) == value ? std::optional(static_cast<float>(value))
+                                                                   : std::nullopt;
+  }
   constexpr std::int64_t kExactInFloat = std::int64_t{1} << 24;
   if (!same(tensor.ints()) || std::abs(tensor.ints().front()) > kExactInFloat) return std::nullopt;
   return static_cast<float>(tensor.ints().front());
@@ -83,11 +84,10 @@ Graph shrunk_to_one_element(const Graph& graph, const Node& node) {
 
 HostTensor filled(const Tensor& tensor, float value) {
   auto result = make_tensor(tensor.type, tensor.shape);
-  if (result.holds_float()) {
-    std::fill(result.floats().begin(), result.floats().end(), value);
-  } else {
-    std::fill(result.ints().begin(), result.ints().end(), static_cast<std::int64_t>(value));
-  }
+  const auto fill = [&]<typename T>(std::vector<T>& values) {
+    std::fill(values.begin(), values.end(), static_cast<T>(value));
+  };
+  std::visit(fill, result.data);
   return result;
 }
 
@@ -122,7 +122,7 @@ bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
     const auto& input = graph_.input(node, 0);
     const HostTensor shape_only{.type = input.type, .shape = input.shape, .data = {}};
     const std::array<const HostTensor*, 1> inputs{&shape_only};
-    return set_outputs(node, evaluate(def, graph_, node, inputs));
+    return set_outputs(node, evaluate_node(def, graph_, node, inputs));
   }
   if (!std::all_of(node.inputs.begin(), node.inputs.end(), small)) return false;
   if (work_of(def, graph_, node) > kMaxFoldedWork) return false;
@@ -144,7 +144,7 @@ bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
       inputs.push_back(value(id));
     }
   }
-  return set_outputs(node, evaluate(def, graph_, node, inputs));
+  return set_outputs(node, evaluate_node(def, graph_, node, inputs));
 }
 
 /// Tensors that have one value throughout stay known at any size. Exporters of attention leave such a chain behind:
@@ -171,7 +171,7 @@ bool Folder::fold_uniform(Node& node, const OpDef& def) {
       values[i] = filled(one.input(one.nodes.front(), static_cast<int>(i)), *uniform);
       inputs[i] = &values[i];
     }
-    result = only_value(evaluate(def, one, one.nodes.front(), inputs).at(0));
+    result = only_value(evaluate_node(def, one, one.nodes.front(), inputs).at(0));
   }
   if (!result || node.outputs.size() != 1) return false;
   graph_.tensors[node.outputs.front()].constant =

@@ -20,7 +20,7 @@ Graph import_span(std::span<const std::byte> bytes, const std::string& source, c
     auto read = read_graph(*model, files);
     model.reset();
     bind_inputs(read, bindings);
-    infer_shapes(read);
+    infer_shapes(read, bindings.dynamic);
     auto& graph = read.graph;
     graph.source = source;
     const auto absent = files.warnings();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "configs/error.h"
 #include "workloads/onnx/folding.h"
 #include "workloads/operators/operators.h"
@@ -48,9 +50,23 @@ void infer_node(Graph& graph, Node& node, Folder& folder) {
   }
 }
 
+/// What only running the graph tells: the outputs of `node`.
+void leave_open(Graph& graph, const Node& node) {
+  for (const auto id : node.outputs) {
+    if (id == kNone) continue;
+    graph.tensors[id].dynamic = true;
+    graph.tensors[id].shape.clear();
+  }
+}
+
+bool reads_open_tensor(const Graph& graph, const Node& node) {
+  return std::any_of(node.inputs.begin(), node.inputs.end(),
+                     [&](TensorId id) { return id != kNone && graph.tensors[id].dynamic; });
+}
+
 }  // namespace
 
-void infer_shapes(ReadGraph& read) {
+void infer_shapes(ReadGraph& read, bool dynamic) {
   auto& graph = read.graph;
   const auto check = [&](TensorId id) {
     const auto declared = read.declared.find(id);
@@ -63,7 +79,17 @@ void infer_shapes(ReadGraph& read) {
   for (auto& node : graph.nodes) {
     if (node.folded) continue;  // a Constant
     try {
-      infer_node(graph, node, folder);
+      if (reads_open_tensor(graph, node)) {
+        leave_open(graph, node);
+        continue;
+      }
+      try {
+        infer_node(graph, node, folder);
+      } catch (const UnknownUntilRun&) {
+        if (!dynamic) throw;
+        leave_open(graph, node);
+        continue;
+      }
       for (const auto id : node.outputs) {
         if (id != kNone) check(id);
       }

@@ -84,7 +84,7 @@ void read_typed_fields(const onnx::TensorProto& tensor, HostTensor& out) {
     case DataType::kFloat32:
       return copy_field(tensor.float_data(), out.floats(), [](float v) { return v; });
     case DataType::kFloat64:
-      return copy_field(tensor.double_data(), out.floats(), [](double v) { return static_cast<float>(v); });
+      return copy_field(tensor.double_data(), out.doubles(), [](double v) { return v; });
     case DataType::kFloat16:
       return copy_field(tensor.int32_data(), out.floats(),
                         [](std::int32_t v) { return float_from_half(static_cast<std::uint16_t>(v)); });
@@ -97,10 +97,7 @@ void read_typed_fields(const onnx::TensorProto& tensor, HostTensor& out) {
       return copy_field(tensor.uint64_data(), out.ints(),
                         [](std::uint64_t v) { return static_cast<std::int64_t>(static_cast<std::uint32_t>(v)); });
     case DataType::kUint64:
-      return copy_field(tensor.uint64_data(), out.ints(), [](std::uint64_t v) {
-        if (v >> 63 != 0) bad("has a uint64 value over 2^63 - 1, which is not handled");
-        return static_cast<std::int64_t>(v);
-      });
+      return copy_field(tensor.uint64_data(), out.ints(), as_int);
     case DataType::kInt8:
       return copy_field(tensor.int32_data(), out.ints(),
                         [](std::int32_t v) { return ((v & 0xFF) ^ 0x80) - 0x80; });  // sign-extended

@@ -155,17 +155,17 @@ float clip_bound(const Node& node, const std::string& attribute, const float* in
   return node.real(attribute, fallback);
 }
 
-void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                 const StridedView& out, compute::Sums /*sums*/) {
   const auto data = [&](std::size_t i) { return i < inputs.size() ? inputs[i].data : nullptr; };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const Clamp<float> clamp{clip_bound(node, "min", data(1), -kInfinity), clip_bound(node, "max", data(2), kInfinity)};
-  run<1>(clamp, std::array{Source<float>{&graph.input(node, 0).shape, inputs[0].box, inputs[0].data}}, out.box,
-         out.data);
+  elementwise::run_strided<1>(clamp, std::array<const Shape*, 1>{&graph.input(node, 0).shape}, inputs, out);
 }
 
 std::vector<HostTensor> clip_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   if (inputs[0]->holds_float()) {
-    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = clip_kernel}, graph, node, inputs);
+    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<clip_kernel>}, graph, node, inputs);
   }
   const auto bound = [&](std::size_t i, const char* attribute, std::int64_t fallback) {
     if (i < inputs.size() && inputs[i] != nullptr) return inputs[i]->ints().at(0);
@@ -191,13 +191,16 @@ void infer_cast(InferContext& context) {
   set_output(context, 0, data_type_of(context.node, to), context.graph.input(context.node, 0).shape);
 }
 
-void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                 const StridedView& out, compute::Sums /*sums*/) {
   const DataType to = graph.output(node).type;
-  const std::array source{Source<float>{&graph.input(node, 0).shape, inputs[0].box, inputs[0].data}};
+  const std::array<const Shape*, 1> shapes{&graph.input(node, 0).shape};
   if (is_float(to)) {
-    run<1>([](float x) { return x; }, source, out.box, out.data);
+    // In its own place there is nothing to do.
+    if (inputs[0].data == out.data && inputs[0].stride == out.stride && inputs[0].box == out.box) return;
+    elementwise::run_strided<1>([](float x) { return x; }, shapes, inputs, out);
   } else {
-    run<1>([to](float x) { return static_cast<float>(to_integer(to, x)); }, source, out.box, out.data);
+    elementwise::run_strided<1>([to](float x) { return static_cast<float>(to_integer(to, x)); }, shapes, inputs, out);
   }
 }
 
@@ -238,14 +241,16 @@ std::span<const OpDef> variadic_operators() {
        .infer = infer_clip,
        .evaluate = clip_evaluate,
        .region = broadcast_region,
-       .kernel = clip_kernel,
+       .kernel = compute::dense_kernel<clip_kernel>,
+       .strided = clip_kernel,
        .vector_work = clip_work},
       {.name = "Cast",
        .op_class = OpClass::kElementwise,
        .infer = infer_cast,
        .evaluate = cast_evaluate,
        .region = broadcast_region,
-       .kernel = cast_kernel,
+       .kernel = compute::dense_kernel<cast_kernel>,
+       .strided = cast_kernel,
        .vector_work = cast_work},
   };
   return table;

@@ -292,6 +292,7 @@ void infer_trilu(InferContext& context) {
   check_arity(context, 1, 2);
   const Tensor& x = context.graph.input(context.node, 0);
   if (x.shape.size() < 2) bad_node(context.node, "input of shape " + to_string(x.shape) + " is not a matrix");
+  if (context.graph.has_input(context.node, 1)) static_cast<void>(known_value(context, 1, "its diagonal is"));
   set_output(context, 0, x.type, x.shape);
 }
 
@@ -335,7 +336,7 @@ struct Trilu {
 std::span<const OpDef> move_operators() {
   static const std::vector<OpDef> table = {
       move_operator<Concat>("Concat", infer_concat, concat_region),
-      {.name = "Split", .op_class = OpClass::kMove, .infer = infer_split, .evaluate = split_evaluate},
+      {.name = "Split", .op_class = OpClass::kMove, .infer = infer_split, .evaluate = split_evaluate, .float64 = true},
       move_operator<Slice>("Slice", infer_slice, slice_region),
       move_operator<Expand>("Expand", infer_expand, expand_region),
       move_operator<Tile>("Tile", infer_tile, tile_region),

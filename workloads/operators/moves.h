@@ -152,6 +152,7 @@ OpDef move_operator(std::string_view name, void (*infer)(InferContext&),
           .op_class = op_class,
           .infer = infer,
           .evaluate = move_evaluate<Move>,
+          .float64 = true,
           .region = region,
           .kernel = move_kernel<Move>,
           .vector_work = move_work};

@@ -11,9 +11,10 @@ namespace {
 using configs::VectorOp;
 using configs::VectorWork;
 
-std::int64_t depth_of(const Node& node, const HostTensor* value) {
-  if (value == nullptr || elements_of(value->shape) != 1) bad_node(node, "depth should be a known scalar");
-  const std::int64_t depth = value->holds_float() ? to_integer(DataType::kInt64, value->floats()[0]) : value->ints()[0];
+std::int64_t depth_of(const Node& node, const HostTensor& value) {
+  if (elements_of(value.shape) != 1) bad_node(node, "depth should be a scalar");
+  const std::int64_t depth =
+      value.holds_integer() ? value.ints()[0] : to_integer(DataType::kInt64, narrowed_to_float(value).floats()[0]);
   if (depth < 1) bad_node(node, "depth " + std::to_string(depth) + " should be positive");
   return depth;
 }
@@ -28,7 +29,7 @@ void infer_one_hot(InferContext& context) {
   const Tensor& values = context.graph.input(context.node, 2);
   if (values.shape != Shape{2}) bad_node(context.node, "values should hold the off and the on value");
   Shape shape = indices.shape;
-  shape.insert(shape.begin() + one_hot_axis(context.node, shape.size()), depth_of(context.node, context.value(1)));
+  shape.insert(shape.begin() + one_hot_axis(context.node, shape.size()), depth_of(context.node, known_value(context, 1, "its depth is")));
   set_output(context, 0, values.type, std::move(shape));
 }
 

@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "configs/error.h"
 #include "configs/timing.h"
+#include "workloads/compute/product.h"
 #include "workloads/graph.h"
 
 namespace spillway::workloads {
@@ -39,12 +41,30 @@ struct ConstRegionView {
   const float* data = nullptr;
 };
 
+/// The same in any layout: the element at box.begin lies at data[0], one step along dimension d is stride[d] floats.
+struct StridedView {
+  Box box;
+  float* data = nullptr;
+  std::array<std::int64_t, kMaxRank> stride{};
+};
+struct ConstStridedView {
+  Box box;
+  const float* data = nullptr;
+  std::array<std::int64_t, kMaxRank> stride{};
+};
+
 /// Shape inference: reads inputs' shapes (and constants' values), fills outputs' type and shape.
 struct InferContext {
   Graph& graph;
   Node& node;
-  /// The value of input i if it is a constant small enough to look at (at most 2^20 elements), else nullptr.
+  /// The value of input i if it is a constant small enough to look at (at most 2^20 elements), else nullptr. When a
+  /// graph of dynamic shapes runs, the value that has arrived.
   std::function<const HostTensor*(int)> value;
+};
+
+/// Thrown by inference where only running the graph tells the outputs' shapes.
+struct UnknownUntilRun : Error {
+  using Error::Error;
 };
 
 struct OpDef {
@@ -59,6 +79,9 @@ struct OpDef {
   std::vector<HostTensor> (*evaluate)(const Graph& graph, const Node& node,
                                       std::span<const HostTensor* const> inputs) = nullptr;
 
+  /// `evaluate` takes and gives float64 tensors, held as double; see evaluate_node().
+  bool float64 = false;
+
   /// The box of input `i` (its own logical shape, clipped) that the box `out` of output 0 needs. Rank always that of
   /// the input. For kStatistics: the identity's domain is the *input*: see canonical.h. Null for kView and kShape.
   Box (*region)(const Graph& graph, const Node& node, int i, const Box& out) = nullptr;
@@ -66,6 +89,10 @@ struct OpDef {
   /// Computes `out` (a region of output 0) from the regions of the inputs; each inputs[i].box contains region(i, out).
   void (*kernel)(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
                  const RegionView& out) = nullptr;
+
+  /// The kernel on regions that lie in memory in any layout, and multithreaded; null if the operator has none.
+  void (*strided)(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                  const StridedView& out, compute::Sums sums) = nullptr;
 
   /// kMatrix only: the product that computing `out` is (batch = groups or batch dimensions).
   configs::MatrixShape (*matrix_shape)(const Graph& graph, const Node& node, const Box& out) = nullptr;

@@ -59,7 +59,7 @@ bool is_scalar(std::string_view attribute) {
 
 Attribute attribute_of(const Node& node, const HostTensor& value, std::string_view attribute) {
   if (!is_scalar(attribute)) {
-    if (value.holds_float()) return value.floats();
+    if (!value.holds_integer()) return narrowed_to_float(value).floats();
     return value.ints();
   }
   if (elements_of(value.shape) != 1) {
@@ -67,7 +67,7 @@ Attribute attribute_of(const Node& node, const HostTensor& value, std::string_vi
                 node.op + ": " + std::string(attribute) + " has " + std::to_string(elements_of(value.shape)) +
                     " elements when it should have 1");
   }
-  if (value.holds_float()) return value.floats()[0];
+  if (!value.holds_integer()) return narrowed_to_float(value).floats()[0];
   return value.ints()[0];
 }
 

@@ -83,9 +83,7 @@ void infer_pad(InferContext& context) {
       bad_node(context.node, "the padded extent overflows");
     }
   }
-  if (context.graph.has_input(context.node, 2) && context.value(2) == nullptr) {
-    bad_node(context.node, "its fill value is not known before the graph runs");
-  }
+  if (context.graph.has_input(context.node, 2)) static_cast<void>(known_value(context, 2, "its fill value is"));
   set_output(context, 0, x.type, std::move(shape));
 }
 

@@ -27,19 +27,14 @@ Parameters parameters_of(const Graph& graph, const Node& node, const InferContex
   if (node.attributes.contains("sizes")) p.sizes = node.integers("sizes");
   const auto given = [&](int i) -> std::optional<HostTensor> {
     if (!graph.has_input(node, i) || graph.input(node, i).elements() == 0) return std::nullopt;
-    const HostTensor* value = context != nullptr ? context->value(i) : nullptr;
-    if (context != nullptr && value == nullptr) {
-      bad_node(node, "its scales or sizes are not known before the graph runs",
-               "bind every dynamic dimension so that the shape arithmetic can be folded");
-    }
-    return value != nullptr ? *value : materialise(graph.input(node, i));
+    return context != nullptr ? known_value(*context, i, "its scales or sizes are") : materialise(graph.input(node, i));
   };
   const int scales = scales_input(graph, node);
   if (p.scales.empty()) {
     if (const auto value = given(scales); value && value->holds_float()) p.scales = value->floats();
   }
   if (p.sizes.empty() && scales == 2) {
-    if (const auto value = given(3); value && !value->holds_float()) p.sizes = value->ints();
+    if (const auto value = given(3); value && value->holds_integer()) p.sizes = value->ints();
   }
   return p;
 }

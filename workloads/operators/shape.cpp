@@ -139,10 +139,15 @@ T scalar(const Node& node, const HostTensor* tensor) {
 std::int64_t range_count(const Node& node, const HostTensor* start, const HostTensor* limit, const HostTensor* delta) {
   constexpr double kMost = 2147483647.0;
   double count = 0;
-  if (start != nullptr && start->holds_float()) {
-    const double step = scalar<float>(node, delta);
+  const auto steps = [&]<typename T>(T from) {
+    const double step = scalar<T>(node, delta);
     if (step == 0.0) bad_node(node, "delta is 0");
-    count = std::ceil((static_cast<double>(scalar<float>(node, limit)) - scalar<float>(node, start)) / step);
+    return std::ceil((static_cast<double>(scalar<T>(node, limit)) - from) / step);
+  };
+  if (start != nullptr && start->holds_float()) {
+    count = steps(scalar<float>(node, start));
+  } else if (start != nullptr && start->holds_double()) {
+    count = steps(scalar<double>(node, start));
   } else {
     const auto step = scalar<std::int64_t>(node, delta);
     const auto from = scalar<std::int64_t>(node, start);
@@ -160,9 +165,7 @@ std::int64_t range_count(const Node& node, const HostTensor* start, const HostTe
 
 void infer_range(InferContext& context) {
   check_arity(context, 3, 3);
-  for (int i = 0; i < 3; ++i) {
-    if (context.value(i) == nullptr) bad_node(context.node, "its bounds are not known before the graph runs");
-  }
+  for (int i = 0; i < 3; ++i) static_cast<void>(known_value(context, i, "its bounds are"));
   const std::int64_t count = range_count(context.node, context.value(0), context.value(1), context.value(2));
   set_output(context, 0, context.graph.input(context.node, 0).type, {count});
 }
@@ -207,7 +210,7 @@ std::vector<HostTensor> evaluate_eye_like(const Graph& graph, const Node& node, 
 }
 
 OpDef shape_operator(std::string_view name, void (*infer)(InferContext&), decltype(OpDef::evaluate) evaluate) {
-  return {.name = name, .op_class = OpClass::kShape, .infer = infer, .evaluate = evaluate};
+  return {.name = name, .op_class = OpClass::kShape, .infer = infer, .evaluate = evaluate, .float64 = true};
 }
 
 }  // namespace

@@ -12,6 +12,16 @@ void bad_node(const Node& node, const std::string& problem, const std::string& h
   throw Error(ErrorKind::kBadInput, Place{.node = node.name}, node.op + ": " + problem, help);
 }
 
+const HostTensor& known_value(const InferContext& context, int i, const std::string& what) {
+  if (const HostTensor* value = context.value(i)) return *value;
+  const Node& node = context.node;
+  throw UnknownUntilRun(ErrorKind::kBadInput,
+                        Place{.node = node.name, .tensor = context.graph.input(node, i).name},
+                        node.op + ": " + what + " not known before the graph runs",
+                        "bind every dynamic dimension so that the shape arithmetic can be folded; the reference "
+                        "executor (spillway run --reference) takes shapes that depend on data");
+}
+
 void check_arity(const InferContext& context, int min_inputs, int max_inputs, int max_outputs) {
   const Node& node = context.node;
   const auto count = static_cast<int>(node.inputs.size());
@@ -94,7 +104,7 @@ std::int64_t elements_of(const Shape& shape, std::size_t from, std::size_t to) {
 namespace {
 
 std::vector<std::int64_t> as_integers(const Node& node, int i, const HostTensor& value) {
-  if (value.holds_float()) bad_node(node, "input " + std::to_string(i) + " should hold integers");
+  if (!value.holds_integer()) bad_node(node, "input " + std::to_string(i) + " should hold integers");
   return value.ints();
 }
 
@@ -105,14 +115,7 @@ std::optional<std::vector<std::int64_t>> integers_argument(const InferContext& c
   const Node& node = context.node;
   if (node.attributes.contains(attribute)) return node.integers(attribute);
   if (!context.graph.has_input(node, i)) return std::nullopt;
-  const HostTensor* value = context.value(i);
-  if (value == nullptr) {
-    const std::string& name = context.graph.input(node, i).name;
-    throw Error(ErrorKind::kBadInput, Place{.node = node.name, .tensor = name},
-                node.op + ": its " + attribute + " are not known before the graph runs",
-                "bind every dynamic dimension so that the shape arithmetic can be folded");
-  }
-  return as_integers(node, i, *value);
+  return as_integers(node, i, known_value(context, i, "its " + attribute + " are"));
 }
 
 std::optional<std::vector<std::int64_t>> integers_argument(const Graph& graph, const Node& node,
@@ -125,7 +128,7 @@ std::optional<std::vector<std::int64_t>> integers_argument(const Graph& graph, c
 std::optional<float> real_argument(const Graph& graph, const Node& node, const std::string& attribute, int i) {
   if (node.attributes.contains(attribute)) return node.real(attribute, 0.0F);
   if (!graph.has_input(node, i) || !graph.input(node, i).is_constant()) return std::nullopt;
-  const HostTensor value = materialise(graph.input(node, i));
+  const HostTensor value = narrowed_to_float(materialise(graph.input(node, i)));
   if (elements_of(value.shape) != 1) bad_node(node, "input " + std::to_string(i) + " should hold one element");
   return value.holds_float() ? value.floats()[0] : static_cast<float>(value.ints()[0]);
 }
@@ -226,7 +229,9 @@ HostTensor make_tensor(DataType type, Shape shape) {
   tensor.type = type;
   tensor.shape = std::move(shape);
   const auto count = static_cast<std::size_t>(elements_of(tensor.shape));
-  if (is_float(type)) {
+  if (type == DataType::kFloat64) {
+    tensor.data = std::vector<double>(count);
+  } else if (is_float(type)) {
     tensor.data = std::vector<float>(count);
   } else {
     tensor.data = std::vector<std::int64_t>(count);
@@ -265,6 +270,61 @@ std::vector<HostTensor> evaluate_by_kernel(const OpDef& def, const Graph& graph,
   }
   std::vector<HostTensor> results;
   results.push_back(std::move(result));
+  return results;
+}
+
+namespace {
+
+/// The node alone, with float32 in the place of float64.
+Graph in_single_precision(const Graph& graph, const Node& node) {
+  Graph single;
+  single.opset = graph.opset;
+  single.nodes.push_back(node);
+  const auto copy = [&](std::vector<TensorId>& ids) {
+    for (auto& id : ids) {
+      if (id == kNone) continue;
+      Tensor& tensor = single.tensors.emplace_back(graph.tensors[id]);
+      id = static_cast<TensorId>(single.tensors.size() - 1);
+      if (tensor.type != DataType::kFloat64) continue;
+      if (tensor.is_constant()) {
+        const auto value = std::make_shared<const HostTensor>(narrowed_to_float(materialise(tensor)));
+        tensor.constant = Constant{value};
+      }
+      tensor.type = DataType::kFloat32;
+    }
+  };
+  copy(single.nodes.front().inputs);
+  copy(single.nodes.front().outputs);
+  return single;
+}
+
+bool touches_float64(const Graph& graph, const Node& node) {
+  const auto is_float64 = [&](TensorId id) { return id != kNone && graph.tensors[id].type == DataType::kFloat64; };
+  return std::any_of(node.inputs.begin(), node.inputs.end(), is_float64) ||
+         std::any_of(node.outputs.begin(), node.outputs.end(), is_float64);
+}
+
+}  // namespace
+
+std::vector<HostTensor> evaluate_node(const OpDef& def, const Graph& graph, const Node& node,
+                                      std::span<const HostTensor* const> inputs) {
+  const auto run = [&](const Graph& g, const Node& n, std::span<const HostTensor* const> values) {
+    return def.evaluate != nullptr ? def.evaluate(g, n, values) : evaluate_by_kernel(def, g, n, values);
+  };
+  if (def.float64 || !touches_float64(graph, node)) return run(graph, node, inputs);
+  const Graph single = in_single_precision(graph, node);
+  std::vector<HostTensor> narrowed_inputs(inputs.size());
+  std::vector<const HostTensor*> values(inputs.begin(), inputs.end());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i] == nullptr || !inputs[i]->holds_double()) continue;
+    narrowed_inputs[i] = narrowed_to_float(*inputs[i]);
+    values[i] = &narrowed_inputs[i];
+  }
+  auto results = run(single, single.nodes.front(), values);
+  for (std::size_t i = 0; i < results.size() && i < node.outputs.size(); ++i) {
+    if (node.outputs[i] == kNone || graph.tensors[node.outputs[i]].type != DataType::kFloat64) continue;
+    results[i] = held_as(std::move(results[i]), DataType::kFloat64);
+  }
   return results;
 }
 

@@ -15,6 +15,9 @@ namespace spillway::workloads {
 /// Throws Error(kBadInput) placed at the node.
 [[noreturn]] void bad_node(const Node& node, const std::string& problem, const std::string& help = {});
 
+/// The value of input i, which the outputs' shapes depend on. Throws UnknownUntilRun, naming `what`, if nobody knows it.
+[[nodiscard]] const HostTensor& known_value(const InferContext& context, int i, const std::string& what);
+
 /// Refuses a node whose input or output count is outside the operator's signature, or that omits one of the first
 /// `min_inputs` inputs. A node from a file may have any.
 void check_arity(const InferContext& context, int min_inputs, int max_inputs, int max_outputs = 1);
@@ -79,6 +82,11 @@ struct Walk {
   std::int64_t offset = 0;
   std::array<std::int64_t, kMaxRank> stride{};
 };
+
+/// Evaluates a node: what the reference executor and the folder call. An operator without a form in double gets float64
+/// tensors rounded to float32, and its results are widened.
+[[nodiscard]] std::vector<HostTensor> evaluate_node(const OpDef& def, const Graph& graph, const Node& node,
+                                                    std::span<const HostTensor* const> inputs);
 
 /// The walk of a dense array over `box` when the region `out` of a tensor it broadcasts to is visited.
 [[nodiscard]] Walk broadcast_walk(const Shape& shape, const Box& box, const Box& out);

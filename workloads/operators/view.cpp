@@ -182,7 +182,7 @@ void infer_dropout(InferContext& context) {
   if (context.graph.has_input(context.node, 2)) {
     const HostTensor* training = context.value(2);
     const bool off =
-        training != nullptr && !training->holds_float() && training->ints() == std::vector<std::int64_t>{0};
+        training != nullptr && training->holds_integer() && training->ints() == std::vector<std::int64_t>{0};
     if (!off) bad_node(context.node, "is in training mode; only inference graphs are run");
   }
   set_output(context, 0, x.type, x.shape);

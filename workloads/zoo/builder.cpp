@@ -258,7 +258,7 @@ Value Builder::weight(const std::string& name, const Shape& shape, Generator gen
   const std::int64_t bytes = elements_of(shape) * bytes_of(float_type_);
   if (bytes < kLeastExternalBytes) {
     const Tensor small{.name = full, .type = float_type_, .shape = shape, .constant = Constant{generator}};
-    tensor.set_raw_data(encode_floats(materialise(small)));
+    tensor.set_raw_data(encode_elements(materialise(small)));
     return {full, shape, float_type_};
   }
   const std::int64_t offset = weights_.empty() ? 0 : weights_.back().offset + weights_.back().bytes;

@@ -29,7 +29,7 @@ void write_weight(OutputFile& file, const Weight& weight) {
   for (std::int64_t begin = 0; begin < count; begin += kBlockElements) {
     Box block{.rank = 1};
     block.set(0, static_cast<std::int32_t>(begin), static_cast<std::int32_t>(std::min(kBlockElements, count - begin)));
-    file.write(encode_floats(materialise(row, block)));
+    file.write(encode_elements(materialise(row, block)));
   }
 }
 

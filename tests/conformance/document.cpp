@@ -1,0 +1,1 @@
+#include "tests/conformance/document.h"
