@@ -4,6 +4,8 @@
 #include <set>
 
 #include "configs/error.h"
+#include "workloads/compute/strided.h"
+#include "workloads/execution/value.h"
 #include "workloads/operators/support.h"
 #include "workloads/runtime_shapes.h"
 #include "workloads/workloads.h"
@@ -43,10 +45,50 @@ void check_inputs(const Graph& graph, const TensorMap& inputs) {
   }
 }
 
+/// What is done so far, in nodes and in operations.
+class Work {
+ public:
+  Work() = default;
+  explicit Work(const Graph& graph) : operations_(graph.nodes.size(), 0) {
+    for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+      const Node& node = graph.nodes[i];
+      if (node.folded) continue;
+      ++state_.nodes;
+      operations_[i] = operations_of(graph, node);
+      state_.operations += operations_[i];
+    }
+  }
+
+  [[nodiscard]] ExecuteProgress after(NodeId node) {
+    ++state_.nodes_done;
+    state_.operations_done += operations_[static_cast<std::size_t>(node)];
+    return state_;
+  }
+
+ private:
+  /// Two a multiplication of a product; one an element of anything else.
+  static std::int64_t operations_of(const Graph& graph, const Node& node) {
+    const OpDef& def = operator_of(node);
+    if (node.outputs.empty() || node.outputs[0] == kNone || graph.output(node).shape.size() > kMaxRank) return 0;
+    const Box out = whole(graph.output(node).shape);
+    if (def.matrix_shape == nullptr) return out.elements();
+    const configs::MatrixShape shape = def.matrix_shape(graph, node, out);
+    return 2 * shape.batch * shape.m * shape.n * shape.k;
+  }
+
+  std::vector<std::int64_t> operations_;
+  ExecuteProgress state_;
+};
+
 class Executor {
  public:
-  Executor(const Graph& graph, const std::vector<std::string>& keep)
-      : shapes_(graph), graph_(shapes_.graph()), values_(graph.tensors.size()), uses_left_(graph.tensors.size(), 0) {
+  Executor(const Graph& graph, const std::vector<std::string>& keep, const ExecuteOptions& options)
+      : shapes_(graph),
+        graph_(shapes_.graph()),
+        options_(options),
+        sums_(options.double_sums ? compute::Sums::kDouble : compute::Sums::kFloat),
+        values_(graph.tensors.size()),
+        uses_left_(graph.tensors.size(), 0) {
     for (const Node& node : graph.nodes) {
       if (node.folded) continue;
       for (const TensorId id : node.inputs) {
@@ -68,32 +110,43 @@ class Executor {
     for (const TensorId id : graph_.inputs) {
       const Tensor& declared = graph_.tensors[id];
       if (uses_left_[id] == 0) continue;
-      values_[id] = inputs.at(declared.name);
-      if (is_float(declared.type)) values_[id] = held_as(std::move(*values_[id]), declared.type);
+      HostTensor value = inputs.at(declared.name);
+      if (is_float(declared.type)) value = held_as(std::move(value), declared.type);
+      values_[id] = value_of(std::move(value));
     }
-    for (const Node& node : graph_.nodes) {
+    Work work;
+    if (options_.progress) work = Work(graph_);
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
       if (node.folded) continue;
       try {
         run_node(node);
       } catch (const Error& error) {
         throw error.within(Place{.file = graph_.source, .node = node.name});
       }
+      if (options_.progress) options_.progress(work.after(static_cast<NodeId>(i)));
     }
     TensorMap results;
-    for (const TensorId id : kept_) results[graph_.tensors[id].name] = std::move(value_of(id));
+    for (const TensorId id : kept_) results[graph_.tensors[id].name] = *host_of(existing(id));
     return results;
   }
 
  private:
   void run_node(const Node& node) {
+    if (shapes_.is_static()) {
+      if (rename(node)) return release_inputs(node);
+      if (run_strided(node)) return;
+    }
     const OpDef& def = operator_of(node);
+    std::vector<std::shared_ptr<const HostTensor>> held;
     std::vector<const HostTensor*> inputs;
-    for (const TensorId id : node.inputs) inputs.push_back(id == kNone ? nullptr : &value_of(id));
+    for (const TensorId id : node.inputs) {
+      held.push_back(id == kNone ? nullptr : host_of(existing(id)));
+      inputs.push_back(held.back().get());
+    }
     const RuntimeShapes::Inferred inferred(shapes_, node, inputs);
     std::vector<HostTensor> results = evaluate_node(def, graph_, node, inputs);
-    for (const TensorId id : node.inputs) {
-      if (id != kNone && --uses_left_[id] == 0) values_[id].reset();
-    }
+    release_inputs(node);
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       const TensorId id = node.outputs[i];
       if (id == kNone || uses_left_[id] == 0) continue;
@@ -102,34 +155,165 @@ class Executor {
         internal_error("node '" + node.name + "' (" + node.op + ") computed something else than was inferred for '" +
                        declared.name + "'");
       }
-      values_[id] = std::move(results[i]);
+      values_[id] = value_of(std::move(results[i]));
+    }
+  }
+
+  /// Views of the input: nothing is computed.
+  bool rename(const Node& node) {
+    if (node.inputs.empty() || node.inputs[0] == kNone || node.outputs.size() != 1 || node.outputs[0] == kNone) {
+      return false;
+    }
+    Value result = renamed(graph_, node, existing(node.inputs[0]));
+    if (!result.exists()) return false;
+    values_[node.outputs[0]] = std::move(result);
+    return true;
+  }
+
+  /// Kernels that take and make views, on all cores.
+  bool run_strided(const Node& node) {
+    const OpDef& def = operator_of(node);
+    if (def.kernel == nullptr || node.outputs.empty() || node.outputs[0] == kNone) return false;
+    for (std::size_t i = 1; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] != kNone && uses_left_[node.outputs[i]] > 0) return false;
+    }
+    const Tensor& out = graph_.output(node);
+    if (!is_float(out.type) || out.type == DataType::kFloat64 || out.shape.size() > kMaxRank) return false;
+    std::vector<ConstStridedView> views;
+    std::vector<std::vector<float>> converted;
+    for (const TensorId id : node.inputs) {
+      if (id == kNone) {
+        views.emplace_back();
+        continue;
+      }
+      const Value& value = existing(id);
+      if (value.is_view()) {
+        views.push_back(value.view());
+        continue;
+      }
+      // Indices and the like, which kernels take as floats; element-wise operators may mean integer arithmetic.
+      if (def.op_class == OpClass::kElementwise || !exact_as_floats(*value.host)) return false;
+      const auto& ints = value.host->ints();
+      converted.emplace_back(ints.begin(), ints.end());
+      const Box box = whole(value.shape);
+      views.push_back({box, converted.back().data(), compute::dense_strides(box)});
+    }
+    if (def.strided == nullptr && !cuts_into_pieces(def, views)) return false;
+    const Box box = whole(out.shape);
+    StridedView to{box, nullptr, compute::dense_strides(box)};
+    std::shared_ptr<float> buffer;
+    const Value* reused = overwritable(def, node);
+    Value result;
+    if (reused != nullptr) {
+      result = *reused;
+      to.stride = reused->stride;
+      to.data = reused->writable;
+    } else {
+      buffer = pool_.take(out.elements());
+      to.data = buffer.get();
+      result.owner = buffer;
+      result.writable = buffer.get();
+    }
+    result.type = out.type;
+    result.shape = out.shape;
+    result.data = to.data;
+    result.stride = to.stride;
+    if (def.strided != nullptr) {
+      def.strided(graph_, node, views, to, sums_);
+    } else {
+      run_in_pieces(def, node, views, to);
+    }
+    release_inputs(node);
+    if (uses_left_[node.outputs[0]] > 0) values_[node.outputs[0]] = std::move(result);
+    return true;
+  }
+
+  static bool exact_as_floats(const HostTensor& tensor) {
+    constexpr std::int64_t kExact = std::int64_t{1} << 24;
+    return tensor.holds_integer() && tensor.shape.size() <= kMaxRank &&
+           std::all_of(tensor.ints().begin(), tensor.ints().end(),
+                       [](std::int64_t v) { return v >= -kExact && v <= kExact; });
+  }
+
+  /// Kernels on dense regions run on pieces of the output at the same time.
+  static bool cuts_into_pieces(const OpDef& def, const std::vector<ConstStridedView>& views) {
+    if (def.region == nullptr || def.op_class == OpClass::kShape || def.op_class == OpClass::kElementwise) return false;
+    return std::all_of(views.begin(), views.end(), [](const ConstStridedView& view) {
+      return view.data == nullptr || compute::is_dense(view.box, view.stride);
+    });
+  }
+
+  void run_in_pieces(const OpDef& def, const Node& node, const std::vector<ConstStridedView>& views,
+                     const StridedView& out) {
+    std::vector<ConstRegionView> inputs;
+    for (const ConstStridedView& view : views) inputs.push_back({view.box, view.data});
+    // Leading dimensions are cut until there are enough pieces; each piece is a stretch of the output.
+    constexpr std::int64_t kPieces = 64, kLeast = 4096;
+    std::int64_t pieces = 1, length = out.box.elements();
+    int cut = 0;
+    while (cut < out.box.rank && pieces < kPieces && length / std::max(out.box.extent[cut], 1) >= kLeast) {
+      pieces *= out.box.extent[cut];
+      length /= std::max(out.box.extent[cut], 1);
+      ++cut;
+    }
+    compute::parallel_for(pieces, [&](std::int64_t i) {
+      RegionView piece{out.box, out.data + i * length};
+      std::int64_t rest = i;
+      for (int d = cut - 1; d >= 0; --d) {
+        piece.box.set(d, static_cast<std::int32_t>(rest % out.box.extent[d]), 1);
+        rest /= out.box.extent[d];
+      }
+      def.kernel(graph_, node, inputs, piece);
+    });
+  }
+
+  /// An input that nobody reads after this node and whose elements answer those of the output one by one.
+  const Value* overwritable(const OpDef& def, const Node& node) {
+    const bool by_element = def.op_class == OpClass::kElementwise || node.op == "Softmax";
+    if (!by_element || def.strided == nullptr) return nullptr;
+    for (const TensorId id : node.inputs) {
+      if (id == kNone || uses_left_[id] != 1) continue;
+      const Value& value = *values_[id];
+      if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape) continue;
+      return &value;
+    }
+    return nullptr;
+  }
+
+  void release_inputs(const Node& node) {
+    for (const TensorId id : node.inputs) {
+      if (id != kNone && --uses_left_[id] == 0) values_[id].reset();
     }
   }
 
   /// Computed, given, or a constant that is read on first use.
-  HostTensor& value_of(TensorId id) {
-    std::optional<HostTensor>& value = values_[id];
+  const Value& existing(TensorId id) {
+    std::optional<Value>& value = values_[id];
     if (!value) {
       if (!graph_.tensors[id].is_constant()) {
         internal_error("tensor '" + graph_.tensors[id].name + "' is read before anything computes it");
       }
-      value = materialise(graph_.tensors[id]);
+      value = constant_value(graph_.tensors[id]);
     }
     return *value;
   }
 
   RuntimeShapes shapes_;
   const Graph& graph_;
-  std::vector<std::optional<HostTensor>> values_;  ///< by TensorId; empty before it exists and after its last use
-  std::vector<std::int64_t> uses_left_;            ///< reads by nodes to come, and one if kept
+  const ExecuteOptions& options_;
+  compute::Sums sums_;
+  BufferPool pool_;
+  std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
+  std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept
   std::set<TensorId> kept_;
 };
 
 }  // namespace
 
-TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep) {
+TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep,
+                  const ExecuteOptions& options) {
   check_inputs(graph, inputs);
-  return Executor(graph, keep).run(inputs);
+  return Executor(graph, keep, options).run(inputs);
 }
 
 }  // namespace spillway::workloads

@@ -12,6 +12,7 @@
 // Invariants: shapes are static and checked; nodes are in topological order; no size from a file is trusted.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -77,9 +78,21 @@ struct Statistics {
 
 using TensorMap = std::map<std::string, HostTensor>;
 
+/// How far the executor is.
+struct ExecuteProgress {
+  std::int64_t nodes_done = 0, nodes = 0;
+  std::int64_t operations_done = 0, operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
+};
+
+struct ExecuteOptions {
+  bool double_sums = false;                                  ///< products of matrices are summed in double
+  std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
+};
+
 /// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and
 /// every tensor named in `keep`. Throws Error(kBadInput) on a wrong input name, shape or type, or missing weights.
-[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {});
+[[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {},
+                                const ExecuteOptions& options = {});
 
 /// One ONNX TensorProto: what ONNX's own tests and tools keep a tensor in (.pb).
 struct NamedTensor {

@@ -31,6 +31,18 @@ struct Function : Plain {
 float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 float softplus(float x) { return (x > 0.0F ? x : 0.0F) + std::log1p(std::exp(-std::abs(x))); }
 
+struct Exp : Plain {
+  using Plain::Plain;
+  float operator()(float x) const { return std::exp(x); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().exp(n, x, y); }
+  static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1); }
+};
+struct Erf : Plain {
+  using Plain::Plain;
+  float operator()(float x) const { return std::erf(x); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().erf(n, x, y); }
+  static VectorWork cost(const Graph&, const Node&) { return ops(kErf, 1); }
+};
 struct Sqrt : Plain {
   using Plain::Plain;
   float operator()(float x) const { return std::sqrt(x); }
@@ -64,11 +76,13 @@ struct Sign : Plain {
 struct Tanh : Plain {
   using Plain::Plain;
   float operator()(float x) const { return std::tanh(x); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().tanh(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 2, kDiv, 1); }  // (e-1)/(e+1)
 };
 struct Sigmoid : Plain {
   using Plain::Plain;
   float operator()(float x) const { return sigmoid(x); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().sigmoid(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 1, kDiv, 1); }
 };
 /// x * sigmoid(alpha x): SiLU at alpha 1, QuickGELU at 1.702.
@@ -76,6 +90,7 @@ struct Silu {
   float alpha;
   Silu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
   float operator()(float x) const { return x * sigmoid(alpha * x); }
+  void row(std::int64_t n, float* y, const float* x) const { compute::simd().silu(n, x, alpha, y); }
   static VectorWork cost(const Graph&, const Node& n) {
     return ops(kExp, 1, kAddMul, n.real("alpha", 1.0F) == 1.0F ? 2 : 3, kDiv, 1);
   }
@@ -93,6 +108,10 @@ struct Gelu {
   float operator()(float x) const {
     if (tanh_form) return 0.5F * x * (1.0F + std::tanh(0.79788456F * (x + 0.044715F * x * x * x)));
     return 0.5F * x * (1.0F + std::erf(x * 0.70710678F));
+  }
+  void row(std::int64_t n, float* y, const float* x) const {
+    if (!tanh_form) return compute::simd().gelu(n, x, y);
+    for (std::int64_t i = 0; i < n; ++i) y[i] = (*this)(x[i]);
   }
   static bool is_tanh(const Node& n) { return n.text("approximate", "none") == "tanh"; }
   static VectorWork cost(const Graph&, const Node& n) {
@@ -207,11 +226,11 @@ std::span<const OpDef> activation_operators() {
       unary<Sign>("Sign"),
       unary<Sqrt>("Sqrt", infer_float),
       unary<Reciprocal>("Reciprocal", infer_float),
-      unary<Function<std::exp, kExp>>("Exp", infer_float),
+      unary<Exp>("Exp", infer_float),
       unary<Function<std::log, kExp>>("Log", infer_float),
       unary<Function<std::sin, kExp>>("Sin", infer_float),
       unary<Function<std::cos, kExp>>("Cos", infer_float),
-      unary<Function<std::erf, kErf>>("Erf", infer_float),
+      unary<Erf>("Erf", infer_float),
       unary<Function<std::tan, kExp>>("Tan", infer_float),
       unary<Function<std::asin, kExp>>("Asin", infer_float),
       unary<Function<std::acos, kExp>>("Acos", infer_float),

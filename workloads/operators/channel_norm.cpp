@@ -1,8 +1,9 @@
 // The semantic forms of group, instance and batch normalisation (canonical.h): NormStatistics gathers per channel,
 // NormApply finishes the statistics of each group and applies them, ChannelAffine is a fixed scale and shift a channel.
-#include <Eigen/Core>
 #include <cmath>
 
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/statistics.h"
 #include "workloads/operators/support.h"
@@ -50,6 +51,28 @@ std::int64_t spatial_elements(const Box& box) {
   return n;
 }
 
+/// body(offset, length, step): runs of positions of one channel.
+template <typename Body>
+void for_each_position(const Box& box, const std::array<std::int64_t, kMaxRank>& stride, const Body& body) {
+  const Nest<1> nest(box, {Walk{.offset = 0, .stride = stride}});
+  nest.for_each_row(
+      [&](const std::array<std::int64_t, 1>& at) { body(at[0], nest.row_length(), nest.row_stride(0)); });
+}
+
+double strided_sum(const float* x, std::int64_t n, std::int64_t step) {
+  if (step == 1) return compute::simd().sum(n, x);
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < n; ++i) sum += x[i * step];
+  return sum;
+}
+
+double strided_deviations(const float* x, std::int64_t n, std::int64_t step, double mean) {
+  if (step == 1) return compute::simd().squared_deviations(n, x, mean);
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < n; ++i) sum += (x[i * step] - mean) * (x[i * step] - mean);
+  return sum;
+}
+
 // --- NormStatistics ---
 
 void infer_statistics(InferContext& context) {
@@ -67,27 +90,56 @@ Box statistics_region(const Graph& graph, const Node& node, int i, const Box& ou
 }
 
 /// Mean and sum of squared deviations over the spatial part that the input's box holds: all of it, or a tile of it.
-void statistics_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const ConstRegionView> inputs,
-                       const RegionView& out) {
-  const ConstRegionView& x = inputs[0];
+void statistics_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const ConstStridedView> inputs,
+                       const StridedView& out, compute::Sums /*sums*/) {
+  const ConstStridedView& x = inputs[0];
   const std::int64_t count = spatial_elements(x.box);
   if (out.box.empty() || count == 0) return;
-  const int first = out.box.begin[2];
-  float* y = out.data;
-  for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
-    for (std::int32_t c = 0; c < out.box.extent[1]; ++c) {
-      const std::int64_t channel = std::int64_t{out.box.begin[0] + n - x.box.begin[0]} * x.box.extent[1] +
-                                   (out.box.begin[1] + c - x.box.begin[1]);
-      const float* data = x.data + channel * count;
+  const auto put = [&](std::int32_t n, std::int64_t c, double mean, double m2) {
+    const float values[2] = {static_cast<float>(mean), static_cast<float>(m2)};
+    float* y = out.data + n * out.stride[0] + c * out.stride[1];
+    for (std::int32_t k = 0; k < out.box.extent[2]; ++k) y[k * out.stride[2]] = values[out.box.begin[2] + k];
+  };
+  Box spatial = x.box;
+  spatial.extent[0] = spatial.extent[1] = 1;
+  const std::int64_t channels = out.box.extent[1];
+  // Channels side by side are summed side by side, a block of them on each core.
+  const bool side_by_side = x.stride[1] == 1 && channels > 1;
+  const std::int64_t block = side_by_side ? 64 : 1;
+  const std::int64_t blocks = (channels + block - 1) / block;
+  const bool share = count * channels > (1 << 14);
+  const auto run = [&](std::int64_t i) {
+    const auto n = static_cast<std::int32_t>(i / blocks);
+    const std::int64_t c = i % blocks * block;
+    const std::int64_t width = std::min(block, channels - c);
+    const float* data = x.data + (out.box.begin[0] + n - x.box.begin[0]) * x.stride[0] +
+                        (out.box.begin[1] + c - x.box.begin[1]) * x.stride[1];
+    const auto each = [&](const auto& body) { for_each_position(spatial, x.stride, body); };
+    if (!side_by_side) {
       double sum = 0.0;
-      for (std::int64_t i = 0; i < count; ++i) sum += data[i];
+      each([&](std::int64_t at, std::int64_t length, std::int64_t step) { sum += strided_sum(data + at, length, step); });
       const double mean = sum / static_cast<double>(count);
       double m2 = 0.0;
-      for (std::int64_t i = 0; i < count; ++i) m2 += (data[i] - mean) * (data[i] - mean);
-      const float values[2] = {static_cast<float>(mean), static_cast<float>(m2)};
-      for (std::int32_t k = 0; k < out.box.extent[2]; ++k) *y++ = values[first + k];
+      each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
+        m2 += strided_deviations(data + at, length, step, mean);
+      });
+      return put(n, c, mean, m2);
     }
-  }
+    double means[64]{}, squares[64]{};
+    each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
+      for (std::int64_t p = 0; p < length; ++p) compute::simd().add_columns(width, data + at + p * step, means);
+    });
+    for (std::int64_t k = 0; k < width; ++k) means[k] /= static_cast<double>(count);
+    each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
+      for (std::int64_t p = 0; p < length; ++p) {
+        compute::simd().add_squares(width, data + at + p * step, means, squares);
+      }
+    });
+    for (std::int64_t k = 0; k < width; ++k) put(n, c + k, means[k], squares[k]);
+  };
+  const std::int64_t all = out.box.extent[0] * blocks;
+  if (share) return compute::parallel_for(all, run);
+  for (std::int64_t i = 0; i < all; ++i) run(i);
 }
 
 /// Running mean and deviation cost an addition, a product and an addition an element. `box` may be of the output (its
@@ -148,29 +200,56 @@ Box apply_region(const Graph& graph, const Node& node, int i, const Box& out) {
   return box;
 }
 
-/// y = x * scale + shift for one channel's region; the region's spatial axes are those of `out`.
-void scale_channel(const ConstRegionView& x, const RegionView& out, std::int32_t n, std::int32_t c, float scale,
-                   float shift) {
+/// y = x * scale + shift with a scale and a shift for each channel of the box.
+void scale_channels(const ConstStridedView& x, const StridedView& out, std::int32_t n, const std::vector<float>& scale,
+                    const std::vector<float>& shift) {
   Box part = out.box;
   part.set(0, out.box.begin[0] + n, 1);
-  part.set(1, out.box.begin[1] + c, 1);
-  const Nest<2> nest(part, {dense_walk(x.box, part), dense_walk(out.box, part)});
-  nest.for_each_row([&](const std::array<std::int64_t, 2>& at) {
-    const float* from = x.data + at[0];
-    float* to = out.data + at[1];
-    if (nest.row_stride(0) == 1 && nest.row_stride(1) == 1) {
-      for (std::int64_t i = 0; i < nest.row_length(); ++i) to[i] = from[i] * scale + shift;
-    } else {
-      for (std::int64_t i = 0; i < nest.row_length(); ++i) {
-        to[i * nest.row_stride(1)] = from[i * nest.row_stride(0)] * scale + shift;
+  const float* from = x.data + compute::offset_in(x, part);
+  float* to = out.data + n * out.stride[0];
+  const auto channels = static_cast<std::int64_t>(scale.size());
+  if (x.stride[1] == 1 && out.stride[1] == 1) {  // channels side by side
+    part.extent[1] = 1;
+    const compute::Loops<2> loops(part, {out.stride, x.stride});
+    return loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
+      for (std::int64_t i = 0; i < length; ++i) {
+        compute::simd().affine(channels, from + at[1] + i * loops.step(1), scale.data(), shift.data(), 1,
+                               to + at[0] + i * loops.step(0));
       }
-    }
-  });
+    });
+  }
+  part.extent[1] = 1;
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const auto k = static_cast<std::size_t>(c);
+    const compute::Loops<2> loops(part, {out.stride, x.stride});
+    loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
+      const float* source = from + c * x.stride[1] + at[1];
+      float* target = to + c * out.stride[1] + at[0];
+      const std::int64_t step_x = loops.step(1), step_y = loops.step(0);
+      if (step_x == 1 && step_y == 1) {
+        compute::simd().affine(length, source, &scale[k], &shift[k], 0, target);
+      } else {
+        for (std::int64_t i = 0; i < length; ++i) target[i * step_y] = source[i * step_x] * scale[k] + shift[k];
+      }
+    });
+  }
 }
 
-float channel_value(std::span<const ConstRegionView> inputs, std::size_t i, std::int64_t channel, float fallback) {
+/// A scale and a shift for each channel of the box, from make(channel), which returns them as a pair of double.
+template <typename Make>
+void apply_by_channel(const ConstStridedView& x, const StridedView& out, std::int32_t n, Make make) {
+  std::vector<float> scale, shift;
+  for (std::int32_t c = 0; c < out.box.extent[1]; ++c) {
+    const auto [a, b] = make(std::int64_t{out.box.begin[1]} + c);
+    scale.push_back(static_cast<float>(a));
+    shift.push_back(static_cast<float>(b));
+  }
+  scale_channels(x, out, n, scale, shift);
+}
+
+float channel_value(std::span<const ConstStridedView> inputs, std::size_t i, std::int64_t channel, float fallback) {
   if (i >= inputs.size() || inputs[i].data == nullptr) return fallback;
-  return inputs[i].data[channel - inputs[i].box.begin[0]];
+  return inputs[i].data[(channel - inputs[i].box.begin[0]) * inputs[i].stride[0]];
 }
 
 struct Moments {
@@ -178,24 +257,24 @@ struct Moments {
 };
 
 /// The channels' statistics merged (Chan et al.): all have the same number of elements.
-Moments finish_group(const ConstRegionView& statistics, std::int64_t sample, std::int64_t first, std::int64_t channels,
-                     std::int64_t elements) {
-  const float* s =
-      statistics.data +
-      ((sample - statistics.box.begin[0]) * statistics.box.extent[1] + (first - statistics.box.begin[1])) * 2;
+Moments finish_group(const ConstStridedView& statistics, std::int64_t sample, std::int64_t first,
+                     std::int64_t channels, std::int64_t elements) {
+  const float* s = statistics.data + (sample - statistics.box.begin[0]) * statistics.stride[0] +
+                   (first - statistics.box.begin[1]) * statistics.stride[1];
+  const std::int64_t step = statistics.stride[1];
   Moments m;
-  for (std::int64_t c = 0; c < channels; ++c) m.mean += s[2 * c];
+  for (std::int64_t c = 0; c < channels; ++c) m.mean += s[c * step];
   m.mean /= static_cast<double>(channels);
   for (std::int64_t c = 0; c < channels; ++c) {
-    const double delta = s[2 * c] - m.mean;
-    m.variance += s[2 * c + 1] + delta * delta * static_cast<double>(elements);
+    const double delta = s[c * step] - m.mean;
+    m.variance += s[c * step + statistics.stride[2]] + delta * delta * static_cast<double>(elements);
   }
   m.variance /= static_cast<double>(channels * elements);
   return m;
 }
 
-void apply_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
-                  const RegionView& out) {
+void apply_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                  const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   const std::int64_t per_group = channels_of_group(graph, node);
   const std::int64_t elements = spatial_elements(whole_input(graph, node, 0));
@@ -203,16 +282,14 @@ void apply_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
     std::int64_t finished = -1;
     Moments moments;
-    for (std::int32_t c = 0; c < out.box.extent[1]; ++c) {
-      const std::int64_t channel = out.box.begin[1] + c;
+    apply_by_channel(inputs[0], out, n, [&](std::int64_t channel) {
       if (channel / per_group != finished) {
         finished = channel / per_group;
         moments = finish_group(inputs[1], out.box.begin[0] + n, finished * per_group, per_group, elements);
       }
       const double scale = channel_value(inputs, 2, channel, 1.0F) / std::sqrt(moments.variance + epsilon);
-      const double shift = channel_value(inputs, 3, channel, 0.0F) - moments.mean * scale;
-      scale_channel(inputs[0], out, n, c, static_cast<float>(scale), static_cast<float>(shift));
-    }
+      return std::pair(scale, channel_value(inputs, 3, channel, 0.0F) - moments.mean * scale);
+    });
   }
 }
 
@@ -250,15 +327,14 @@ Box affine_region(const Graph& graph, const Node& node, int i, const Box& out) {
   return box;
 }
 
-void affine_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const ConstRegionView> inputs,
-                   const RegionView& out) {
+void affine_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<const ConstStridedView> inputs,
+                   const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
-    for (std::int32_t c = 0; c < out.box.extent[1]; ++c) {
-      const std::int64_t channel = out.box.begin[1] + c;
-      scale_channel(inputs[0], out, n, c, channel_value(inputs, 1, channel, 1.0F),
-                    channel_value(inputs, 2, channel, 0.0F));
-    }
+    apply_by_channel(inputs[0], out, n, [&](std::int64_t channel) {
+      return std::pair(double{channel_value(inputs, 1, channel, 1.0F)},
+                       double{channel_value(inputs, 2, channel, 0.0F)});
+    });
   }
 }
 
@@ -285,18 +361,16 @@ void infer_batch_norm(InferContext& context) {
   set_output(context, 0, x.type, x.shape);
 }
 
-void batch_norm_kernel(const Graph& /*graph*/, const Node& node, std::span<const ConstRegionView> inputs,
-                       const RegionView& out) {
+void batch_norm_kernel(const Graph& /*graph*/, const Node& node, std::span<const ConstStridedView> inputs,
+                       const StridedView& out, compute::Sums /*sums*/) {
   if (out.box.empty()) return;
   const double epsilon = node.real("epsilon", 1e-5F);
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
-    for (std::int32_t c = 0; c < out.box.extent[1]; ++c) {
-      const std::int64_t channel = out.box.begin[1] + c;
+    apply_by_channel(inputs[0], out, n, [&](std::int64_t channel) {
       const double scale =
           channel_value(inputs, 1, channel, 1.0F) / std::sqrt(channel_value(inputs, 4, channel, 1.0F) + epsilon);
-      const double shift = channel_value(inputs, 2, channel, 0.0F) - channel_value(inputs, 3, channel, 0.0F) * scale;
-      scale_channel(inputs[0], out, n, c, static_cast<float>(scale), static_cast<float>(shift));
-    }
+      return std::pair(scale, channel_value(inputs, 2, channel, 0.0F) - channel_value(inputs, 3, channel, 0.0F) * scale);
+    });
   }
 }
 
@@ -312,27 +386,31 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kStatistics,
      .infer = infer_statistics,
      .region = statistics_region,
-     .kernel = statistics_kernel,
+     .kernel = compute::dense_kernel<statistics_kernel>,
+     .strided = statistics_kernel,
      .vector_work = statistics_work},
     {.name = "NormApply",
      .op_class = OpClass::kElementwise,
      .infer = infer_apply,
      .region = apply_region,
-     .kernel = apply_kernel,
+     .kernel = compute::dense_kernel<apply_kernel>,
+     .strided = apply_kernel,
      .vector_work = apply_work,
      .carries_scale = true},
     {.name = "ChannelAffine",
      .op_class = OpClass::kElementwise,
      .infer = infer_affine,
      .region = affine_region,
-     .kernel = affine_kernel,
+     .kernel = compute::dense_kernel<affine_kernel>,
+     .strided = affine_kernel,
      .vector_work = affine_work,
      .carries_scale = true},
     {.name = "BatchNormalization",
      .op_class = OpClass::kElementwise,
      .infer = infer_batch_norm,
      .region = affine_region,
-     .kernel = batch_norm_kernel,
+     .kernel = compute::dense_kernel<batch_norm_kernel>,
+     .strided = batch_norm_kernel,
      .vector_work = batch_norm_work},
 };
 

@@ -1,8 +1,11 @@
 // Conv in any number of spatial axes, with groups, strides, dilations and asymmetric pads: patches of the input are
 // gathered in blocks (im2col) and multiplied with the weights (Chellapilla et al. 2006).
-#include <Eigen/Core>
 #include <algorithm>
+#include <memory>
 
+#include "workloads/compute/product.h"
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/spatial.h"
 #include "workloads/operators/support.h"
@@ -11,7 +14,7 @@ namespace spillway::workloads {
 
 namespace {
 
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using compute::common_step;
 
 struct Convolution {
   Window window;
@@ -79,82 +82,197 @@ Box region(const Graph& graph, const Node& node, int i, const Box& out) {
   return box;
 }
 
-/// Gathers patches: column p of the result is the patch of the p-th output position of the block, in row-major order
-/// over the spatial axes of the box; one row per (channel, tap).
-class Patches {
+using compute::Product;
+
+/// What of the input each tap of the window meets: lines are output positions, row-major over the spatial axes of the
+/// output's box; k runs over (channel, tap), or (tap, channel) where the channels of a position are adjacent.
+class Patches final : public compute::Packer {
  public:
-  Patches(const Convolution& c, const Shape& x, const ConstRegionView& input, const Box& out)
-      : c_(c), x_(x), input_(input), out_(out), dims_(c.window.dims()) {
-    const Walk walk = dense_walk(input.box, input.box);
-    stride_ = walk.stride;
-    taps_ = 1;
+  Patches(const Convolution& c, const Shape& x, const ConstStridedView& input, const Box& out, std::int64_t sample,
+          std::int64_t group)
+      : c_(c), x_(x), out_(out), dims_(c.window.dims()), channels_last_(input.stride[1] == 1 && c.in_channels > 1) {
     for (int d = 0; d < dims_; ++d) taps_ *= c.window.kernel[d];
+    stride_ = input.stride;
+    // Element (sample, first channel of the group, 0, ..., 0), which may lie before the region.
+    data_ = input.data;
+    origin_ = stride_[0] * (sample - input.box.begin[0]) + stride_[1] * (group * c.in_channels - input.box.begin[1]);
+    for (int d = 0; d < dims_; ++d) origin_ -= stride_[d + 2] * input.box.begin[d + 2];
   }
 
-  [[nodiscard]] std::int64_t rows() const { return c_.in_channels * taps_; }
+  [[nodiscard]] bool channels_last() const { return channels_last_; }
+  [[nodiscard]] std::int64_t depth() const { return c_.in_channels * taps_; }
 
-  /// Positions [from, from + count) for sample n and the channels of one group.
-  void gather(std::int64_t n, std::int64_t group, std::int64_t from, std::int64_t count, Matrix& columns) const {
-    const std::int64_t width = out_.extent[dims_ + 1];
-    for (std::int64_t done = 0; done < count;) {  // one run per row of output positions
-      const std::int64_t position = from + done;
-      const std::int64_t column = position % width;
-      const std::int64_t run = std::min(count - done, width - column);
-      std::array<std::int64_t, kMaxRank> at{};  // output coordinates of the run's first position
-      std::int64_t rest = position / width;
-      for (int d = dims_ - 2; d >= 0; --d) {
-        at[d] = out_.begin[d + 2] + rest % out_.extent[d + 2];
-        rest /= out_.extent[d + 2];
+  void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
+             float* to) const override {
+    if (channels_last_) {
+      const compute::Scratch lines(k * count);
+      rows(k0, k, first, count, lines.get());
+      for (std::int64_t i = 0; i < k; ++i) std::fill(to + i * width + count, to + (i + 1) * width, 0.0F);
+      compute::simd().transpose(count, k, lines.get(), k, to, width);
+      return;
+    }
+    std::vector<Run> runs;
+    for (std::int64_t t = 0; t < taps_; ++t) {
+      // k = channel * taps + t
+      std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
+      if (channel * taps_ + t >= k0 + k || channel >= c_.in_channels) continue;
+      runs_of(t, first, count, runs);
+      for (; channel < c_.in_channels && channel * taps_ + t < k0 + k; ++channel) {
+        float* row = to + (channel * taps_ + t - k0) * width;
+        const float* from = data_ + channel * stride_[1];
+        std::int64_t done = 0;
+        for (const Run& run : runs) {
+          std::fill(row + done, row + run.to, 0.0F);
+          if (run.step == 1) {
+            std::copy_n(from + run.from, run.count, row + run.to);
+          } else {
+            for (std::int64_t i = 0; i < run.count; ++i) row[run.to + i] = from[run.from + i * run.step];
+          }
+          done = run.to + run.count;
+        }
+        std::fill(row + done, row + width, 0.0F);
       }
-      at[dims_ - 1] = out_.begin[dims_ + 1] + column;
-      gather_run(n, group, at, run, columns.data() + done, columns.cols());
-      done += run;
+    }
+  }
+
+  void rows(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, float* to) const override {
+    if (!channels_last_) {
+      const compute::Scratch panel_of(k * count);
+      panel(k0, k, first, count, count, panel_of.get());
+      compute::simd().transpose(k, count, panel_of.get(), count, to, k);
+      return;
+    }
+    // k = t * channels + channel
+    std::vector<Run> runs;
+    for (std::int64_t t = k0 / c_.in_channels; t * c_.in_channels < k0 + k; ++t) {
+      const std::int64_t from_channel = std::max<std::int64_t>(k0 - t * c_.in_channels, 0);
+      const std::int64_t to_channel = std::min(k0 + k - t * c_.in_channels, c_.in_channels);
+      float* column = to + t * c_.in_channels + from_channel - k0;
+      runs_of(t, first, count, runs);
+      std::int64_t line = 0;
+      const auto clear = [&](std::int64_t end) {
+        for (; line < end; ++line) std::fill_n(column + line * k, to_channel - from_channel, 0.0F);
+      };
+      for (const Run& run : runs) {
+        clear(run.to);
+        for (std::int64_t i = 0; i < run.count; ++i, ++line) {
+          std::copy_n(data_ + run.from + i * run.step + from_channel, to_channel - from_channel, column + line * k);
+        }
+      }
+      clear(count);
     }
   }
 
  private:
-  void gather_run(std::int64_t n, std::int64_t group, const std::array<std::int64_t, kMaxRank>& at, std::int64_t run,
-                  float* to, std::int64_t pitch) const {
+  /// Lines [to, to + count) of a block meet inputs from `from` on, `step` apart; lines in no run meet padding.
+  struct Run {
+    std::int64_t to = 0, count = 0, from = 0, step = 1;
+  };
+
+  void runs_of(std::int64_t t, std::int64_t first, std::int64_t count, std::vector<Run>& runs) const {
+    runs.clear();
     const Window& w = c_.window;
-    const int inner = dims_ - 1;
     std::array<std::int64_t, kMaxRank> tap{};
-    for (std::int64_t t = 0; t < taps_; ++t) {
-      std::int64_t offset = (n - input_.box.begin[0]) * stride_[0];
+    for (int d = dims_ - 1; d >= 0; --d) {
+      tap[d] = t % w.kernel[d] * w.dilation[d] - w.pad_begin[d];
+      t /= w.kernel[d];
+    }
+    const int inner = dims_ - 1;
+    const std::int64_t width = out_.extent[inner + 2];
+    for (std::int64_t done = 0; done < count;) {  // one row of output positions after the other
+      const std::int64_t column = (first + done) % width;
+      std::int64_t rest = (first + done) / width;
+      const std::int64_t length = std::min(count - done, width - column);
+      std::int64_t from = origin_;
       bool inside = true;
-      for (int d = 0; d < inner; ++d) {
-        const std::int64_t position = at[d] * w.stride[d] - w.pad_begin[d] + tap[d] * w.dilation[d];
+      for (int d = inner - 1; d >= 0; --d) {
+        const std::int64_t position = (out_.begin[d + 2] + rest % out_.extent[d + 2]) * w.stride[d] + tap[d];
+        rest /= out_.extent[d + 2];
         inside = inside && position >= 0 && position < x_[d + 2];
-        offset += (position - input_.box.begin[d + 2]) * stride_[d + 2];
+        from += position * stride_[d + 2];
       }
-      const std::int64_t step = w.stride[inner];
-      const std::int64_t start = at[inner] * step - w.pad_begin[inner] + tap[inner] * w.dilation[inner];
-      // Output positions [lo, hi) of the run whose input lies inside the tensor.
-      std::int64_t lo = start < 0 ? std::min(run, (-start + step - 1) / step) : 0;
-      std::int64_t hi = start >= x_[inner + 2] ? 0 : std::min(run, (x_[inner + 2] - start + step - 1) / step);
-      if (!inside || hi <= lo) lo = hi = 0;
-      offset += start - input_.box.begin[inner + 2];
-      for (std::int64_t channel = 0; channel < c_.in_channels; ++channel) {
-        float* row = to + (channel * taps_ + t) * pitch;
-        std::fill(row, row + lo, 0.0F);
-        std::fill(row + hi, row + run, 0.0F);
-        const std::int64_t from = offset + (group * c_.in_channels + channel - input_.box.begin[1]) * stride_[1];
-        if (step == 1) {
-          if (hi > lo) std::copy_n(input_.data + from + lo, hi - lo, row + lo);
-        } else {
-          for (std::int64_t i = lo; i < hi; ++i) row[i] = input_.data[from + i * step];
+      if (inside) {
+        const std::int64_t step = w.stride[inner];
+        const std::int64_t start = (out_.begin[inner + 2] + column) * step + tap[inner];
+        const std::int64_t size = x_[inner + 2];
+        // Positions [lo, hi) of the row whose input lies inside the tensor.
+        const std::int64_t lo = start < 0 ? std::min(length, (-start + step - 1) / step) : 0;
+        const std::int64_t hi = start >= size ? 0 : std::min(length, (size - start + step - 1) / step);
+        if (hi > lo) {
+          const Run run{done + lo, hi - lo, from + (start + lo * step) * stride_[inner + 2],
+                        step * stride_[inner + 2]};
+          Run* before = runs.empty() ? nullptr : &runs.back();
+          if (before != nullptr && before->to + before->count == run.to && before->step == run.step &&
+              before->from + before->count * before->step == run.from) {
+            before->count += run.count;
+          } else {
+            runs.push_back(run);
+          }
         }
       }
-      for (int d = inner; d >= 0 && ++tap[d] == w.kernel[d]; --d) tap[d] = 0;
+      done += length;
     }
   }
 
   const Convolution& c_;
   const Shape& x_;
-  const ConstRegionView& input_;
-  const Box& out_;
+  Box out_;
   int dims_;
+  bool channels_last_;
   std::int64_t taps_ = 1;
   std::array<std::int64_t, kMaxRank> stride_{};
+  const float* data_ = nullptr;
+  std::int64_t origin_ = 0;
+};
+
+/// The weights of one group's output channels in the order of Patches.
+class Kernels final : public compute::Packer {
+ public:
+  Kernels(const Convolution& c, const ConstStridedView& w, std::int64_t first, bool channels_last)
+      : data_(w.data + (first - w.box.begin[0]) * w.stride[0]), line_(w.stride[0]) {
+    const int dims = c.window.dims();
+    std::int64_t taps = 1;
+    for (int d = 0; d < dims; ++d) taps *= c.window.kernel[d];
+    offset_.resize(static_cast<std::size_t>(taps * c.in_channels));
+    for (std::int64_t t = 0; t < taps; ++t) {
+      std::int64_t rest = t, at = 0;
+      for (int d = dims - 1; d >= 0; --d) {
+        at += rest % c.window.kernel[d] * w.stride[d + 2];
+        rest /= c.window.kernel[d];
+      }
+      for (std::int64_t channel = 0; channel < c.in_channels; ++channel) {
+        const std::int64_t k = channels_last ? t * c.in_channels + channel : channel * taps + t;
+        offset_[static_cast<std::size_t>(k)] = at + channel * w.stride[1];
+      }
+    }
+    for (std::size_t k = 1; k < offset_.size() && even_; ++k) even_ = offset_[k] - offset_[k - 1] == offset_[1];
+  }
+
+  /// Whether k steps by a constant.
+  [[nodiscard]] bool even() const { return even_; }
+  [[nodiscard]] compute::Lines lines() const { return {data_, line_, offset_.size() > 1 ? offset_[1] : 1}; }
+
+  void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
+             float* to) const override {
+    const float* from = data_ + first * line_;
+    for (std::int64_t i = 0; i < k; ++i, to += width) {
+      const float* source = from + offset_[static_cast<std::size_t>(k0 + i)];
+      for (std::int64_t j = 0; j < count; ++j) to[j] = source[j * line_];
+      std::fill(to + count, to + width, 0.0F);
+    }
+  }
+  void rows(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, float* to) const override {
+    for (std::int64_t j = 0; j < count; ++j) {
+      const float* source = data_ + (first + j) * line_;
+      for (std::int64_t i = 0; i < k; ++i) *to++ = source[offset_[static_cast<std::size_t>(k0 + i)]];
+    }
+  }
+
+ private:
+  const float* data_;
+  std::int64_t line_;
+  std::vector<std::int64_t> offset_;
+  bool even_ = true;
 };
 
 /// A 1x1 convolution over a region that is exactly its input's needs no gathering.
@@ -166,46 +284,70 @@ bool is_pointwise(const Window& w, const Box& in, const Box& out) {
   return true;
 }
 
-void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
-  if (out.box.empty()) return;
-  const Convolution c = convolution_of(graph, node);
-  const ConstRegionView& x = inputs[0];
-  const Patches patches(c, graph.input(node, 0).shape, x, out.box);
+/// All products of the region: one a sample and group.
+void multiply_regions(const Convolution& c, const Shape& shape, std::span<const ConstStridedView> inputs,
+                      const StridedView& out, compute::Sums sums) {
+  const ConstStridedView& x = inputs[0];
+  const int rank = out.box.rank;
   std::int64_t positions = 1;
-  for (int d = 2; d < out.box.rank; ++d) positions *= out.box.extent[d];
-  constexpr std::int64_t kBlockElements = std::int64_t{1} << 18;  // patches that stay in the processor's cache
-  const std::int64_t block = std::min(positions, std::max<std::int64_t>(kBlockElements / patches.rows(), 64));
-  const bool pointwise = is_pointwise(c.window, x.box, out.box);
-  const std::int64_t channel_step = x.box.elements() / std::max<std::int64_t>(1, x.box.extent[0] * x.box.extent[1]);
-  Matrix columns(pointwise ? 0 : patches.rows(), pointwise ? 0 : std::min(block, positions));
-
+  for (int d = 2; d < rank; ++d) positions *= out.box.extent[d];
+  const std::int64_t input_step = is_pointwise(c.window, x.box, out.box) ? common_step(x.box, x.stride, 2, rank) : 0;
+  const std::int64_t out_step = common_step(out.box, out.stride, 2, rank);
+  const bool biased = inputs.size() > 2 && inputs[2].data != nullptr;
+  std::vector<float> bias(biased ? static_cast<std::size_t>(out.box.extent[1]) : 0);
+  for (std::size_t i = 0; i < bias.size(); ++i) {
+    bias[i] = inputs[2].data[inputs[2].stride[0] * (out.box.begin[1] - inputs[2].box.begin[0] +
+                                                    static_cast<std::int64_t>(i))];
+  }
+  std::vector<std::unique_ptr<compute::Packer>> packers;
+  std::vector<Product> products;
   const auto [first, groups] = groups_of(out.box, c.out_channels);
   for (std::int32_t n = 0; n < out.box.extent[0]; ++n) {
     const std::int64_t sample = out.box.begin[0] + n;
     for (std::int64_t group = first; group < first + groups; ++group) {
       const std::int64_t from = std::max<std::int64_t>(out.box.begin[1], group * c.out_channels);
       const std::int64_t to = std::min<std::int64_t>(out.box.end(1), (group + 1) * c.out_channels);
-      const Eigen::Map<const Matrix> weights(inputs[1].data + (from - inputs[1].box.begin[0]) * patches.rows(),
-                                             to - from, patches.rows());
-      Eigen::Map<Matrix> y(out.data + (n * out.box.extent[1] + from - out.box.begin[1]) * positions, to - from,
-                           positions);
-      if (pointwise) {
-        const std::int64_t channel =
-            (sample - x.box.begin[0]) * x.box.extent[1] + group * c.in_channels - x.box.begin[1];
-        const Eigen::Map<const Matrix> source(x.data + channel * channel_step, c.in_channels, positions);
-        y.noalias() = weights * source;
+      auto patches = std::make_unique<Patches>(c, shape, x, out.box, sample, group);
+      auto kernels = std::make_unique<Kernels>(c, inputs[1], from, patches->channels_last());
+      Product p;
+      p.m = to - from;
+      p.n = positions;
+      p.k = patches->depth();
+      if (kernels->even()) {
+        p.a = kernels->lines();
       } else {
-        for (std::int64_t p = 0; p < positions; p += block) {
-          const std::int64_t count = std::min(block, positions - p);
-          patches.gather(sample, group, p, count, columns);
-          y.middleCols(p, count).noalias() = weights * columns.leftCols(count);
-        }
+        p.pack_a = kernels.get();
       }
-      if (inputs.size() > 2 && inputs[2].data != nullptr) {
-        y.colwise() += Eigen::Map<const Eigen::VectorXf>(inputs[2].data + (from - inputs[2].box.begin[0]), to - from);
+      if (input_step != 0) {
+        p.b = {x.data + (sample - x.box.begin[0]) * x.stride[0] +
+                   (group * c.in_channels - x.box.begin[1]) * x.stride[1],
+               input_step, x.stride[1]};
+      } else {
+        p.pack_b = patches.get();
       }
+      p.c = out.data + n * out.stride[0] + (from - out.box.begin[1]) * out.stride[1];
+      p.c_row = out.stride[1];
+      p.c_column = out_step;
+      p.bias_i = biased ? bias.data() + (from - out.box.begin[1]) : nullptr;
+      products.push_back(p);
+      packers.push_back(std::move(patches));
+      packers.push_back(std::move(kernels));
     }
   }
+  multiply(products, sums);
+}
+
+void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                    const StridedView& out, compute::Sums sums) {
+  if (out.box.empty()) return;
+  const Convolution c = convolution_of(graph, node);
+  const Shape& shape = graph.input(node, 0).shape;
+  if (common_step(out.box, out.stride, 2, out.box.rank) != 0) return multiply_regions(c, shape, inputs, out, sums);
+  // Rows of the output with gaps behind them: through an array without.
+  const compute::Scratch values(out.box.elements());
+  const StridedView whole = compute::channels_last(out.box, values.get());
+  multiply_regions(c, shape, inputs, whole, sums);
+  compute::copy(compute::readable(whole), out);
 }
 
 configs::MatrixShape work(const Graph& graph, const Node& node, const Box& out) {
@@ -224,7 +366,8 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kMatrix,
      .infer = infer,
      .region = region,
-     .kernel = kernel,
+     .kernel = compute::dense_kernel<strided_kernel>,
+     .strided = strided_kernel,
      .matrix_shape = work},
 };
 

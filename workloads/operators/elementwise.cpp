@@ -81,17 +81,26 @@ std::int64_t wrap_negate(std::int64_t a) { return static_cast<std::int64_t>(-sta
 struct Add : Plain {
   using Plain::Plain;
   float operator()(float a, float b) const { return a + b; }
+  void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
+    compute::simd().add(n, a, step_a, b, step_b, y);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return wrap_add(a, b); }
   static VectorWork cost(const Graph&, const Node&) { return ops(VectorOp::kAddMul, 1); }
 };
 struct Sub : Add {
   using Add::Add;
   float operator()(float a, float b) const { return a - b; }
+  void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
+    compute::simd().sub(n, a, step_a, b, step_b, y);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return wrap_add(a, wrap_negate(b)); }
 };
 struct Mul : Add {
   using Add::Add;
   float operator()(float a, float b) const { return a * b; }
+  void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
+    compute::simd().mul(n, a, step_a, b, step_b, y);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return wrap_mul(a, b); }
 };
 
@@ -99,6 +108,9 @@ struct Div {
   const Node& node;
   Div(const Graph&, const Node& n) : node(n) {}
   float operator()(float a, float b) const { return a / b; }
+  void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
+    compute::simd().div(n, a, step_a, b, step_b, y);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b == 0) bad_node(node, "division by zero");
     return b == -1 ? wrap_negate(a) : a / b;

@@ -15,6 +15,8 @@
 #include <concepts>
 #include <cstring>
 
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/support.h"
 
 namespace spillway::workloads::elementwise {
@@ -73,6 +75,72 @@ template <typename T, typename F>
 void run_row(const F& f, std::int64_t n, T* out, const T* a, std::int64_t sa, const T* b, std::int64_t sb, const T* c,
              std::int64_t sc) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = f(a[i * sa], b[i * sb], c[i * sc]);
+}
+
+/// A functor may have `row`, the whole row at once by the vector loops of compute/simd.h: element steps are 0 or 1.
+template <typename F, int N>
+concept HasRow = (N == 1 && requires(const F& f, std::int64_t n, float* out, const float* x) { f.row(n, out, x); }) ||
+                 (N == 2 && requires(const F& f, std::int64_t n, float* out, const float* x, int step) {
+                   f.row(n, out, x, step, x, step);
+                 });
+
+/// On regions of any layout, multithreaded. shapes[k]: of the tensor that input k is a region of.
+template <int N, typename F>
+void run_strided(const F& f, const std::array<const Shape*, N>& shapes, std::span<const ConstStridedView> inputs,
+                 const StridedView& out) {
+  std::array<std::array<std::int64_t, kMaxRank>, N + 1> strides{};
+  std::array<const float*, N> data{};
+  strides[0] = out.stride;
+  for (int k = 0; k < N; ++k) {
+    const ConstStridedView& x = inputs[static_cast<std::size_t>(k)];
+    const int shift = out.box.rank - x.box.rank;
+    data[k] = x.data;
+    for (int d = 0; d < x.box.rank; ++d) {
+      if ((*shapes[k])[static_cast<std::size_t>(d)] == 1) continue;
+      strides[k + 1][d + shift] = x.stride[d];
+      data[k] += x.stride[d] * (out.box.begin[d + shift] - x.box.begin[d]);
+    }
+  }
+  const compute::Loops<N + 1> loops(out.box, strides);
+  std::array<std::int64_t, N + 1> step{};
+  bool by_row = loops.step(0) == 1;
+  for (int k = 0; k <= N; ++k) {
+    step[k] = loops.step(k);
+    by_row = by_row && (step[k] == 0 || step[k] == 1);
+  }
+  if constexpr (N == 1) by_row = by_row && step[1] == 1;
+  loops.for_each_row([&](const std::array<std::int64_t, N + 1>& at, std::int64_t n) {
+    float* y = out.data + at[0];
+    if constexpr (HasRow<F, N>) {
+      if (by_row) {
+        if constexpr (N == 1) {
+          return f.row(n, y, data[0] + at[1]);
+        } else {
+          return f.row(n, y, data[0] + at[1], static_cast<int>(step[1]), data[1] + at[2], static_cast<int>(step[2]));
+        }
+      }
+    }
+    if (step[0] == 1) {
+      if constexpr (N == 1) {
+        run_row(f, n, y, data[0] + at[1], step[1]);
+      } else if constexpr (N == 2) {
+        run_row(f, n, y, data[0] + at[1], step[1], data[1] + at[2], step[2]);
+      } else {
+        run_row(f, n, y, data[0] + at[1], step[1], data[1] + at[2], step[2], data[2] + at[3], step[3]);
+      }
+      return;
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      if constexpr (N == 1) {
+        y[i * step[0]] = f(data[0][at[1] + i * step[1]]);
+      } else if constexpr (N == 2) {
+        y[i * step[0]] = f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]]);
+      } else {
+        y[i * step[0]] =
+            f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]], data[2][at[3] + i * step[3]]);
+      }
+    }
+  });
 }
 
 /// A dense array over a box of the tensor whose shape is given.
@@ -148,18 +216,19 @@ bool is_integral(const Graph& graph, const Node& node) {
 }
 
 template <typename Op, int N>
-void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
-  std::array<Source<float>, N> sources;
-  for (int k = 0; k < N; ++k) sources[k] = {&graph.input(node, k).shape, inputs[k].box, inputs[k].data};
+void kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
+            compute::Sums /*sums*/) {
+  std::array<const Shape*, N> shapes{};
+  for (int k = 0; k < N; ++k) shapes[k] = &graph.input(node, k).shape;
   const Op op(graph, node);
   if constexpr (OnIntegers<Op, N>) {
     if (is_integral<N>(graph, node)) {
-      run<N>(IntegersAsFloats<Op>{op}, sources, out.box, out.data);
+      run_strided<N>(IntegersAsFloats<Op>{op}, shapes, inputs, out);
       return;
     }
   }
   if constexpr (OnFloats<Op, N>) {
-    run<N>(op, sources, out.box, out.data);
+    run_strided<N>(op, shapes, inputs, out);
   } else {
     bad_node(node, "is not defined for floating-point inputs");
   }
@@ -183,7 +252,7 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
       return results;
     }
   }
-  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = kernel<Op, N>}, graph, node, inputs);
+  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<kernel<Op, N>>}, graph, node, inputs);
 }
 
 template <typename Op, int N>
@@ -193,7 +262,8 @@ OpDef define(std::string_view name, void (*infer)(InferContext&)) {
           .infer = infer,
           .evaluate = evaluate<Op, N>,
           .region = broadcast_region,
-          .kernel = kernel<Op, N>,
+          .kernel = compute::dense_kernel<kernel<Op, N>>,
+          .strided = kernel<Op, N>,
           .vector_work = work<Op>};
 }
 template <typename Op>

@@ -1,16 +1,14 @@
 // MatMul with NumPy's rules for 1-D operands and batch broadcasting, and Gemm. Canonical MatMuls also carry transA,
 // transB (of the last two axes of an operand of rank 2 or more), alpha, and a bias per output column.
-#include <Eigen/Core>
+#include <vector>
 
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/support.h"
 
 namespace spillway::workloads {
 
 namespace {
-
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using ConstMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 
 /// How the axes of a product's output answer those of its operands.
 struct Product {
@@ -121,106 +119,100 @@ Box gemm_region(const Graph& graph, const Node& node, int i, const Box& out) {
   return i < 2 ? operand_region(graph, node, i, out, product_of(graph, node)) : broadcast_region(graph, node, i, out);
 }
 
-/// One matrix of an operand's dense region: element (0, 0) of the part that is needed, rows as they lie in memory.
-struct Operand {
-  const float* data = nullptr;
-  std::int64_t rows = 1, cols = 1, pitch = 1;
-  bool transposed = false;
-
-  [[nodiscard]] ConstMap map() const { return {data, rows, cols, Eigen::OuterStride<>(pitch)}; }
-};
-
-Operand operand_of(const ConstRegionView& view, const Box& region, bool transposed, bool is_a,
-                   std::int64_t batch_offset) {
-  const Walk walk = dense_walk(view.box, region);
-  const int rank = region.rank;
-  Operand m;
-  m.data = view.data + walk.offset + batch_offset;
-  if (rank == 1) {  // a row of a, a column of b
-    (is_a ? m.cols : m.rows) = region.extent[0];
-    m.pitch = is_a ? region.extent[0] : 1;
-    return m;
-  }
-  m.rows = region.extent[rank - 2];
-  m.cols = region.extent[rank - 1];
-  m.pitch = walk.stride[rank - 2];
-  m.transposed = transposed;
-  return m;
-}
-
-/// y (rows x cols) = alpha * a * b
-template <typename Result>
-void multiply(Result& y, const Operand& a, const Operand& b, float alpha) {
-  if (a.transposed && b.transposed) {
-    y.noalias() = alpha * a.map().transpose() * b.map().transpose();
-  } else if (a.transposed) {
-    y.noalias() = alpha * a.map().transpose() * b.map();
-  } else if (b.transposed) {
-    y.noalias() = alpha * a.map() * b.map().transpose();
-  } else {
-    y.noalias() = alpha * a.map() * b.map();
-  }
-}
-
-/// Every matrix of the batch of `out`; the inputs' first two regions only.
-void multiply_regions(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
-                      const RegionView& out) {
+/// Every matrix of the batch of `out`.
+void multiply_regions(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                      const StridedView& out, const float* column_bias, compute::Sums sums) {
   const Product p = product_of(graph, node);
-  const float alpha = node.real("alpha", 1.0F);
   const Box region_a = operand_region(graph, node, 0, out.box, p);
   const Box region_b = operand_region(graph, node, 1, out.box, p);
-  const std::int64_t rows = p.m_axis < 0 ? 1 : out.box.extent[p.m_axis];
-  const std::int64_t cols = p.n_axis < 0 ? 1 : out.box.extent[p.n_axis];
+  compute::Product product;
+  product.m = p.m_axis < 0 ? 1 : out.box.extent[p.m_axis];
+  product.n = p.n_axis < 0 ? 1 : out.box.extent[p.n_axis];
+  product.k = region_a.extent[p.k_axis_a()];
+  product.a = {inputs[0].data + compute::offset_in(inputs[0], region_a),
+               p.rank_a == 1 ? 0 : inputs[0].stride[p.m_axis_a()], inputs[0].stride[p.k_axis_a()]};
+  product.b = {inputs[1].data + compute::offset_in(inputs[1], region_b),
+               p.rank_b == 1 ? 0 : inputs[1].stride[p.n_axis_b()], inputs[1].stride[p.k_axis_b()]};
+  product.c = out.data;
+  product.c_row = p.m_axis < 0 ? 0 : out.stride[p.m_axis];
+  product.c_column = p.n_axis < 0 ? 1 : out.stride[p.n_axis];
+  product.alpha = node.real("alpha", 1.0F);
+  product.bias_j = column_bias;
+
   Box batch;  // the output's batch axes
   batch.rank = p.batch_rank;
-  for (int d = 0; d < batch.rank; ++d) batch.set(d, out.box.begin[d], out.box.extent[d]);
-
-  const auto batch_walk = [&](const ConstRegionView& view, const Box& region) {
-    const Walk dense = dense_walk(view.box, region);
-    Walk walk;
-    const int own = region.rank - std::min(2, region.rank);
-    const int shift = batch.rank - own;
-    for (int d = 0; d < own; ++d) walk.stride[d + shift] = region.extent[d] == 1 ? 0 : dense.stride[d];
-    return walk;
+  for (int d = 0; d < batch.rank; ++d) batch.set(d, 0, out.box.extent[d]);
+  const auto batch_step = [&](const ConstStridedView& view, const Box& region, int d) {
+    const int own = d - (batch.rank - (region.rank - std::min(2, region.rank)));
+    return own < 0 || region.extent[own] == 1 ? 0 : view.stride[own];
   };
-  Walk walk_y;
-  std::int64_t stride = rows * cols;
-  for (int d = batch.rank - 1; d >= 0; --d) walk_y.stride[d] = stride, stride *= batch.extent[d];
-
-  const Nest<3> nest(batch, {batch_walk(inputs[0], region_a), batch_walk(inputs[1], region_b), walk_y});
-  nest.for_each_row([&](const std::array<std::int64_t, 3>& at) {
-    for (std::int64_t i = 0; i < nest.row_length(); ++i) {
-      const Operand a = operand_of(inputs[0], region_a, p.trans_a, true, at[0] + i * nest.row_stride(0));
-      const Operand b = operand_of(inputs[1], region_b, p.trans_b, false, at[1] + i * nest.row_stride(1));
-      Eigen::Map<Matrix> y(out.data + at[2] + i * nest.row_stride(2), rows, cols);
-      multiply(y, a, b, alpha);
+  std::array<std::int64_t, kMaxRank> step_a{}, step_b{};
+  for (int d = 0; d < batch.rank; ++d) {
+    step_a[d] = batch_step(inputs[0], region_a, d);
+    step_b[d] = batch_step(inputs[1], region_b, d);
+  }
+  // Axes of the batch over which b repeats are more rows of a where those lie evenly: b is packed once for all.
+  for (; batch.rank > 0; --batch.rank) {
+    const int d = batch.rank - 1;
+    const std::int64_t extent = batch.extent[d];
+    if (extent > 1) {
+      const bool even = p.m_axis >= 0 && step_b[d] == 0 && step_a[d] == product.m * product.a.line &&
+                        out.stride[d] == product.m * product.c_row;
+      if (!even) break;
     }
-  });
+    product.m *= extent;
+  }
+  std::vector<compute::Product> products;
+  const std::int64_t count = batch.elements();
+  products.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    compute::Product one = product;
+    std::int64_t rest = i;
+    for (int d = batch.rank - 1; d >= 0; --d) {
+      const std::int64_t index = rest % batch.extent[d];
+      rest /= batch.extent[d];
+      one.a.data += index * step_a[d];
+      one.b.data += index * step_b[d];
+      one.c += index * out.stride[d];
+    }
+    products.push_back(one);
+  }
+  compute::multiply(products, sums);
 }
 
-void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
-                   const RegionView& out) {
+void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                   const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
-  multiply_regions(graph, node, inputs, out);
-  if (inputs.size() < 3 || inputs[2].data == nullptr) return;
-  const std::int64_t cols = out.box.extent[out.box.rank - 1];
-  const float* bias = inputs[2].data + (out.box.begin[out.box.rank - 1] - inputs[2].box.begin[0]);
-  Eigen::Map<Matrix> y(out.data, out.box.elements() / cols, cols);
-  y.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias, cols);
+  std::vector<float> bias;
+  if (inputs.size() > 2 && inputs[2].data != nullptr) {
+    const int last = out.box.rank - 1;
+    const float* from = inputs[2].data + (out.box.begin[last] - inputs[2].box.begin[0]) * inputs[2].stride[0];
+    for (std::int32_t i = 0; i < out.box.extent[last]; ++i) bias.push_back(from[i * inputs[2].stride[0]]);
+  }
+  multiply_regions(graph, node, inputs, out, bias.empty() ? nullptr : bias.data(), sums);
 }
 
-void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                 const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
-  multiply_regions(graph, node, inputs, out);
+  multiply_regions(graph, node, inputs, out, nullptr, sums);
   if (inputs.size() < 3 || inputs[2].data == nullptr) return;
   const float beta = node.real("beta", 1.0F);
-  const Nest<2> nest(
-      out.box, {dense_walk(out.box, out.box), broadcast_walk(graph.input(node, 2).shape, inputs[2].box, out.box)});
-  nest.for_each_row([&](const std::array<std::int64_t, 2>& at) {
-    for (std::int64_t i = 0; i < nest.row_length(); ++i) {
-      out.data[at[0] + i * nest.row_stride(0)] += beta * inputs[2].data[at[1] + i * nest.row_stride(1)];
+  const ConstStridedView& c = inputs[2];
+  std::array<std::int64_t, kMaxRank> step{};
+  std::int64_t offset = 0;
+  const Shape& shape = graph.input(node, 2).shape;
+  const int shift = out.box.rank - c.box.rank;
+  for (int d = 0; d < c.box.rank; ++d) {
+    if (shape[static_cast<std::size_t>(d)] == 1) continue;
+    step[d + shift] = c.stride[d];
+    offset += c.stride[d] * (out.box.begin[d + shift] - c.box.begin[d]);
+  }
+  for (std::int32_t i = 0; i < out.box.extent[0]; ++i) {
+    for (std::int32_t j = 0; j < out.box.extent[1]; ++j) {
+      out.data[i * out.stride[0] + j * out.stride[1]] += beta * c.data[offset + i * step[0] + j * step[1]];
     }
-  });
+  }
 }
 
 configs::MatrixShape product_work(const Graph& graph, const Node& node, const Box& out) {
@@ -244,13 +236,15 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kMatrix,
      .infer = infer_matmul,
      .region = matmul_region,
-     .kernel = matmul_kernel,
+     .kernel = compute::dense_kernel<matmul_kernel>,
+     .strided = matmul_kernel,
      .matrix_shape = product_work},
     {.name = "Gemm",
      .op_class = OpClass::kMatrix,
      .infer = infer_gemm,
      .region = gemm_region,
-     .kernel = gemm_kernel,
+     .kernel = compute::dense_kernel<gemm_kernel>,
+     .strided = gemm_kernel,
      .matrix_shape = product_work},
 };
 

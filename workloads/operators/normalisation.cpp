@@ -2,6 +2,7 @@
 // (opset 18: scale and bias per group; opset 21: per channel).
 #include <cmath>
 
+#include "workloads/compute/simd.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/reduction.h"
 
@@ -21,13 +22,21 @@ Moments moments_of(const Reduction& loops, const float* x, double epsilon) {
   double sum = 0.0;
   std::int64_t count = 0;
   loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
-    for (std::int64_t i = 0; i < n; ++i) sum += x[at + i * step];
     count += n;
+    if (step == 1) {
+      sum += compute::simd().sum(n, x + at);
+      return;
+    }
+    for (std::int64_t i = 0; i < n; ++i) sum += x[at + i * step];
   });
   Moments m;
   m.mean = sum / static_cast<double>(count);
   double squares = 0.0;
   loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
+    if (step == 1) {
+      squares += compute::simd().squared_deviations(n, x + at, m.mean);
+      return;
+    }
     for (std::int64_t i = 0; i < n; ++i) {
       const double delta = x[at + i * step] - m.mean;
       squares += delta * delta;
@@ -127,7 +136,14 @@ void layer_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
       scale_at += index[d] * affine[0].stride[d];
       bias_at += index[d] * affine[1].stride[d];
     }
+    const bool plain = rows.row_stride(0) == 1 && rows.row_stride(1) == 1 &&
+                       rows.row_stride(2) == rows.row_stride(3) && rows.row_stride(2) <= 1;
     rows.for_each_row([&](const std::array<std::int64_t, 4>& at) {
+      if (plain) {
+        return compute::simd().normalise(rows.row_length(), x + at[0], m.mean, m.inverse_deviation,
+                                         scale + scale_at + at[2], bias + bias_at + at[3],
+                                         static_cast<int>(rows.row_stride(2)), out.data + y_at + at[1]);
+      }
       for (std::int64_t i = 0; i < rows.row_length(); ++i) {
         const double normal = (x[at[0] + i * rows.row_stride(0)] - m.mean) * m.inverse_deviation;
         out.data[y_at + at[1] + i * rows.row_stride(1)] = static_cast<float>(
@@ -240,6 +256,11 @@ void group_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
         const double bias = parameter(2, one.begin[1]);
         const Nest<2> nest(one, {dense_walk(inputs[0].box, one), dense_walk(out.box, one)});
         nest.for_each_row([&](const std::array<std::int64_t, 2>& at) {
+          if (nest.row_stride(0) == 1 && nest.row_stride(1) == 1) {
+            const auto factor = static_cast<float>(scale), shift = static_cast<float>(bias);
+            return compute::simd().normalise(nest.row_length(), inputs[0].data + at[0], m.mean, m.inverse_deviation,
+                                             &factor, &shift, 0, out.data + at[1]);
+          }
           for (std::int64_t i = 0; i < nest.row_length(); ++i) {
             const double normal = (inputs[0].data[at[0] + i * nest.row_stride(0)] - m.mean) * m.inverse_deviation;
             out.data[at[1] + i * nest.row_stride(1)] = static_cast<float>(normal * scale + bias);

@@ -13,6 +13,7 @@
 
 #include "configs/error.h"
 #include "configs/timing.h"
+#include "workloads/compute/product.h"
 #include "workloads/graph.h"
 
 namespace spillway::workloads {
@@ -38,6 +39,18 @@ struct RegionView {
 struct ConstRegionView {
   Box box;
   const float* data = nullptr;
+};
+
+/// The same in any layout: the element at box.begin lies at data[0], one step along dimension d is stride[d] floats.
+struct StridedView {
+  Box box;
+  float* data = nullptr;
+  std::array<std::int64_t, kMaxRank> stride{};
+};
+struct ConstStridedView {
+  Box box;
+  const float* data = nullptr;
+  std::array<std::int64_t, kMaxRank> stride{};
 };
 
 /// Shape inference: reads inputs' shapes (and constants' values), fills outputs' type and shape.
@@ -76,6 +89,10 @@ struct OpDef {
   /// Computes `out` (a region of output 0) from the regions of the inputs; each inputs[i].box contains region(i, out).
   void (*kernel)(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs,
                  const RegionView& out) = nullptr;
+
+  /// The kernel on regions that lie in memory in any layout, and multithreaded; null if the operator has none.
+  void (*strided)(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                  const StridedView& out, compute::Sums sums) = nullptr;
 
   /// kMatrix only: the product that computing `out` is (batch = groups or batch dimensions).
   configs::MatrixShape (*matrix_shape)(const Graph& graph, const Node& node, const Box& out) = nullptr;

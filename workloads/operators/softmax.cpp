@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "workloads/compute/simd.h"
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/reduction.h"
 
@@ -92,6 +94,41 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
   });
 }
 
+/// Rows whose elements lie side by side go through the vector loops; any other layout through a dense copy.
+template <bool kLog>
+void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                    const StridedView& out, compute::Sums /*sums*/) {
+  if (out.box.empty()) return;
+  const auto whole = normalised_axes(graph, node);
+  const ConstStridedView& x = inputs[0];
+  const int last = out.box.rank - 1;
+  const Box all = whole_input(graph, node, 0);
+  bool simple = !kLog && out.box.extent[last] == all.extent[last] && x.box.extent[last] == all.extent[last];
+  for (int d = 0; d <= last; ++d) simple = simple && whole[static_cast<std::size_t>(d)] == (d == last);
+  const std::int64_t n = out.box.extent[last];
+  simple = simple && (n == 1 || (x.stride[last] == 1 && out.stride[last] == 1));
+  if (!simple) return compute::through_dense(kernel<kLog>, graph, node, inputs, out);
+  Box rows = out.box;
+  rows.extent[last] = 1;
+  Box first = out.box;
+  first.begin[last] = x.box.begin[last];
+  const float* from = x.data + compute::offset_in(x, first);
+  const std::int64_t count = rows.elements();
+  constexpr std::int64_t kPack = 1 << 14;  // elements
+  const std::int64_t pack = std::max<std::int64_t>(1, kPack / n);
+  compute::parallel_for((count + pack - 1) / pack, [&](std::int64_t p) {
+    for (std::int64_t i = p * pack; i < std::min(count, (p + 1) * pack); ++i) {
+      std::int64_t rest = i, at_x = 0, at_y = 0;
+      for (int d = last - 1; d >= 0; --d) {
+        at_x += rest % rows.extent[d] * x.stride[d];
+        at_y += rest % rows.extent[d] * out.stride[d];
+        rest /= rows.extent[d];
+      }
+      compute::simd().softmax(n, from + at_x, out.data + at_y);
+    }
+  });
+}
+
 /// Maximum, subtraction, exponential, sum, product with the reciprocal of the sum (or subtraction of its logarithm).
 template <bool kLog>
 configs::VectorWork work(const Graph& graph, const Node& node, const Box& out) {
@@ -112,7 +149,8 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer,
      .region = region,
-     .kernel = kernel<false>,
+     .kernel = compute::dense_kernel<strided_kernel<false>>,
+     .strided = strided_kernel<false>,
      .vector_work = work<false>,
      .input_passes = 3,
      .carries_scale = true},
@@ -120,7 +158,8 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer,
      .region = region,
-     .kernel = kernel<true>,
+     .kernel = compute::dense_kernel<strided_kernel<true>>,
+     .strided = strided_kernel<true>,
      .vector_work = work<true>,
      .input_passes = 3},
 };

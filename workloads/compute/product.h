@@ -1,0 +1,55 @@
+// Matrix products on operands of any layout, multithreaded: what Conv, MatMul and Gemm are made of.
+//
+// Blocks of b are packed into panels a few vectors wide, and tiles of a few rows of a times one panel are summed in
+// registers (Goto and van de Geijn 2008); rows of a are read where they lie. Every element of c is summed over k in
+// ascending order wherever it lies, so a result depends neither on the number of threads nor on how an output is tiled.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace spillway::workloads::compute {
+
+/// Brings a part of an operand into the form that the inner loops read.
+class Packer {
+ public:
+  Packer() = default;
+  Packer(const Packer&) = delete;
+  Packer& operator=(const Packer&) = delete;
+  virtual ~Packer() = default;
+
+  /// Elements [k0, k0 + k) of the lines [first, first + count). As panel: to[i * width + line - first], zero for lines
+  /// behind the last (count <= width). Called from several threads at once.
+  virtual void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
+                     float* to) const = 0;
+  /// As rows: to[(line - first) * k + i].
+  virtual void rows(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, float* to) const = 0;
+};
+
+/// Lines that lie at a constant distance.
+struct Lines {
+  const float* data = nullptr;
+  std::int64_t line = 0;  ///< elements from one line (row of a, column of b) to the next
+  std::int64_t k = 1;     ///< elements from one k to the next
+};
+
+/// c[i, j] = alpha * sum over k of a[i, k] b[k, j], plus bias_i[i], plus bias_j[j].
+struct Product {
+  std::int64_t m = 0, n = 0, k = 0;
+  Lines a, b;
+  const Packer* pack_a = nullptr;  ///< instead of `a`
+  const Packer* pack_b = nullptr;  ///< instead of `b`
+  float* c = nullptr;
+  std::int64_t c_row = 0, c_column = 1;
+  float alpha = 1.0F;
+  const float* bias_i = nullptr;
+  const float* bias_j = nullptr;
+};
+
+/// How sums are kept: in float, as hardware does, or in double, rounded once.
+enum class Sums : std::uint8_t { kFloat, kDouble };
+
+/// All products, which must not overlap in c.
+void multiply(std::span<const Product> products, Sums sums = Sums::kFloat);
+
+}  // namespace spillway::workloads::compute

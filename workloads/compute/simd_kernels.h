@@ -1,0 +1,450 @@
+// The loops of simd.h on GCC vector types. Included by one translation unit per instruction set, which defines
+// SPILLWAY_SIMD_BYTES and SPILLWAY_SIMD_TABLE. Nothing of the standard library may be called here: its inline functions
+// would be compiled for this instruction set and could replace those of the rest of the program.
+#include "workloads/compute/simd.h"
+
+namespace spillway::workloads::compute {
+namespace {
+
+constexpr int kBytes = SPILLWAY_SIMD_BYTES;
+constexpr int kLanes = kBytes / 4;
+using Floats __attribute__((vector_size(kBytes))) = float;
+using Ints __attribute__((vector_size(kBytes))) = std::int32_t;
+using Doubles __attribute__((vector_size(kBytes))) = double;
+using HalfFloats __attribute__((vector_size(kBytes / 2))) = float;
+using LooseFloats __attribute__((vector_size(kBytes), aligned(4))) = float;
+using LooseHalf __attribute__((vector_size(kBytes / 2), aligned(4))) = float;
+using LooseDoubles __attribute__((vector_size(kBytes), aligned(8))) = double;
+
+// In the loops over the vectors of a tile, everything must stay in registers.
+#define SPILLWAY_UNROLL _Pragma("GCC unroll 16")
+
+Floats load(const float* p) { return *reinterpret_cast<const LooseFloats*>(p); }
+void store(float* p, Floats v) { *reinterpret_cast<LooseFloats*>(p) = v; }
+Floats all(float value) { return Floats{} + value; }
+
+Floats load_part(const float* p, std::int64_t n) {
+  Floats v{};
+  __builtin_memcpy(&v, p, static_cast<unsigned long>(n) * sizeof(float));
+  return v;
+}
+void store_part(float* p, Floats v, std::int64_t n) {
+  __builtin_memcpy(p, &v, static_cast<unsigned long>(n) * sizeof(float));
+}
+
+// --- products ---
+
+template <int kRows, int kVectors>
+void micro(std::int64_t k, const float* a, std::int64_t a_row, const float* b, float* c, std::int64_t c_row, bool add) {
+  Floats sum[kRows][kVectors];
+  SPILLWAY_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    SPILLWAY_UNROLL
+    for (int j = 0; j < kVectors; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : Floats{};
+  }
+  // Three rows share a pointer: as many as there are registers for.
+  constexpr int kPointers = (kRows + 2) / 3;
+  const float* row[kPointers];
+  SPILLWAY_UNROLL
+  for (int i = 0; i < kPointers; ++i) row[i] = a + 3 * i * a_row;
+  for (std::int64_t p = 0; p < k; ++p) {
+    Floats panel[kVectors];
+    SPILLWAY_UNROLL
+    for (int j = 0; j < kVectors; ++j) panel[j] = load(b + j * kLanes);
+    SPILLWAY_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      const float factor = row[i / 3][(i % 3) * a_row];
+      SPILLWAY_UNROLL
+      for (int j = 0; j < kVectors; ++j) sum[i][j] += panel[j] * factor;
+    }
+    SPILLWAY_UNROLL
+    for (int i = 0; i < kPointers; ++i) ++row[i];
+    b += kVectors * kLanes;
+  }
+  SPILLWAY_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    SPILLWAY_UNROLL
+    for (int j = 0; j < kVectors; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
+  }
+}
+
+template <int kRows, int kVectors>
+void micro_double(std::int64_t k, const float* a, std::int64_t a_row, const float* b, float* c, std::int64_t c_row,
+                  bool /*add*/) {
+  for (int i = 0; i < kRows; ++i) {
+    Doubles sum[2 * kVectors]{};
+    for (std::int64_t p = 0; p < k; ++p) {
+      const double factor = a[i * a_row + p];
+      SPILLWAY_UNROLL
+      for (int j = 0; j < 2 * kVectors; ++j) {
+        const HalfFloats half = *reinterpret_cast<const LooseHalf*>(b + p * kVectors * kLanes + j * kLanes / 2);
+        sum[j] += __builtin_convertvector(half, Doubles) * factor;
+      }
+    }
+    SPILLWAY_UNROLL
+    for (int j = 0; j < 2 * kVectors; ++j) {
+      *reinterpret_cast<LooseHalf*>(c + i * c_row + j * kLanes / 2) = __builtin_convertvector(sum[j], HalfFloats);
+    }
+  }
+}
+
+// --- functions ---
+
+/// One element's result must be the same wherever it lies, so the rest of an array goes through a whole vector.
+template <typename F>
+void map(std::int64_t n, const float* x, float* y, F f) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(x + i)));
+  if (i < n) store_part(y + i, f(load_part(x + i, n - i)), n - i);
+}
+
+template <typename F>
+void map2(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y, F f) {
+  if (n <= 0) return;
+  const Floats a0 = all(*a), b0 = all(*b);
+  std::int64_t i = 0;
+  if (step_a != 0 && step_b != 0) {
+    for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(a + i), load(b + i)));
+  } else if (step_a != 0) {
+    for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(a + i), b0));
+  } else {
+    for (; i + kLanes <= n; i += kLanes) store(y + i, f(a0, step_b != 0 ? load(b + i) : b0));
+  }
+  if (i < n) {
+    const Floats va = step_a != 0 ? load_part(a + i, n - i) : a0;
+    // What is not there is never divided by.
+    Floats vb = all(1.0F);
+    if (step_b != 0) {
+      __builtin_memcpy(&vb, b + i, static_cast<unsigned long>(n - i) * sizeof(float));
+    } else {
+      vb = b0;
+    }
+    store_part(y + i, f(va, vb), n - i);
+  }
+}
+
+/// 2^n for -252 <= n <= 254, in two factors so that the result may overflow or be subnormal.
+Floats scaled(Floats x, Ints n) {
+  const Ints half = n >> 1;
+  const Ints first = (half + 127) << 23, second = (n - half + 127) << 23;
+  return x * reinterpret_cast<Floats>(first) * reinterpret_cast<Floats>(second);
+}
+
+/// Cody and Waite's reduction to |r| <= ln 2 / 2 and the polynomial of Cephes' expf; within 2 ulp. NaN stays.
+Floats exponential(Floats x) {
+  x = x > 89.0F ? all(89.0F) : x;    // infinite from 88.73 on
+  x = x < -104.0F ? all(-104.0F) : x;  // zero below -103.97
+  // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+  const Floats shifted = x * 1.44269504088896341F + 12582912.0F;
+  const Floats whole = shifted - 12582912.0F;
+  const Ints n = reinterpret_cast<Ints>(shifted) - 0x4B400000;
+  Floats r = x - whole * 0.693359375F;
+  r = r - whole * -2.12194440e-4F;
+  Floats p = all(1.9875691500e-4F);
+  p = p * r + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * r * r + r + 1.0F;
+  // The integer of a NaN is anything: kept in range, the NaN comes from p.
+  Ints bounded = n > 200 ? Ints{} + 200 : n;
+  bounded = bounded < -200 ? Ints{} - 200 : bounded;
+  return scaled(p, bounded);
+}
+
+Floats logistic(Floats x) { return 1.0F / (1.0F + exponential(-x)); }
+
+/// Below 0.625 the polynomial of Cephes' tanhf, above from the exponential.
+Floats hyperbolic_tangent(Floats x) {
+  const Floats size = x < 0.0F ? -x : x;
+  const Floats square = x * x;
+  Floats p = all(-5.70498872745e-3F);
+  p = p * square + 2.06390887954e-2F;
+  p = p * square - 5.37397155531e-2F;
+  p = p * square + 1.33314422036e-1F;
+  p = p * square - 3.33332819422e-1F;
+  const Floats small = p * square * x + x;
+  const Floats large = 1.0F - 2.0F / (exponential(size + size) + 1.0F);
+  const Floats with_sign = x < 0.0F ? -large : large;
+  return size < 0.625F ? small : with_sign;
+}
+
+/// Rational approximation on [-4, 4], beyond which a float's erf is 1: x P(x^2) / Q(x^2), coefficients of Eigen 3.4
+/// (generic_fast_erf_float).
+Floats error_function(Floats x) {
+  x = x > 4.0F ? all(4.0F) : x;
+  x = x < -4.0F ? all(-4.0F) : x;
+  const Floats s = x * x;
+  Floats p = all(-2.72614225801306e-10F);
+  p = p * s + 2.77068142495902e-08F;
+  p = p * s - 2.10102402082508e-06F;
+  p = p * s - 5.69250639462346e-05F;
+  p = p * s - 7.34990630326855e-04F;
+  p = p * s - 2.95459980854025e-03F;
+  p = p * s - 1.60960333262415e-02F;
+  Floats q = all(-1.45660718464996e-05F);
+  q = q * s - 2.13374055278905e-04F;
+  q = q * s - 1.68282697438203e-03F;
+  q = q * s - 7.37332916720468e-03F;
+  q = q * s - 1.42647390514189e-02F;
+  return x * p / q;
+}
+
+void exp_row(std::int64_t n, const float* x, float* y) { map(n, x, y, exponential); }
+void sigmoid_row(std::int64_t n, const float* x, float* y) { map(n, x, y, logistic); }
+void silu_row(std::int64_t n, const float* x, float alpha, float* y) {
+  map(n, x, y, [alpha](Floats v) { return v / (1.0F + exponential(v * -alpha)); });
+}
+void tanh_row(std::int64_t n, const float* x, float* y) { map(n, x, y, hyperbolic_tangent); }
+void erf_row(std::int64_t n, const float* x, float* y) { map(n, x, y, error_function); }
+void gelu_row(std::int64_t n, const float* x, float* y) {
+  map(n, x, y, [](Floats v) { return 0.5F * v * (1.0F + error_function(v * 0.70710678F)); });
+}
+
+void add_row(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y) {
+  map2(n, a, step_a, b, step_b, y, [](Floats u, Floats v) { return u + v; });
+}
+void sub_row(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y) {
+  map2(n, a, step_a, b, step_b, y, [](Floats u, Floats v) { return u - v; });
+}
+void mul_row(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y) {
+  map2(n, a, step_a, b, step_b, y, [](Floats u, Floats v) { return u * v; });
+}
+void div_row(std::int64_t n, const float* a, int step_a, const float* b, int step_b, float* y) {
+  map2(n, a, step_a, b, step_b, y, [](Floats u, Floats v) { return u / v; });
+}
+
+void affine_row(std::int64_t n, const float* x, const float* scale, const float* shift, int step, float* y) {
+  if (n <= 0) return;
+  std::int64_t i = 0;
+  if (step == 0) {
+    const Floats s = all(*scale), t = all(*shift);
+    return map(n, x, y, [s, t](Floats v) { return v * s + t; });
+  }
+  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i) * load(scale + i) + load(shift + i));
+  if (i < n) {
+    const std::int64_t rest = n - i;
+    store_part(y + i, load_part(x + i, rest) * load_part(scale + i, rest) + load_part(shift + i, rest), rest);
+  }
+}
+
+// --- rows ---
+
+float largest_lane(Floats v) {
+  float largest = v[0];
+  for (int i = 1; i < kLanes; ++i) largest = v[i] > largest ? v[i] : largest;
+  return largest;
+}
+
+Doubles low(Floats v) {
+  HalfFloats half;
+  __builtin_memcpy(&half, &v, sizeof half);
+  return __builtin_convertvector(half, Doubles);
+}
+Doubles high(Floats v) {
+  HalfFloats half;
+  __builtin_memcpy(&half, reinterpret_cast<const char*>(&v) + sizeof half, sizeof half);
+  return __builtin_convertvector(half, Doubles);
+}
+double lanes_of(Doubles v) {
+  double sum = 0.0;
+  for (int i = 0; i < kLanes / 2; ++i) sum += v[i];
+  return sum;
+}
+
+void normalise_row(std::int64_t n, const float* x, double mean, double factor, const float* scale, const float* bias,
+                   int step, float* y) {
+  if (n <= 0) return;
+  constexpr int kStep = kLanes / 2;
+  std::int64_t i = 0;
+  if (step == 0) {
+    const double f = factor * *scale, b = *bias;
+    for (; i + kStep <= n; i += kStep) {
+      const HalfFloats v = *reinterpret_cast<const LooseHalf*>(x + i);
+      const Doubles result = (__builtin_convertvector(v, Doubles) - mean) * f + b;
+      *reinterpret_cast<LooseHalf*>(y + i) = __builtin_convertvector(result, HalfFloats);
+    }
+    for (; i < n; ++i) y[i] = static_cast<float>((x[i] - mean) * f + b);
+    return;
+  }
+  for (; i + kStep <= n; i += kStep) {
+    const HalfFloats v = *reinterpret_cast<const LooseHalf*>(x + i), s = *reinterpret_cast<const LooseHalf*>(scale + i);
+    const HalfFloats b = *reinterpret_cast<const LooseHalf*>(bias + i);
+    const Doubles result = (__builtin_convertvector(v, Doubles) - mean) * factor * __builtin_convertvector(s, Doubles) +
+                           __builtin_convertvector(b, Doubles);
+    *reinterpret_cast<LooseHalf*>(y + i) = __builtin_convertvector(result, HalfFloats);
+  }
+  for (; i < n; ++i) y[i] = static_cast<float>((x[i] - mean) * factor * scale[i] + bias[i]);
+}
+
+void softmax_row(std::int64_t n, const float* x, float* y) {
+  if (n <= 0) return;
+  Floats most = all(x[0]);
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Floats v = load(x + i);
+    most = v > most ? v : most;
+  }
+  float largest = largest_lane(most);
+  for (; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  Doubles sums{};
+  for (i = 0; i + kLanes <= n; i += kLanes) {
+    const Floats e = exponential(load(x + i) - largest);
+    store(y + i, e);
+    sums += low(e) + high(e);
+  }
+  if (i < n) {
+    Floats v = all(-__builtin_inff());
+    __builtin_memcpy(&v, x + i, static_cast<unsigned long>(n - i) * sizeof(float));
+    Floats e = exponential(v - largest);
+    store_part(y + i, e, n - i);
+    e = load_part(y + i, n - i);  // the lanes behind the row count nothing, whatever its largest value is
+    sums += low(e) + high(e);
+  }
+  const auto scale = static_cast<float>(1.0 / lanes_of(sums));
+  map(n, y, y, [scale](Floats v) { return v * scale; });
+}
+
+double sum_row(std::int64_t n, const float* x) {
+  Doubles first{}, second{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Floats v = load(x + i);
+    first += low(v);
+    second += high(v);
+  }
+  double sum = lanes_of(first + second);
+  for (; i < n; ++i) sum += x[i];
+  return sum;
+}
+
+double squared_deviations_row(std::int64_t n, const float* x, double mean) {
+  Doubles first{}, second{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Floats v = load(x + i);
+    const Doubles a = low(v) - mean, b = high(v) - mean;
+    first += a * a;
+    second += b * b;
+  }
+  double sum = lanes_of(first + second);
+  for (; i < n; ++i) sum += (x[i] - mean) * (x[i] - mean);
+  return sum;
+}
+
+constexpr int kHalf = kLanes / 2;
+
+void add_columns_row(std::int64_t n, const float* x, double* sums) {
+  std::int64_t i = 0;
+  for (; i + kHalf <= n; i += kHalf) {
+    const HalfFloats v = *reinterpret_cast<const LooseHalf*>(x + i);
+    *reinterpret_cast<LooseDoubles*>(sums + i) += __builtin_convertvector(v, Doubles);
+  }
+  for (; i < n; ++i) sums[i] += x[i];
+}
+
+void add_squares_row(std::int64_t n, const float* x, const double* means, double* squares) {
+  std::int64_t i = 0;
+  for (; i + kHalf <= n; i += kHalf) {
+    const HalfFloats v = *reinterpret_cast<const LooseHalf*>(x + i);
+    const Doubles delta = __builtin_convertvector(v, Doubles) - *reinterpret_cast<const LooseDoubles*>(means + i);
+    *reinterpret_cast<LooseDoubles*>(squares + i) += delta * delta;
+  }
+  for (; i < n; ++i) squares[i] += (x[i] - means[i]) * (x[i] - means[i]);
+}
+
+// Four rows of four: the shuffles of every x86-64, and enough to be bound by memory.
+void transpose_block(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
+                     std::int64_t to_row) {
+  using Four __attribute__((vector_size(16), aligned(4))) = float;
+  using Tight __attribute__((vector_size(16))) = float;
+  using Index __attribute__((vector_size(16))) = std::int32_t;
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const float* source = from + r * from_row;
+    std::int64_t c = 0;
+    for (; c + 4 <= columns; c += 4) {
+      const Tight v0 = *reinterpret_cast<const Four*>(source + c);
+      const Tight v1 = *reinterpret_cast<const Four*>(source + from_row + c);
+      const Tight v2 = *reinterpret_cast<const Four*>(source + 2 * from_row + c);
+      const Tight v3 = *reinterpret_cast<const Four*>(source + 3 * from_row + c);
+      const Tight t0 = __builtin_shuffle(v0, v1, Index{0, 4, 1, 5}), t1 = __builtin_shuffle(v0, v1, Index{2, 6, 3, 7});
+      const Tight t2 = __builtin_shuffle(v2, v3, Index{0, 4, 1, 5}), t3 = __builtin_shuffle(v2, v3, Index{2, 6, 3, 7});
+      float* target = to + c * to_row + r;
+      *reinterpret_cast<Four*>(target) = __builtin_shuffle(t0, t2, Index{0, 1, 4, 5});
+      *reinterpret_cast<Four*>(target + to_row) = __builtin_shuffle(t0, t2, Index{2, 3, 6, 7});
+      *reinterpret_cast<Four*>(target + 2 * to_row) = __builtin_shuffle(t1, t3, Index{0, 1, 4, 5});
+      *reinterpret_cast<Four*>(target + 3 * to_row) = __builtin_shuffle(t1, t3, Index{2, 3, 6, 7});
+    }
+    for (; c < columns; ++c) {
+      for (int i = 0; i < 4; ++i) to[c * to_row + r + i] = source[i * from_row + c];
+    }
+  }
+  for (; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; ++c) to[c * to_row + r] = from[r * from_row + c];
+  }
+}
+
+void transpose_rows(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
+                    std::int64_t to_row) {
+  constexpr std::int64_t kBlock = 64;  // 16 KiB on either side
+  for (std::int64_t r = 0; r < rows; r += kBlock) {
+    const std::int64_t height = rows - r < kBlock ? rows - r : kBlock;
+    for (std::int64_t c = 0; c < columns; c += kBlock) {
+      const std::int64_t width = columns - c < kBlock ? columns - c : kBlock;
+      transpose_block(height, width, from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+    }
+  }
+}
+
+}  // namespace
+
+#define SPILLWAY_MICROS_4(name, v) nullptr, name<1, v>, name<2, v>, name<3, v>, name<4, v>
+#define SPILLWAY_MICROS_6(name, v) SPILLWAY_MICROS_4(name, v), name<5, v>, name<6, v>
+#define SPILLWAY_MICROS_9(name, v) SPILLWAY_MICROS_6(name, v), name<7, v>, name<8, v>, name<9, v>
+#define SPILLWAY_MICROS_12(name, v) SPILLWAY_MICROS_9(name, v), name<10, v>, name<11, v>, name<12, v>
+#define SPILLWAY_MICROS_14(name, v) SPILLWAY_MICROS_12(name, v), name<13, v>, name<14, v>
+
+extern const Simd SPILLWAY_SIMD_TABLE;
+const Simd SPILLWAY_SIMD_TABLE = {
+    .name = SPILLWAY_SIMD_NAME,
+    .lanes = kLanes,
+#if SPILLWAY_SIMD_BYTES == 64
+    .panel_vectors = 3,
+    .rows = {0, 14, 14, 9},
+    .micro = {{nullptr}, {SPILLWAY_MICROS_14(micro, 1)}, {SPILLWAY_MICROS_14(micro, 2)}, {SPILLWAY_MICROS_9(micro, 3)}},
+    .micro_double = {{nullptr},
+                     {SPILLWAY_MICROS_14(micro_double, 1)},
+                     {SPILLWAY_MICROS_14(micro_double, 2)},
+                     {SPILLWAY_MICROS_9(micro_double, 3)}},
+#else  // 16 registers
+    .panel_vectors = 2,
+    .rows = {0, 12, 6, 0},
+    .micro = {{nullptr}, {SPILLWAY_MICROS_12(micro, 1)}, {SPILLWAY_MICROS_6(micro, 2)}, {nullptr}},
+    .micro_double = {{nullptr},
+                     {SPILLWAY_MICROS_12(micro_double, 1)},
+                     {SPILLWAY_MICROS_6(micro_double, 2)},
+                     {nullptr}},
+#endif
+    .exp = exp_row,
+    .sigmoid = sigmoid_row,
+    .silu = silu_row,
+    .tanh = tanh_row,
+    .erf = erf_row,
+    .gelu = gelu_row,
+    .add = add_row,
+    .sub = sub_row,
+    .mul = mul_row,
+    .div = div_row,
+    .affine = affine_row,
+    .normalise = normalise_row,
+    .softmax = softmax_row,
+    .sum = sum_row,
+    .squared_deviations = squared_deviations_row,
+    .add_columns = add_columns_row,
+    .add_squares = add_squares_row,
+    .transpose = transpose_rows,
+};
+
+}  // namespace spillway::workloads::compute
