@@ -42,11 +42,13 @@ void check_input_shape(const Tensor& tensor) {
 }
 
 /// Checks a whole shape that the user gave against what the file fixes, and learns the dimension names in it.
-void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shape& shape, BoundDims& dims) {
+/// Empty tensors are data like any other to a graph of dynamic shapes.
+void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shape& shape, bool dynamic, BoundDims& dims) {
   const Place place{.tensor = tensor.name};
-  if (std::any_of(shape.begin(), shape.end(), [](auto extent) { return extent < 1; })) {
+  const std::int64_t least = dynamic ? 0 : 1;
+  if (std::any_of(shape.begin(), shape.end(), [&](auto extent) { return extent < least; })) {
     throw Error(ErrorKind::kBadInput, place,
-                fmt::format("is bound to {} when every extent should be at least 1", to_string(shape)));
+                fmt::format("is bound to {} when every extent should be at least {}", to_string(shape), least));
   }
   if (!declared.extents) return;
   const auto& extents = *declared.extents;
@@ -61,7 +63,7 @@ void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shap
                   fmt::format("is bound to {} when the model fixes {}: dimension {} is {} and cannot become {}",
                               to_string(shape), to_string(extents), d, *extents[d].value, shape[d]));
     }
-    if (!extents[d].name.empty())
+    if (!extents[d].name.empty() && shape[d] > 0)
       bind_dim(dims, extents[d].name, shape[d], fmt::format("the shape of input '{}'", tensor.name));
   }
 }
@@ -97,7 +99,7 @@ void bind_inputs(ReadGraph& read, const ShapeBindings& bindings) {
     const auto bound = bindings.inputs.find(tensor.name);
     if (bound == bindings.inputs.end()) continue;
     used_inputs.insert(tensor.name);
-    bind_whole_input(tensor, declared, bound->second, dims);
+    bind_whole_input(tensor, declared, bound->second, bindings.dynamic, dims);
   }
 
   std::vector<std::string> unbound;

@@ -191,6 +191,16 @@ void infer_cast(InferContext& context) {
   set_output(context, 0, data_type_of(context.node, to), context.graph.input(context.node, 0).shape);
 }
 
+void infer_cast_like(InferContext& context) {
+  check_arity(context, 2, 2);
+  set_output(context, 0, context.graph.input(context.node, 1).type, context.graph.input(context.node, 0).shape);
+}
+
+/// Of the tensor whose type is taken nothing is read.
+Box cast_like_region(const Graph& graph, const Node& node, int i, const Box& out) {
+  return i == 0 ? out : no_region(graph, node, i);
+}
+
 void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
                  const StridedView& out, compute::Sums /*sums*/) {
   const DataType to = graph.output(node).type;
@@ -251,6 +261,13 @@ std::span<const OpDef> variadic_operators() {
        .region = broadcast_region,
        .kernel = compute::dense_kernel<cast_kernel>,
        .strided = cast_kernel,
+       .vector_work = cast_work},
+      {.name = "CastLike",
+       .op_class = OpClass::kElementwise,
+       .infer = infer_cast_like,
+       .evaluate = cast_evaluate,
+       .region = cast_like_region,
+       .kernel = compute::dense_kernel<cast_kernel>,
        .vector_work = cast_work},
   };
   return table;

@@ -24,7 +24,7 @@ std::vector<OpDef> make_table() {
                             window_operators(),       resize_operators(),
                             lrn_operators(),          einsum_operators(),
                             quantisation_operators(), one_hot_operators(),
-                            random_operators()}) {
+                            random_operators(),       selection_operators(), detection_operators(), scatter_operators(), grid_sample_operators(), recurrent_operators(), integer_product_operators(), signal_operators(), bitwise_operators(), along_axis_operators()}) {
     table.insert(table.end(), family.begin(), family.end());
   }
   std::sort(table.begin(), table.end(), by_name);
