@@ -131,8 +131,9 @@ void run_verb(Context& context, const RunFlags& flags) {
   const Graph executed = workloads::canonicalise(loaded.graph);
   const Planned planned = plan_and_lower(model, executed, npu, options, &progress);
   progress.stage(model + ": executing");
-  const auto run = simulator::simulate_functional(planned.program, npu, inputs,
-                                                  [&](auto done, auto all) { progress.update(done, all, "commands"); });
+  const auto run = simulator::simulate_functional(
+      planned.program, npu, inputs,
+      {.progress = [&](auto done, auto all) { progress.update(done, all, "commands"); }});
   std::vector<Difference> differences;
   if (flags.check) {
     progress.stage(model + ": reference executor");

@@ -1,10 +1,12 @@
 #include <chrono>
 #include <ctime>
 #include <memory>
+#include <optional>
 
 #include "simulator/accounting.h"
 #include "simulator/child_process.h"
 #include "simulator/functional/dram_image.h"
+#include "simulator/functional/fidelity_probe.h"
 #include "simulator/functional/functional_machine.h"
 #include "simulator/npu_system.h"
 #include "simulator/program_bounds.h"
@@ -78,20 +80,22 @@ Result simulate(const partitioner::Program& program, const configs::NpuConfig& n
 }
 
 FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
-                                     const workloads::TensorMap& inputs, const Progress& progress,
-                                     const workloads::Calibration* calibration) {
-  StorageFormats formats(program, calibration);
+                                     const workloads::TensorMap& inputs, const FunctionalOptions& options) {
+  StorageFormats formats(program, options.calibration);
   Memory dram("DRAM", program.dram_bytes);
   fill_dram(program, inputs, formats, dram);
+  std::optional<FidelityProbe> probe;
+  if (options.fidelity) probe.emplace(program, inputs);
   FunctionalResult answer;
   answer.result = run(
       program, npu,
       [&]() -> std::function<void(std::int32_t)> {
-        auto machine = std::make_shared<FunctionalMachine>(program, formats, dram);
+        auto machine = std::make_shared<FunctionalMachine>(program, formats, dram, probe ? &*probe : nullptr);
         return [machine](std::int32_t command) { machine->execute(command); };
       },
-      progress);
+      options.progress);
   answer.outputs = read_outputs(program, formats, dram);
+  if (probe) answer.layers = probe->layers();
   return answer;
 }
 

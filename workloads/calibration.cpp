@@ -154,7 +154,8 @@ Calibration calibration_from_json(const std::string& text, const std::string& so
   calibration.method = *known;
   calibration.symmetric = member("symmetric", [](const Json& j) { return j.is_boolean(); }).get<bool>();
   calibration.samples = member("samples", is_integer).get<int>();
-  for (const auto& [name, ends] : member("ranges", [](const Json& j) { return j.is_object(); }).items()) {
+  const Json ranges = member("ranges", [](const Json& j) { return j.is_object(); });
+  for (const auto& [name, ends] : ranges.items()) {
     const bool two = ends.is_array() && ends.size() == 2 && is_number(ends[0]) && is_number(ends[1]);
     if (!two) refuse("ranges." + name, "is not two numbers, [low, high]");
     const Range range{ends[0].get<float>(), ends[1].get<float>()};

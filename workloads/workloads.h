@@ -81,11 +81,12 @@ using TensorMap = std::map<std::string, HostTensor>;
 /// How far the executor is.
 struct ExecuteProgress {
   std::int64_t nodes_done = 0, nodes = 0;
-  std::int64_t operations_done = 0, operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
+  std::int64_t operations_done = 0,
+               operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
 };
 
 struct ExecuteOptions {
-  bool double_sums = false;                                  ///< products of matrices are summed in double
+  bool double_sums = false;                                   ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
   /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution.
   std::function<void(TensorId, const HostTensor&)> observe = {};

@@ -48,8 +48,13 @@ int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 
 
 }  // namespace
 
-FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormats& formats, Memory& dram)
-    : program_(program), formats_(formats), dram_(dram), scratchpad_("scratchpad", program.scratchpad_bytes) {
+FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormats& formats, Memory& dram,
+                                     FidelityProbe* probe)
+    : program_(program),
+      formats_(formats),
+      probe_(probe),
+      dram_(dram),
+      scratchpad_("scratchpad", program.scratchpad_bytes) {
   for (int e = 0; e < program.queues.matrix; ++e) {
     accumulators_.emplace_back("accumulators of matrix" + std::to_string(e), program.accumulator_bytes);
   }
@@ -349,6 +354,23 @@ void FunctionalMachine::write(const Operand& operand, const Value& value) {
   for_each_element(map, [&](std::int64_t address, std::int64_t i) {
     memory.store(address, operand.format, operand.storage, (*data)[static_cast<std::size_t>(i)]);
   });
+  if (probe_ != nullptr && operand.space != Space::kAccumulator) show(operand, value, std::move(encoded));
+}
+
+/// What has just been stored, as real numbers.
+void FunctionalMachine::show(const Operand& operand, const Value& value, std::vector<float> encoded) {
+  const workloads::NodeId producer = program_.graph.tensors[at(value.tensor)].producer;
+  if (producer == kNone) return;
+  const bool partial =
+      workloads::operator_of(program_.graph.nodes[at(producer)]).op_class == OpClass::kStatistics;  // until the last
+  if (partial || !workloads::is_float(program_.graph.tensors[at(value.tensor)].type)) return;
+  if (encoded.empty()) {
+    encoded = value.data;
+    round_to(operand.format, encoded);
+  } else {
+    formats_.decode(value.tensor, value.box, encoded);
+  }
+  probe_->see(value.tensor, value.box, encoded);
 }
 
 FunctionalMachine::Value FunctionalMachine::reinterpret(const Value& value, TensorId tensor, const Box& box) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "partitioner/program.h"
+#include "simulator/functional/fidelity_probe.h"
 #include "simulator/functional/memory.h"
 #include "simulator/functional/storage_formats.h"
 
@@ -15,7 +16,9 @@ using workloads::Box;
 class FunctionalMachine {
  public:
   /// `dram` holds the initial contents and, in the end, the outputs.
-  FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram);
+  /// `probe` may be nullptr.
+  FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram,
+                    FidelityProbe* probe);
 
   /// Throws Error(kInternal) naming command, address and tensor if it reads what is not there.
   void execute(std::int32_t command);
@@ -46,6 +49,7 @@ class FunctionalMachine {
   [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   void write(const partitioner::Operand& operand, const Value& value);
   void round_result(Value& value) const;
+  void show(const partitioner::Operand& operand, const Value& value, std::vector<float> encoded);
   void scale_sums(const workloads::Node& node, Value& sums) const;
   /// The part `box` of `tensor` out of a value of another view of the same storage.
   [[nodiscard]] Value reinterpret(const Value& value, partitioner::TensorId tensor, const Box& box) const;
@@ -55,6 +59,7 @@ class FunctionalMachine {
 
   const partitioner::Program& program_;
   const StorageFormats& formats_;
+  FidelityProbe* probe_;
   Memory& dram_;
   Memory scratchpad_;
   std::vector<Memory> accumulators_;  // by matrix engine

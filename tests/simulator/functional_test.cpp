@@ -215,12 +215,13 @@ TEST_CASE("a long run tells of its progress", "[simulator][functional]") {
   const auto program = program_of(graph, npu, Strategy::kLayerByLayer);
   std::int64_t last = 0;
   const auto all = static_cast<std::int64_t>(program.commands.size());
-  static_cast<void>(simulate_functional(program, npu, inputs_of(graph), [&](std::int64_t done, std::int64_t of) {
+  const auto progress = [&](std::int64_t done, std::int64_t of) {
     CHECK(done >= last);
     CHECK(done <= of);
     CHECK(of == all);
     last = done;
-  }));
+  };
+  static_cast<void>(simulate_functional(program, npu, inputs_of(graph), {.progress = progress}));
 }
 
 }  // namespace spillway::simulator::test

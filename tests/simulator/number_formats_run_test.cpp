@@ -29,7 +29,7 @@ FunctionalResult run(const Graph& graph, const configs::NpuConfig& npu, const Te
   auto planned = partitioner::partition(graph, npu);
   REQUIRE(std::holds_alternative<partitioner::Plan>(planned));
   const auto program = partitioner::lower(graph, npu, std::get<partitioner::Plan>(planned));
-  return simulate_functional(program, npu, inputs, {}, calibration);
+  return simulate_functional(program, npu, inputs, {.calibration = calibration});
 }
 
 HostTensor tensor(workloads::Shape shape, std::vector<float> values) {
@@ -215,6 +215,41 @@ TEST_CASE("integers without a calibration are refused, naming a tensor", "[simul
                     Catch::Contains("'x'") && Catch::Contains("range must be known"));
   const Calibration other{.graph = "another", .ranges = {{"elsewhere", {-1, 1}}}};
   CHECK_THROWS_WITH(run(graph, npu_in("int8"), inputs, &other), Catch::Contains("made for the graph 'another'"));
+}
+
+TEST_CASE("fidelity layer by layer: the layer with the narrow weights is the one that loses", "[simulator][formats]") {
+  // Three layers; in the second, each channel's weights share a scale with one that is two hundred times larger and
+  // multiplies a feature that is always zero.
+  GraphBuilder b;
+  const auto weights = [&](float outlier) {
+    std::vector<float> w = whole_numbers(64 * 64, 100, 5);
+    for (float& v : w) v /= 1000;
+    for (std::size_t i = 0; i < 64; ++i) w[i] = outlier, w[i * 64] = outlier > 0 ? w[i * 64] : 0;
+    return b.constant(workloads::test::floats({64, 64}, w));
+  };
+  const auto x = b.input("x", {32, 64});
+  const auto one = b.op("MatMul", {x, weights(0.0F)});
+  const auto two = b.op("MatMul", {b.op("Relu", {one}), weights(20.0F)});
+  const auto three = b.op("MatMul", {b.op("Relu", {two}), weights(0.1F)});
+  const Graph graph = workloads::canonicalise(b.finish({three}));
+  const TensorMap inputs{{"x", workloads::random_tensor(workloads::DataType::kFloat32, {32, 64}, 1)}};
+  const auto calibration = workloads::calibrate(graph, {inputs}, {});
+  const auto layers_in = [&](const char* precision) {
+    const auto npu = npu_in(precision);
+    auto planned = partitioner::partition(graph, npu, {.strategy = partitioner::Strategy::kLayerByLayer});
+    const auto program = partitioner::lower(graph, npu, std::get<partitioner::Plan>(planned));
+    return simulate_functional(program, npu, inputs, {.calibration = &calibration, .fidelity = true}).layers;
+  };
+  const auto layers = layers_in("int8");
+  REQUIRE(layers.size() >= 3);
+  const auto loses_most = std::max_element(layers.begin(), layers.end(),
+                                           [](const auto& l, const auto& r) { return l.added_noise < r.added_noise; });
+  CHECK(loses_most->tensor == graph.tensors[two].name);
+  for (const auto& layer : layers) {
+    CHECK(layer.error.count > 0);
+    CHECK(layer.error.cosine() > 0.5);
+  }
+  for (const auto& layer : layers_in("fp32")) CHECK(layer.error.sqnr_db() > 100);
 }
 
 }  // namespace spillway::simulator::test

@@ -2,6 +2,7 @@ find_package(nlohmann_json REQUIRED)
 spillway_test(workloads_import_tests
   SOURCES
     graph_test.cpp
+    calibration_test.cpp
     constants_test.cpp
     import_test.cpp
     import_errors_test.cpp
