@@ -239,7 +239,7 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
       } else {
         if (stage.kind == StageKind::kMatrix) {
           const configs::MatrixShape shape = matrix_of(group_, stage, block);
-          one.matrix = configs::matrix_cycles(npu_.matrix, shape, npu_.precision.weight).total();
+          one.matrix = configs::matrix_cycles(npu_.matrix, shape, model_.operand_formats(stage.nodes[0].node)).total();
           one.macs = shape.macs();
         }
         one.vector = configs::vector_cycles(npu_, vector_of(group_, stage, block), block.elements() * 2).total();
