@@ -5,6 +5,7 @@
 
 #include "configs/error.h"
 #include "workloads/compute/strided.h"
+#include "workloads/execution/finite.h"
 #include "workloads/execution/value.h"
 #include "workloads/operators/support.h"
 #include "workloads/runtime_shapes.h"
@@ -70,6 +71,7 @@ class Work {
   static std::int64_t operations_of(const Graph& graph, const Node& node) {
     const OpDef& def = operator_of(node);
     if (node.outputs.empty() || node.outputs[0] == kNone || graph.output(node).shape.size() > kMaxRank) return 0;
+    if (graph.output(node).dynamic) return 0;
     const Box out = whole(graph.output(node).shape);
     if (def.matrix_shape == nullptr) return out.elements();
     const configs::MatrixShape shape = def.matrix_shape(graph, node, out);
@@ -99,11 +101,16 @@ class Executor {
     for (const std::string& name : keep) {
       const TensorId id = graph.find_tensor(name);
       if (id == kNone) {
-        throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name}, "is not a tensor of the graph");
+        std::vector<std::string> names;
+        for (const Tensor& tensor : graph.tensors) names.push_back(tensor.name);
+        const std::string nearest = nearest_name(name, names);
+        throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name}, "is not a tensor of the graph",
+                    nearest.empty() ? "" : "did you mean '" + nearest + "'?");
       }
       kept_.insert(id);
     }
     for (const TensorId id : kept_) ++uses_left_[id];
+    if (options.non_finite) watch_.emplace(graph_, options.non_finite);
   }
 
   TensorMap run(const TensorMap& inputs) {
@@ -113,6 +120,7 @@ class Executor {
       HostTensor value = inputs.at(declared.name);
       if (is_float(declared.type)) value = held_as(std::move(value), declared.type);
       values_[id] = value_of(std::move(value));
+      if (watch_) watch_->input(id, *values_[id]);
     }
     Work work;
     if (options_.progress) work = Work(graph_);
@@ -121,6 +129,7 @@ class Executor {
       if (node.folded) continue;
       try {
         run_node(node);
+        if (watch_) watch_->after(node, values_);
       } catch (const Error& error) {
         throw error.within(Place{.file = graph_.source, .node = node.name});
       }
@@ -133,7 +142,7 @@ class Executor {
 
  private:
   void run_node(const Node& node) {
-    if (shapes_.is_static()) {
+    if (shapes_.is_static(node)) {
       if (rename(node)) return release_inputs(node);
       if (run_strided(node)) return;
     }
@@ -306,6 +315,7 @@ class Executor {
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept
   std::set<TensorId> kept_;
+  std::optional<FiniteWatch> watch_;
 };
 
 }  // namespace

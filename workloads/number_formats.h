@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "workloads/graph.h"
+
 namespace spillway::workloads {
 
 [[nodiscard]] inline float float_from_half(std::uint16_t bits) {
@@ -42,6 +44,18 @@ namespace spillway::workloads {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+/// What a tensor of a float type would hold after `value` was stored in it.
+[[nodiscard]] inline float as_stored(DataType type, float value) {
+  switch (type) {
+    case DataType::kFloat16:
+      return float_from_half(half_from_float(value));
+    case DataType::kBFloat16:
+      return float_from_bfloat16(bfloat16_from_float(value));
+    default:
+      return value;
+  }
 }
 
 }  // namespace spillway::workloads

@@ -68,6 +68,23 @@ void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shap
   }
 }
 
+/// Whether a shape fits an input as far as the file and the named dimensions say, and says more.
+bool completes(const Declared& declared, const Shape& shape, const ShapeBindings& bindings) {
+  if (!declared.extents) return true;
+  if (declared.extents->size() != shape.size()) return false;
+  bool open = false;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    const auto& extent = (*declared.extents)[d];
+    const auto named = bindings.dims.find(extent.name);
+    const auto fixed = extent.value ? extent.value
+                       : !extent.name.empty() && named != bindings.dims.end() ? std::optional(named->second)
+                                                                              : std::nullopt;
+    if (fixed && *fixed != shape[d]) return false;
+    open |= !fixed;
+  }
+  return open;
+}
+
 /// The --shape flag that would bind an input: what is known as it is, the rest by an arbitrary legal extent.
 std::string example_shape(const Tensor& tensor, const std::vector<DeclaredExtent>& extents, const BoundDims& dims) {
   std::vector<std::string> parts;
@@ -91,13 +108,20 @@ void bind_inputs(ReadGraph& read, const ShapeBindings& bindings) {
 
   std::set<std::string> declared_names;
   std::set<std::string> used_inputs;
+  std::map<std::string, Shape> taken = bindings.inputs;
   for (const auto id : graph.inputs) {
     const auto& tensor = graph.tensors[id];
     const auto& declared = read.declared[id];
     for (const auto& extent : declared.extents.value_or(std::vector<DeclaredExtent>{}))
       declared_names.insert(extent.name);
     const auto bound = bindings.inputs.find(tensor.name);
-    if (bound == bindings.inputs.end()) continue;
+    if (bound == bindings.inputs.end()) {
+      const auto offered = bindings.offered.find(tensor.name);
+      if (offered == bindings.offered.end() || !completes(declared, offered->second, bindings)) continue;
+      bind_whole_input(tensor, declared, offered->second, bindings.dynamic, dims);
+      taken.emplace(tensor.name, offered->second);
+      continue;
+    }
     used_inputs.insert(tensor.name);
     bind_whole_input(tensor, declared, bound->second, bindings.dynamic, dims);
   }
@@ -110,8 +134,8 @@ void bind_inputs(ReadGraph& read, const ShapeBindings& bindings) {
     const Place place{.tensor = tensor.name};
     if (!declared.type) throw Error(ErrorKind::kBadInput, place, "is a graph input without an element type");
     tensor.type = *declared.type;
-    const auto whole_shape = bindings.inputs.find(tensor.name);
-    if (whole_shape != bindings.inputs.end()) {
+    const auto whole_shape = taken.find(tensor.name);
+    if (whole_shape != taken.end()) {
       tensor.shape = whole_shape->second;
       check_input_shape(tensor);
       continue;

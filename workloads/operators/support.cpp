@@ -160,31 +160,13 @@ configs::VectorWork work_of(configs::VectorOp op, std::int64_t count) {
   return work;
 }
 
-std::int64_t narrowed(DataType type, std::int64_t value) {
-  switch (type) {
-    case DataType::kInt8:
-      return static_cast<std::int8_t>(value);
-    case DataType::kUint8:
-      return static_cast<std::uint8_t>(value);
-    case DataType::kInt16:
-      return static_cast<std::int16_t>(value);
-    case DataType::kUint16:
-      return static_cast<std::uint16_t>(value);
-    case DataType::kInt32:
-      return static_cast<std::int32_t>(value);
-    case DataType::kUint32:
-      return static_cast<std::uint32_t>(value);
-    case DataType::kBool:
-      return value != 0 ? 1 : 0;
-    default:
-      return value;
-  }
-}
-
-std::int64_t to_integer(DataType type, float value) {
-  if (type == DataType::kBool) return value != 0.0F ? 1 : 0;
+std::int64_t to_integer(DataType type, double value) {
+  if (type == DataType::kBool) return value != 0.0 ? 1 : 0;
   if (std::isnan(value)) return 0;
-  constexpr float kLimit = 9223372036854775808.0F;  // 2^63
+  constexpr double kLimit = 9223372036854775808.0;  // 2^63
+  if (type == DataType::kUint64 && value >= kLimit) {  // held by its bits
+    return value >= 2.0 * kLimit ? -1 : static_cast<std::int64_t>(static_cast<std::uint64_t>(value));
+  }
   if (value >= kLimit) return narrowed(type, std::numeric_limits<std::int64_t>::max());
   if (value < -kLimit) return narrowed(type, std::numeric_limits<std::int64_t>::min());
   return narrowed(type, static_cast<std::int64_t>(value));
