@@ -111,8 +111,8 @@ TensorMap inputs_of(const Graph& graph, std::vector<GivenInput> given, std::uint
   for (const auto id : graph.inputs) {
     const workloads::Tensor& tensor = graph.tensors[id];
     names.push_back(tensor.name);
-    wanted.push_back(fmt::format("{} ({} {})", tensor.name, workloads::name_of(tensor.type),
-                                 workloads::to_string(tensor.shape)));
+    wanted.push_back(
+        fmt::format("{} ({} {})", tensor.name, workloads::name_of(tensor.type), workloads::to_string(tensor.shape)));
   }
   for (GivenInput& input : given) {
     const auto at = std::find(names.begin(), names.end(), input.name);

@@ -60,9 +60,9 @@ workloads::TensorMap run_reference(const workloads::Graph& graph, const workload
     seen = true;
     if (run.nan_is_error) {
       throw Error(ErrorKind::kBadInput, Place{.file = run.model, .node = event.node, .tensor = event.tensor},
-                  event.node.empty() ? fmt::format("the input has {}", event.nan ? "NaN" : "infinity")
-                                     : fmt::format("{} makes {} of inputs without it", event.op,
-                                                   event.nan ? "NaN" : "infinity"));
+                  event.node.empty()
+                      ? fmt::format("the input has {}", event.nan ? "NaN" : "infinity")
+                      : fmt::format("{} makes {} of inputs without it", event.op, event.nan ? "NaN" : "infinity"));
     }
     events.push_back(fmt::format("{}: {}", run.model, appearance(event)));
   };
@@ -79,7 +79,8 @@ bool has_non_finite(const workloads::TensorMap& tensors) {
   const auto any = [](const auto& values) {
     return std::any_of(values.begin(), values.end(), [](auto v) { return !std::isfinite(static_cast<double>(v)); });
   };
-  return std::any_of(tensors.begin(), tensors.end(), [&](const auto& entry) { return std::visit(any, entry.second.data); });
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const auto& entry) { return std::visit(any, entry.second.data); });
 }
 
 }  // namespace spillway::cli

@@ -129,15 +129,12 @@ Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const con
   progress.stage(model + ": executing");
   auto run = simulator::simulate_functional(planned.program, npu, inputs,
                                             [&](auto done, auto all) { progress.update(done, all, "commands"); });
-  Outcome outcome{.npu = &npu,
-                  .cycles = run.result.cycles,
-                  .moved = run.result.moves.total(),
-                  .outputs = std::move(run.outputs)};
+  Outcome outcome{
+      .npu = &npu, .cycles = run.result.cycles, .moved = run.result.moves.total(), .outputs = std::move(run.outputs)};
   // The Program has no names for what lies between its operators; where its outputs are not finite, the reference
   // executor tells which operator began it.
   if (!flags.check && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
-  TensorMap reference =
-      run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error}, context, progress);
+  TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error}, context, progress);
   for (const std::string& name : flags.dump) {
     if (outcome.outputs.contains(name)) continue;
     outcome.outputs[name] = std::move(reference.at(name));
@@ -154,7 +151,8 @@ void check_flags(const RunFlags& flags) {
     throw Error(ErrorKind::kBadInput, Place{}, problem, help);
   };
   if (!flags.dump.empty() && flags.out.empty()) refuse("--dump needs a folder to write to", "add --output DIR");
-  if (flags.reference && flags.check) refuse("--check compares an NPU with the reference: --reference runs none", "leave one out");
+  if (flags.reference && flags.check)
+    refuse("--check compares an NPU with the reference: --reference runs none", "leave one out");
   if (flags.reference && flags.dry_run) refuse("--dry-run shows a plan: --reference makes none", "leave one out");
 }
 
@@ -241,7 +239,8 @@ void add_run(CLI::App& app, Context& context) {
              "generated from --seed", "sample=latent.npy");
   verb->add_option("--output,--out", flags->out,
                    described("folder for the outputs, a file each", "not written", "--output results"));
-  add_value(*verb, "--output-format", flags->out_format, "npy, npz (all in outputs.npz) or pb (ONNX tensors)", "npy", "npz");
+  add_value(*verb, "--output-format", flags->out_format, "npy, npz (all in outputs.npz) or pb (ONNX tensors)", "npy",
+            "npz");
   add_values(*verb, "--dump", flags->dump, "write this tensor too, as the reference executor has it", "outputs only",
              "/mid/Add_output_0");
   add_switch(*verb, "--reference", flags->reference,

@@ -283,7 +283,8 @@ class Executor {
     for (const TensorId id : node.inputs) {
       if (id == kNone || uses_left_[id] != 1) continue;
       const Value& value = *values_[id];
-      if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape) continue;
+      if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape)
+        continue;
       return &value;
     }
     return nullptr;

@@ -83,7 +83,8 @@ using TensorMap = std::map<std::string, HostTensor>;
 /// How far the executor is.
 struct ExecuteProgress {
   std::int64_t nodes_done = 0, nodes = 0;
-  std::int64_t operations_done = 0, operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
+  std::int64_t operations_done = 0,
+               operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
 };
 
 /// NaN or infinity in a result of an operator none of whose inputs has it, or in a graph input.
@@ -94,7 +95,7 @@ struct NonFinite {
 };
 
 struct ExecuteOptions {
-  bool double_sums = false;                                  ///< products of matrices are summed in double
+  bool double_sums = false;                                   ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
   std::function<void(const NonFinite&)> non_finite = {};      ///< where it appears, in order; it may throw
 };
@@ -104,8 +105,8 @@ struct ExecuteOptions {
 [[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {},
                                 const ExecuteOptions& options = {});
 
-/// Bytes that the executor holds at once at most, by the graph's lifetimes: weights that are read in place do not count,
-/// nor tensors whose shapes depend on data.
+/// Bytes that the executor holds at once at most, by the graph's lifetimes: weights that are read in place do not
+/// count, nor tensors whose shapes depend on data.
 [[nodiscard]] std::int64_t peak_bytes(const Graph& graph);
 
 /// One ONNX TensorProto: what ONNX's own tests and tools keep a tensor in (.pb).

@@ -132,7 +132,7 @@ Floats scaled(Floats x, Ints n) {
 
 /// Cody and Waite's reduction to |r| <= ln 2 / 2 and the polynomial of Cephes' expf; within 2 ulp. NaN stays.
 Floats exponential(Floats x) {
-  x = x > 89.0F ? all(89.0F) : x;    // infinite from 88.73 on
+  x = x > 89.0F ? all(89.0F) : x;      // infinite from 88.73 on
   x = x < -104.0F ? all(-104.0F) : x;  // zero below -103.97
   // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
   const Floats shifted = x * 1.44269504088896341F + 12582912.0F;
@@ -422,10 +422,7 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .panel_vectors = 2,
     .rows = {0, 12, 6, 0},
     .micro = {{nullptr}, {SPILLWAY_MICROS_12(micro, 1)}, {SPILLWAY_MICROS_6(micro, 2)}, {nullptr}},
-    .micro_double = {{nullptr},
-                     {SPILLWAY_MICROS_12(micro_double, 1)},
-                     {SPILLWAY_MICROS_6(micro_double, 2)},
-                     {nullptr}},
+    .micro_double = {{nullptr}, {SPILLWAY_MICROS_12(micro_double, 1)}, {SPILLWAY_MICROS_6(micro_double, 2)}, {nullptr}},
 #endif
     .exp = exp_row,
     .sigmoid = sigmoid_row,

@@ -43,7 +43,8 @@ void check_input_shape(const Tensor& tensor) {
 
 /// Checks a whole shape that the user gave against what the file fixes, and learns the dimension names in it.
 /// Empty tensors are data like any other to a graph of dynamic shapes.
-void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shape& shape, bool dynamic, BoundDims& dims) {
+void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shape& shape, bool dynamic,
+                      BoundDims& dims) {
   const Place place{.tensor = tensor.name};
   const std::int64_t least = dynamic ? 0 : 1;
   if (std::any_of(shape.begin(), shape.end(), [&](auto extent) { return extent < least; })) {
@@ -76,7 +77,7 @@ bool completes(const Declared& declared, const Shape& shape, const ShapeBindings
   for (std::size_t d = 0; d < shape.size(); ++d) {
     const auto& extent = (*declared.extents)[d];
     const auto named = bindings.dims.find(extent.name);
-    const auto fixed = extent.value ? extent.value
+    const auto fixed = extent.value                                           ? extent.value
                        : !extent.name.empty() && named != bindings.dims.end() ? std::optional(named->second)
                                                                               : std::nullopt;
     if (fixed && *fixed != shape[d]) return false;

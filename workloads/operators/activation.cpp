@@ -43,40 +43,52 @@ T softplus(T x) {
 struct Exp : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return std::exp(x); }
+  T operator()(T x) const {
+    return std::exp(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().exp(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1); }
 };
 struct Erf : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return std::erf(x); }
+  T operator()(T x) const {
+    return std::erf(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().erf(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kErf, 1); }
 };
 struct Sqrt : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return std::sqrt(x); }
+  T operator()(T x) const {
+    return std::sqrt(x);
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kSqrt, 1); }
 };
 struct Reciprocal : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return 1.0F / x; }
+  T operator()(T x) const {
+    return 1.0F / x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kDiv, 1); }
 };
 struct Neg : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return -x; }
+  T operator()(T x) const {
+    return -x;
+  }
   std::int64_t operator()(std::int64_t x) const { return static_cast<std::int64_t>(-static_cast<std::uint64_t>(x)); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kAddMul, 1); }
 };
 struct Abs : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return std::abs(x); }
+  T operator()(T x) const {
+    return std::abs(x);
+  }
   std::int64_t operator()(std::int64_t x) const {
     return x < 0 ? static_cast<std::int64_t>(-static_cast<std::uint64_t>(x)) : x;
   }
@@ -85,21 +97,27 @@ struct Abs : Plain {
 struct Sign : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return x > 0.0F ? 1.0F : x < 0.0F ? -1.0F : x; }  // NaN stays, -0 stays
+  T operator()(T x) const {
+    return x > 0.0F ? 1.0F : x < 0.0F ? -1.0F : x;
+  }  // NaN stays, -0 stays
   std::int64_t operator()(std::int64_t x) const { return (x > 0 ? 1 : 0) - (x < 0 ? 1 : 0); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2); }
 };
 struct Tanh : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return std::tanh(x); }
+  T operator()(T x) const {
+    return std::tanh(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().tanh(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 2, kDiv, 1); }  // (e-1)/(e+1)
 };
 struct Sigmoid : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return sigmoid(x); }
+  T operator()(T x) const {
+    return sigmoid(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().sigmoid(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 1, kDiv, 1); }
 };
@@ -108,7 +126,9 @@ struct Silu {
   float alpha;
   Silu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return x * sigmoid(alpha * x); }
+  T operator()(T x) const {
+    return x * sigmoid(alpha * x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().silu(n, x, alpha, y); }
   static VectorWork cost(const Graph&, const Node& n) {
     return ops(kExp, 1, kAddMul, n.real("alpha", 1.0F) == 1.0F ? 2 : 3, kDiv, 1);
@@ -150,7 +170,9 @@ void infer_gelu(InferContext& context) {
 struct Relu : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return x < 0.0F ? 0.0F : x; }  // NaN stays
+  T operator()(T x) const {
+    return x < 0.0F ? 0.0F : x;
+  }  // NaN stays
   std::int64_t operator()(std::int64_t x) const { return x < 0 ? 0 : x; }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1); }
 };
@@ -158,13 +180,17 @@ struct LeakyRelu {
   float alpha;
   LeakyRelu(const Graph&, const Node& n) : alpha(n.real("alpha", 0.01F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return x < 0.0F ? alpha * x : x; }
+  T operator()(T x) const {
+    return x < 0.0F ? alpha * x : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kAddMul, 1); }
 };
 struct PRelu : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x, T slope) const { return x < 0.0F ? slope * x : x; }
+  T operator()(T x, T slope) const {
+    return x < 0.0F ? slope * x : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kAddMul, 1); }
 };
 void infer_prelu(InferContext& context) {  // the slope broadcasts to the input, not both ways
@@ -180,47 +206,61 @@ struct Elu {
   float alpha;
   Elu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return x < 0.0F ? alpha * (std::exp(x) - 1.0F) : x; }
+  T operator()(T x) const {
+    return x < 0.0F ? alpha * (std::exp(x) - 1.0F) : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kExp, 1, kAddMul, 2); }
 };
 struct Selu {
   float alpha, gamma;
   Selu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.67326319F)), gamma(n.real("gamma", 1.05070102F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return gamma * (x > 0.0F ? x : alpha * (std::exp(x) - 1.0F)); }
+  T operator()(T x) const {
+    return gamma * (x > 0.0F ? x : alpha * (std::exp(x) - 1.0F));
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kExp, 1, kAddMul, 3); }
 };
 struct Celu {
   float alpha;
   Celu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return x < 0.0F ? alpha * (std::exp(x / alpha) - 1.0F) : x; }
+  T operator()(T x) const {
+    return x < 0.0F ? alpha * (std::exp(x / alpha) - 1.0F) : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kExp, 1, kAddMul, 3); }  // x * (1/alpha)
 };
 struct ThresholdedRelu {
   float alpha;
   ThresholdedRelu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return x > alpha ? x : 0.0F; }
+  T operator()(T x) const {
+    return x > alpha ? x : 0.0F;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1); }
 };
 struct Shrink {
   float bias, lambd;
   Shrink(const Graph&, const Node& n) : bias(n.real("bias", 0.0F)), lambd(n.real("lambd", 0.5F)) {}
   template <std::floating_point T>
-  T operator()(T x) const { return x < -lambd ? x + bias : x > lambd ? x - bias : 0.0F; }
+  T operator()(T x) const {
+    return x < -lambd ? x + bias : x > lambd ? x - bias : 0.0F;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2, kAddMul, 1); }
 };
 struct Softplus : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return softplus(x); }
+  T operator()(T x) const {
+    return softplus(x);
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 2, kAddMul, 1); }
 };
 struct Softsign : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return x / (1.0F + std::abs(x)); }
+  T operator()(T x) const {
+    return x / (1.0F + std::abs(x));
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kAddMul, 1, kDiv, 1); }
 };
 struct HardSigmoid {
@@ -245,7 +285,9 @@ struct HardSwish : Plain {
 struct Mish : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T x) const { return x * std::tanh(softplus(x)); }
+  T operator()(T x) const {
+    return x * std::tanh(softplus(x));
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 3, kAddMul, 1 + 2 + 1, kDiv, 1); }
 };
 
@@ -275,7 +317,8 @@ std::span<const OpDef> activation_operators() {
       unary<Function<[](auto x) { return std::atanh(x); }, kExp>>("Atanh", infer_float),
       unary<Function<[](auto x) { return std::ceil(x); }, kAddMul>>("Ceil", infer_float),
       unary<Function<[](auto x) { return std::floor(x); }, kAddMul>>("Floor", infer_float),
-      unary<Function<[](auto x) { return std::nearbyint(x); }, kAddMul>>("Round", infer_float),  // halves to even: the default rounding mode
+      unary<Function<[](auto x) { return std::nearbyint(x); }, kAddMul>>(
+          "Round", infer_float),  // halves to even: the default rounding mode
       unary<Tanh>("Tanh", infer_float),
       unary<Sigmoid>("Sigmoid", infer_float),
       unary<Silu>("Silu", infer_float),

@@ -81,7 +81,9 @@ std::int64_t wrap_negate(std::int64_t a) { return static_cast<std::int64_t>(-sta
 struct Add : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T a, T b) const { return a + b; }
+  T operator()(T a, T b) const {
+    return a + b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().add(n, a, step_a, b, step_b, y);
   }
@@ -91,7 +93,9 @@ struct Add : Plain {
 struct Sub : Add {
   using Add::Add;
   template <std::floating_point T>
-  T operator()(T a, T b) const { return a - b; }
+  T operator()(T a, T b) const {
+    return a - b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().sub(n, a, step_a, b, step_b, y);
   }
@@ -100,7 +104,9 @@ struct Sub : Add {
 struct Mul : Add {
   using Add::Add;
   template <std::floating_point T>
-  T operator()(T a, T b) const { return a * b; }
+  T operator()(T a, T b) const {
+    return a * b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().mul(n, a, step_a, b, step_b, y);
   }
@@ -111,7 +117,9 @@ struct Div {
   const Node& node;
   Div(const Graph&, const Node& n) : node(n) {}
   template <std::floating_point T>
-  T operator()(T a, T b) const { return a / b; }
+  T operator()(T a, T b) const {
+    return a / b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().div(n, a, step_a, b, step_b, y);
   }
@@ -132,7 +140,9 @@ struct Mod {
   bool fmod;
   Mod(const Graph&, const Node& n) : node(n), fmod(n.integer("fmod", 0) != 0) {}
   template <std::floating_point T>
-  T operator()(T a, T b) const { return std::fmod(a, b); }
+  T operator()(T a, T b) const {
+    return std::fmod(a, b);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b == 0) bad_node(node, "division by zero");
     if (b == -1) return 0;
@@ -156,7 +166,9 @@ void infer_mod(InferContext& context) {
 struct Pow : Plain {
   using Plain::Plain;
   template <std::floating_point T>
-  T operator()(T a, T b) const { return b == T{2} ? a * a : std::pow(a, b); }
+  T operator()(T a, T b) const {
+    return b == T{2} ? a * a : std::pow(a, b);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 == 0 ? 1 : -1) : 0;
     std::int64_t result = 1;
@@ -192,7 +204,8 @@ template <typename Relation>
 struct Compare : Test {
   using Test::Test;
   template <std::floating_point T>
-  T operator()(T a, T b) const { return Relation()(a, b) ? T{1} : T{0};
+  T operator()(T a, T b) const {
+    return Relation()(a, b) ? T{1} : T{0};
   }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return Relation()(a, b) ? 1 : 0; }
   std::uint64_t operator()(std::uint64_t a, std::uint64_t b) const { return Relation()(a, b) ? 1 : 0; }

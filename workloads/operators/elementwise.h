@@ -136,8 +136,7 @@ void run_strided(const F& f, const std::array<const Shape*, N>& shapes, std::spa
       } else if constexpr (N == 2) {
         y[i * step[0]] = f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]]);
       } else {
-        y[i * step[0]] =
-            f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]], data[2][at[3] + i * step[3]]);
+        y[i * step[0]] = f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]], data[2][at[3] + i * step[3]]);
       }
     }
   });
@@ -321,7 +320,8 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
       return results;
     }
   }
-  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<kernel<Op, N>>}, graph, node, inputs);
+  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<kernel<Op, N>>}, graph, node,
+                            inputs);
 }
 
 template <typename Op, int N>

@@ -1,5 +1,6 @@
 // Products of quantised operands as they are: MatMulInteger, ConvInteger, QLinearMatMul, QLinearConv, and
-// DynamicQuantizeLinear. Products of 8-bit integers are summed in double: exact up to 2^53, and Eigen's product is fast.
+// DynamicQuantizeLinear. Products of 8-bit integers are summed in double: exact up to 2^53, and Eigen's product is
+// fast.
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
@@ -217,7 +218,8 @@ std::vector<double> convolve(const Convolution& c, const Shape& x_shape, const s
       Eigen::Map<Matrix> out(sums.data() + (n * c.out[1] + g * outputs) * positions, outputs, positions);
       for (std::int64_t p = 0; p < positions; p += block) {
         const std::int64_t count = std::min(block, positions - p);
-        for (std::int64_t i = 0; i < count; ++i) gather(c, x_shape, from, channels, p + i, columns.data() + i, columns.cols());
+        for (std::int64_t i = 0; i < count; ++i)
+          gather(c, x_shape, from, channels, p + i, columns.data() + i, columns.cols());
         out.middleCols(p, count).noalias() = weights * columns.leftCols(count);
       }
     }
@@ -274,9 +276,11 @@ std::vector<HostTensor> evaluate_qlinear_conv(const Graph& graph, const Node& no
   HostTensor y = make_tensor(type, c.out);
   for (std::size_t i = 0; i < sums.size(); ++i) {
     const std::int64_t channel = static_cast<std::int64_t>(i) / positions % c.out[1];
-    const double sum = sums[i] + (bias == nullptr ? 0.0 : static_cast<double>(bias->ints()[static_cast<std::size_t>(channel)]));
+    const double sum =
+        sums[i] + (bias == nullptr ? 0.0 : static_cast<double>(bias->ints()[static_cast<std::size_t>(channel)]));
     // In float, as runtimes requantise.
-    const float factor = static_cast<float>(x_scale) * static_cast<float>(scale_at(*inputs[4], channel)) / static_cast<float>(y_scale);
+    const float factor =
+        static_cast<float>(x_scale) * static_cast<float>(scale_at(*inputs[4], channel)) / static_cast<float>(y_scale);
     y.ints()[i] = saturated(type, static_cast<double>(std::nearbyint(static_cast<float>(sum) * factor)) + zero);
   }
   return one_result(std::move(y));

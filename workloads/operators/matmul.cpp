@@ -192,8 +192,8 @@ void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstSt
   multiply_regions(graph, node, inputs, out, bias.empty() ? nullptr : bias.data(), sums);
 }
 
-void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, compute::Sums sums) {
+void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
+                 compute::Sums sums) {
   if (out.box.empty()) return;
   multiply_regions(graph, node, inputs, out, nullptr, sums);
   if (inputs.size() < 3 || inputs[2].data == nullptr) return;

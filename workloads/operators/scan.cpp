@@ -179,7 +179,8 @@ void infer_topk(InferContext& context) {
   const bool attribute = context.node.attributes.contains("k");
   if (!attribute && !context.graph.has_input(context.node, 1)) bad_node(context.node, "its k is missing");
   const HostTensor* given = attribute ? nullptr : &known_value(context, 1, "its k is");
-  if (given != nullptr && (!given->holds_integer() || given->held() != 1)) bad_node(context.node, "its k should be one integer");
+  if (given != nullptr && (!given->holds_integer() || given->held() != 1))
+    bad_node(context.node, "its k should be one integer");
   const std::int64_t k = attribute ? context.node.integer("k", 0) : given->ints()[0];
   const int axis = normalise_axis(context.node, context.node.integer("axis", -1), static_cast<int>(x.shape.size()));
   if (k < 0 || k > x.shape[axis]) {

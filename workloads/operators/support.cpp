@@ -15,8 +15,7 @@ void bad_node(const Node& node, const std::string& problem, const std::string& h
 const HostTensor& known_value(const InferContext& context, int i, const std::string& what) {
   if (const HostTensor* value = context.value(i)) return *value;
   const Node& node = context.node;
-  throw UnknownUntilRun(ErrorKind::kBadInput,
-                        Place{.node = node.name, .tensor = context.graph.input(node, i).name},
+  throw UnknownUntilRun(ErrorKind::kBadInput, Place{.node = node.name, .tensor = context.graph.input(node, i).name},
                         node.op + ": " + what + " not known before the graph runs",
                         "bind every dynamic dimension so that the shape arithmetic can be folded; the reference "
                         "executor (spillway run --reference) takes shapes that depend on data");
@@ -163,7 +162,7 @@ configs::VectorWork work_of(configs::VectorOp op, std::int64_t count) {
 std::int64_t to_integer(DataType type, double value) {
   if (type == DataType::kBool) return value != 0.0 ? 1 : 0;
   if (std::isnan(value)) return 0;
-  constexpr double kLimit = 9223372036854775808.0;  // 2^63
+  constexpr double kLimit = 9223372036854775808.0;     // 2^63
   if (type == DataType::kUint64 && value >= kLimit) {  // held by its bits
     return value >= 2.0 * kLimit ? -1 : static_cast<std::int64_t>(static_cast<std::uint64_t>(value));
   }

@@ -15,7 +15,8 @@ namespace spillway::workloads {
 /// Throws Error(kBadInput) placed at the node.
 [[noreturn]] void bad_node(const Node& node, const std::string& problem, const std::string& help = {});
 
-/// The value of input i, which the outputs' shapes depend on. Throws UnknownUntilRun, naming `what`, if nobody knows it.
+/// The value of input i, which the outputs' shapes depend on. Throws UnknownUntilRun, naming `what`, if nobody knows
+/// it.
 [[nodiscard]] const HostTensor& known_value(const InferContext& context, int i, const std::string& what);
 
 /// Refuses a node whose input or output count is outside the operator's signature, or that omits one of the first
