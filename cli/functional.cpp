@@ -89,7 +89,7 @@ std::vector<GivenInput> read_inputs(const std::vector<std::string>& flags) {
   for (const std::string& flag : flags) {
     const std::size_t equals = flag.find('=');
     if (equals == std::string::npos && fs::path(flag).extension() == ".npz") {
-      for (auto& [name, tensor] : workloads::load_npz(flag)) given.push_back({flag, name, flag, std::move(tensor)});
+      for (auto& [name, tensor] : workloads::load_npz(flag)) given.push_back({flag, name, flag, std::move(tensor), {}});
       continue;
     }
     if (equals == std::string::npos || equals == 0 || equals + 1 == flag.size()) {
@@ -98,7 +98,12 @@ std::vector<GivenInput> read_inputs(const std::vector<std::string>& flags) {
     }
     const std::string name = flag.substr(0, equals);
     const std::string file = flag.substr(equals + 1);
-    given.push_back({flag, name, file, load_one(name, file)});
+    GivenInput& input = given.emplace_back(GivenInput{flag, name, file});
+    try {
+      input.tensor = load_one(name, file);
+    } catch (const Error&) {
+      input.trouble = std::current_exception();
+    }
   }
   return given;
 }
@@ -123,6 +128,7 @@ TensorMap inputs_of(const Graph& graph, std::vector<GivenInput> given, std::uint
                   nearest.empty() ? fmt::format("the inputs are {}", fmt::join(wanted, ", "))
                                   : fmt::format("did you mean '{}'?", nearest));
     }
+    if (input.trouble) std::rethrow_exception(input.trouble);
     const auto id = graph.inputs[static_cast<std::size_t>(at - names.begin())];
     const std::string flag = input.flag;
     if (!inputs.emplace(*at, as_input(graph.tensors[id], std::move(input))).second) {

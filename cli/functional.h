@@ -1,6 +1,7 @@
 // Inputs, outputs and comparison of functional runs.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,11 @@ struct GivenInput {
   std::string flag;  ///< as typed
   std::string name;
   std::string file;
-  workloads::HostTensor tensor;
+  workloads::HostTensor tensor{};
+  std::exception_ptr trouble{};  ///< why the file could not be read: of interest only if the graph has such an input
 };
 /// `flags` are NAME=FILE with a .npy, .npz (its array NAME, or its only one) or .pb file, or FILE.npz for all arrays in
-/// it. Throws Error(kBadInput) on anything else and on files that cannot be read.
+/// it. Throws Error(kBadInput) on anything else.
 [[nodiscard]] std::vector<GivenInput> read_inputs(const std::vector<std::string>& flags);
 
 /// The tensors by the graph's inputs. Inputs that nothing names are generated from `seed` and listed in `generated`.

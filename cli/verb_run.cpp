@@ -194,7 +194,12 @@ void run_verb(Context& context, const RunFlags& flags) {
   std::vector<GivenInput> given = read_inputs(flags.inputs);
   ModelFlags model_flags = flags.model;
   model_flags.dynamic = flags.reference;
-  for (const GivenInput& input : given) model_flags.offered[input.name] = input.tensor.shape;
+  for (const GivenInput& input : given) {
+    if (input.trouble) continue;
+    model_flags.offered[input.name] = input.tensor.shape;
+    constexpr std::size_t kSmall = 64;  // what conditions are made of
+    if (input.tensor.holds_integer() && input.tensor.held() <= kSmall) model_flags.values[input.name] = input.tensor;
+  }
   const std::vector<LoadedGraph> graphs{load_single(target, model_flags, "spillway run")};
   context.warn_of(graphs);
   Progress progress = context.progress();

@@ -78,19 +78,20 @@ Result simulate(const partitioner::Program& program, const configs::NpuConfig& n
 }
 
 FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
-                                     const workloads::TensorMap& inputs, const Progress& progress) {
-  check_functional_formats(program);
+                                     const workloads::TensorMap& inputs, const Progress& progress,
+                                     const workloads::Calibration* calibration) {
+  StorageFormats formats(program, calibration);
   Memory dram("DRAM", program.dram_bytes);
-  fill_dram(program, inputs, dram);
+  fill_dram(program, inputs, formats, dram);
   FunctionalResult answer;
   answer.result = run(
       program, npu,
       [&]() -> std::function<void(std::int32_t)> {
-        auto machine = std::make_shared<FunctionalMachine>(program, dram);
+        auto machine = std::make_shared<FunctionalMachine>(program, formats, dram);
         return [machine](std::int32_t command) { machine->execute(command); };
       },
       progress);
-  answer.outputs = read_outputs(program, dram);
+  answer.outputs = read_outputs(program, formats, dram);
   return answer;
 }
 

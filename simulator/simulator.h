@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "partitioner/partitioner.h"
+#include "workloads/calibration.h"
 
 namespace spillway::simulator {
 
@@ -108,9 +109,11 @@ struct FunctionalResult {
   workloads::TensorMap outputs;
 };
 
-/// Executes the Program on real data. Only float32 storage for now (precision fp32); other formats are refused by name.
+/// Executes the Program on real data, in the number formats of the config. Integer formats of activations need a
+/// calibration (workloads/calibration.h) and are refused without.
 /// Reading a byte never written, or written by another storage, is an Error naming command, address and tensor.
 [[nodiscard]] FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
-                                                   const workloads::TensorMap& inputs, const Progress& progress = {});
+                                                   const workloads::TensorMap& inputs, const Progress& progress = {},
+                                                   const workloads::Calibration* calibration = nullptr);
 
 }  // namespace spillway::simulator

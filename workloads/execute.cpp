@@ -6,6 +6,7 @@
 #include "configs/error.h"
 #include "workloads/compute/strided.h"
 #include "workloads/execution/finite.h"
+#include "workloads/execution/segments.h"
 #include "workloads/execution/value.h"
 #include "workloads/operators/support.h"
 #include "workloads/runtime_shapes.h"
@@ -84,7 +85,8 @@ class Work {
 
 class Executor {
  public:
-  Executor(const Graph& graph, const std::vector<std::string>& keep, const ExecuteOptions& options)
+  /// `segments`: chains of operators may run in pieces, so that what lies within them never exists whole.
+  Executor(const Graph& graph, const std::vector<std::string>& keep, const ExecuteOptions& options, bool segments)
       : shapes_(graph),
         graph_(shapes_.graph()),
         options_(options),
@@ -111,6 +113,8 @@ class Executor {
     }
     for (const TensorId id : kept_) ++uses_left_[id];
     if (options.non_finite) watch_.emplace(graph_, options.non_finite);
+    // Inside a segment there are no whole tensors to be seen.
+    if (!graph_.has_dynamic_shapes() && !options.observe && segments) segments_.emplace(graph_, kept_);
   }
 
   TensorMap run(const TensorMap& inputs) {
@@ -121,6 +125,7 @@ class Executor {
       if (is_float(declared.type)) value = held_as(std::move(value), declared.type);
       values_[id] = value_of(std::move(value));
       if (watch_) watch_->input(id, *values_[id]);
+      observe(id);
     }
     Work work;
     if (options_.progress) work = Work(graph_);
@@ -128,8 +133,9 @@ class Executor {
       const Node& node = graph_.nodes[i];
       if (node.folded) continue;
       try {
-        run_node(node);
+        run_step(static_cast<NodeId>(i));
         if (watch_) watch_->after(node, values_);
+        for (const TensorId id : node.outputs) observe(id);
       } catch (const Error& error) {
         throw error.within(Place{.file = graph_.source, .node = node.name});
       }
@@ -141,6 +147,76 @@ class Executor {
   }
 
  private:
+  void observe(TensorId id) {
+    if (!options_.observe || id == kNone || uses_left_[id] == 0 || !is_float(graph_.tensors[id].type)) return;
+    options_.observe(id, *host_of(existing(id)));
+  }
+
+  /// A node, or where a segment ends, all of it.
+  void run_step(NodeId id) {
+    const Segment* segment = segments_ ? segments_->of(id) : nullptr;
+    if (segment == nullptr) return run_node(graph_.nodes[id]);
+    if (segment->nodes.back() != id) return;
+    if (run_together(*segment)) return;
+    for (const NodeId node : segment->nodes) run_node(graph_.nodes[node]);
+  }
+
+  bool run_together(const Segment& segment) {
+    std::vector<ConstStridedView> views(graph_.tensors.size());
+    const Value* reused = nullptr;
+    const Node& last = graph_.nodes[segment.nodes.back()];
+    const Tensor& out = graph_.output(last);
+    for (const NodeId id : segment.nodes) {
+      const Node& node = graph_.nodes[id];
+      if (graph_.output(node).shape.empty() || graph_.output(node).elements() == 0) return false;  // nothing to cut
+      for (const TensorId input : node.inputs) {
+        if (input == kNone || is_inside(segment, input)) continue;
+        const Value& value = existing(input);
+        if (!value.is_view()) return false;
+        views[input] = value.view();
+      }
+    }
+    // An element-wise segment reads every element of a tensor before it writes the one in its place, unless a node
+    // reads it late: only what the last node alone reads may be overwritten.
+    if (operator_of(last).op_class == OpClass::kElementwise) reused = overwritable(operator_of(last), last);
+    const Box box = whole(out.shape);
+    StridedView to{box, nullptr, compute::dense_strides(box)};
+    const Value result = output_value(out, reused, to);
+    run_segment(graph_, segment, views, to, sums_);
+    for (const NodeId id : segment.nodes) {
+      for (const TensorId input : graph_.nodes[id].inputs) {
+        if (input != kNone && --uses_left_[input] == 0) values_[input].reset();
+      }
+    }
+    if (uses_left_[last.outputs[0]] > 0) values_[last.outputs[0]] = result;
+    return true;
+  }
+
+  [[nodiscard]] bool is_inside(const Segment& segment, TensorId tensor) const {
+    const NodeId producer = graph_.tensors[tensor].producer;
+    return producer != kNone && std::binary_search(segment.nodes.begin(), segment.nodes.end(), producer);
+  }
+
+  /// A new buffer, or that of `reused`; `to` is where its elements go.
+  Value output_value(const Tensor& out, const Value* reused, StridedView& to) {
+    Value result;
+    if (reused != nullptr) {
+      result = *reused;
+      result.host = nullptr;
+    } else {
+      const std::shared_ptr<float> buffer = pool_.take(out.elements());
+      result.owner = buffer;
+      result.writable = buffer.get();
+      result.stride = to.stride;
+    }
+    to.data = result.writable;
+    to.stride = result.stride;
+    result.data = result.writable;
+    result.type = out.type;
+    result.shape = out.shape;
+    return result;
+  }
+
   void run_node(const Node& node) {
     if (shapes_.is_static(node)) {
       if (rename(node)) return release_inputs(node);
@@ -210,23 +286,7 @@ class Executor {
     if (def.strided == nullptr && !cuts_into_pieces(def, views)) return false;
     const Box box = whole(out.shape);
     StridedView to{box, nullptr, compute::dense_strides(box)};
-    std::shared_ptr<float> buffer;
-    const Value* reused = overwritable(def, node);
-    Value result;
-    if (reused != nullptr) {
-      result = *reused;
-      to.stride = reused->stride;
-      to.data = reused->writable;
-    } else {
-      buffer = pool_.take(out.elements());
-      to.data = buffer.get();
-      result.owner = buffer;
-      result.writable = buffer.get();
-    }
-    result.type = out.type;
-    result.shape = out.shape;
-    result.data = to.data;
-    result.stride = to.stride;
+    Value result = output_value(out, overwritable(def, node), to);
     if (def.strided != nullptr) {
       def.strided(graph_, node, views, to, sums_);
     } else {
@@ -281,7 +341,7 @@ class Executor {
     const bool by_element = def.op_class == OpClass::kElementwise || node.op == "Softmax";
     if (!by_element || def.strided == nullptr) return nullptr;
     for (const TensorId id : node.inputs) {
-      if (id == kNone || uses_left_[id] != 1) continue;
+      if (id == kNone || uses_left_[id] != 1 || !values_[id]) continue;
       const Value& value = *values_[id];
       if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape)
         continue;
@@ -312,6 +372,7 @@ class Executor {
   const Graph& graph_;
   const ExecuteOptions& options_;
   compute::Sums sums_;
+  std::optional<Segments> segments_;  ///< empty where shapes depend on data
   BufferPool pool_;
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept
@@ -324,7 +385,18 @@ class Executor {
 TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep,
                   const ExecuteOptions& options) {
   check_inputs(graph, inputs);
-  return Executor(graph, keep, options).run(inputs);
+  if (!options.non_finite) return Executor(graph, keep, options, true).run(inputs);
+  // Within a segment nobody sees which operator began it: only where something is not finite, all is run again, singly.
+  bool seen = false;
+  {
+    ExecuteOptions looking = options;
+    looking.non_finite = [&](const NonFinite&) { seen = true; };
+    TensorMap results = Executor(graph, keep, looking, true).run(inputs);
+    if (!seen) return results;
+  }
+  ExecuteOptions telling = options;
+  telling.progress = {};
+  return Executor(graph, keep, telling, false).run(inputs);
 }
 
 }  // namespace spillway::workloads

@@ -29,6 +29,9 @@ struct ShapeBindings {
   std::map<std::string, Shape> inputs{};
   /// Shapes of tensors that will be given: they bind what is dynamic in an input that nothing else binds.
   std::map<std::string, Shape> offered{};
+  /// Values of inputs that conditions may depend on: an If whose condition they decide is replaced by its branch. The
+  /// inputs stay inputs.
+  std::map<std::string, HostTensor> values{};
   /// Shapes that depend on data (NonZero, a Reshape to a computed shape) are left to the run instead of refused.
   bool dynamic = false;
 };
@@ -97,7 +100,9 @@ struct NonFinite {
 struct ExecuteOptions {
   bool double_sums = false;                                   ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
-  std::function<void(const NonFinite&)> non_finite = {};      ///< where it appears, in order; it may throw
+  std::function<void(const NonFinite&)> non_finite = {};       ///< where it appears, in order; it may throw
+  /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution.
+  std::function<void(TensorId, const HostTensor&)> observe = {};
 };
 
 /// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and

@@ -28,9 +28,10 @@ AddressMap dram_addresses(const Program& program, TensorId tensor) {
   return map_addresses(view, placement, workloads::whole(program.graph.tensors[at(tensor)].shape));
 }
 
-void put(const Program& program, TensorId tensor, const HostTensor& value, Memory& dram) {
+void put(const Program& program, TensorId tensor, HostTensor value, const StorageFormats& formats, Memory& dram) {
   const partitioner::StorageId id = program.layout.views[at(tensor)].storage;
   const configs::Format format = program.layout.storages[at(id)].format;
+  if (formats.quantised(id)) formats.encode(tensor, workloads::whole(value.shape), value.floats());
   for_each_element(dram_addresses(program, tensor), [&](std::int64_t address, std::int64_t i) {
     const auto k = static_cast<std::size_t>(i);
     if (value.holds_float()) {
@@ -59,7 +60,7 @@ void check_input(const Tensor& tensor, const HostTensor& value) {
 
 }  // namespace
 
-void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memory& dram) {
+void fill_dram(const Program& program, const workloads::TensorMap& inputs, StorageFormats& formats, Memory& dram) {
   const workloads::Graph& graph = program.graph;
   std::vector<std::string> names;
   for (const TensorId id : graph.inputs) {
@@ -68,7 +69,7 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memor
     const auto given = inputs.find(tensor.name);
     if (given == inputs.end()) throw Error(ErrorKind::kBadInput, Place{.tensor = tensor.name}, "input is missing");
     check_input(tensor, given->second);
-    if (program.layout.views[at(id)].storage != kNone) put(program, id, given->second, dram);
+    if (program.layout.views[at(id)].storage != kNone) put(program, id, given->second, formats, dram);
   }
   for (const auto& [name, value] : inputs) {
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
@@ -79,11 +80,14 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memor
   for (const Storage& storage : program.layout.storages) {
     if (!storage.is_input || storage.root == kNone) continue;
     const Tensor& tensor = graph.tensors[at(storage.root)];
-    if (tensor.is_constant()) put(program, storage.root, workloads::materialise(tensor), dram);
+    if (!tensor.is_constant()) continue;
+    HostTensor value = workloads::materialise(tensor);
+    formats.hold(program.layout.views[at(storage.root)].storage, value);
+    put(program, storage.root, std::move(value), formats, dram);
   }
 }
 
-workloads::TensorMap read_outputs(const Program& program, const Memory& dram) {
+workloads::TensorMap read_outputs(const Program& program, const StorageFormats& formats, const Memory& dram) {
   workloads::TensorMap outputs;
   for (const TensorId id : program.graph.outputs) {
     const Tensor& tensor = program.graph.tensors[at(id)];
@@ -108,6 +112,7 @@ workloads::TensorMap read_outputs(const Program& program, const Memory& dram) {
       throw Error(ErrorKind::kInternal, Place{.tensor = tensor.name},
                   "an output that the program has not stored: address " + std::to_string(wrong.address));
     }
+    if (formats.quantised(storage)) formats.decode(id, workloads::whole(value.shape), value.floats());
     outputs[tensor.name] = std::move(value);
   }
   return outputs;

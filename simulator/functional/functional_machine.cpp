@@ -1,8 +1,10 @@
 #include "simulator/functional/functional_machine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
+#include "simulator/functional/integer_product.h"
 #include "simulator/functional/tensor_access.h"
 #include "simulator/run_cursor.h"
 #include "workloads/operators/statistics.h"
@@ -35,31 +37,19 @@ std::int64_t spatial_elements(const Box& box) {
   return n;
 }
 
+/// Whether both operands of a product are integers that stand for real numbers.
+bool multiplies_integers(const Program& program, const StorageFormats& formats, const Command& command) {
+  const auto operands = program.operands(command);
+  return formats.quantised(operands[0].storage) && formats.quantised(operands[1].storage);
+}
+
 /// The output axis that the bias of a matrix operator runs along.
 int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 1 : 1; }
 
 }  // namespace
 
-void check_functional_formats(const Program& program) {
-  const auto refuse = [](Format format) {
-    throw Error(ErrorKind::kBadInput, Place{},
-                "functional execution in " + std::string(configs::name_of(format)) + " is not available yet",
-                "use --precision fp32");
-  };
-  for (const partitioner::Storage& storage : program.layout.storages) {
-    const bool is_bool =
-        storage.root != kNone && program.graph.tensors[at(storage.root)].type == workloads::DataType::kBool;
-    const bool known = storage.format == Format::kFp32 || storage.format == Format::kInt32 ||
-                       (storage.format == Format::kInt8 && is_bool);
-    if (!known) refuse(storage.format);
-  }
-  for (const Operand& operand : program.operand_pool) {
-    if (operand.space == Space::kAccumulator && operand.format != Format::kFp32) refuse(operand.format);
-  }
-}
-
-FunctionalMachine::FunctionalMachine(const Program& program, Memory& dram)
-    : program_(program), dram_(dram), scratchpad_("scratchpad", program.scratchpad_bytes) {
+FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormats& formats, Memory& dram)
+    : program_(program), formats_(formats), dram_(dram), scratchpad_("scratchpad", program.scratchpad_bytes) {
   for (int e = 0; e < program.queues.matrix; ++e) {
     accumulators_.emplace_back("accumulators of matrix" + std::to_string(e), program.accumulator_bytes);
   }
@@ -77,6 +67,7 @@ void FunctionalMachine::execute(std::int32_t command) {
       case CommandKind::kGather:
         return gather(c);
       case CommandKind::kMatrix:
+        return multiplies_integers(program_, formats_, c) ? multiply(c) : compute(c);
       case CommandKind::kVector:
         return compute(c);
     }
@@ -216,6 +207,8 @@ FunctionalMachine::Value FunctionalMachine::run_step(const Command& command, con
   }
   result.data.resize(static_cast<std::size_t>(result.box.elements()));
   def.kernel(program_.graph, node, views, {result.box, result.data.data()});
+  // Products go to the accumulators as they are; statistics are gathered at the width that they are stored in.
+  if (command.kind == CommandKind::kVector && def.op_class != OpClass::kStatistics) round_result(result);
   return result;
 }
 
@@ -223,6 +216,7 @@ FunctionalMachine::Value FunctionalMachine::drain(const Command& command, const 
   const Node& node = node_of(step);
   const auto operands = program_.operands(command);
   Value sums = read(operands[at(step.inputs[0].index)], node.outputs[0], box);
+  scale_sums(node, sums);
   constexpr int kBias = 2;  // of Conv, ConvTranspose and MatMul alike
   if (step.inputs.size() < 2 || step.inputs[1].from != KernelInput::From::kOperand) return sums;
   const Box wanted = workloads::operator_of(node).region(program_.graph, node, kBias, box);
@@ -257,10 +251,79 @@ FunctionalMachine::Value FunctionalMachine::step_input(const Command& command, c
     return read(program_.operands(command)[at(given.index)], given.tensor, wanted);
   }
   const Value& earlier = before[at(given.index)];
-  return earlier.tensor == given.tensor ? earlier : reinterpret(earlier, given.tensor, wanted);
+  Value value = earlier.tensor == given.tensor ? earlier : reinterpret(earlier, given.tensor, wanted);
+  // Drained sums are as wide as the accumulators until the vector engine takes them.
+  round_result(value);
+  return value;
+}
+
+void FunctionalMachine::round_result(Value& value) const {
+  if (!workloads::is_float(program_.graph.tensors[at(value.tensor)].type)) return;
+  round_to(program_.precision.vector, value.data);
+}
+
+// Sums of products of integers count in units of the operands' scales.
+void FunctionalMachine::scale_sums(const Node& node, Value& sums) const {
+  const auto& views = program_.layout.views;
+  const TensorId a = node.inputs[0];
+  const TensorId b = node.inputs[1];
+  if (!formats_.quantised(views[at(a)].storage) || !formats_.quantised(views[at(b)].storage)) return;
+  Box one = workloads::whole(program_.graph.tensors[at(a)].shape);
+  for (int d = 0; d < one.rank; ++d) one.extent[at(d)] = 1;
+  const float scale_a = formats_.scales(a, one)[0];
+  // Along the output's channels, as the bias.
+  const Box& box = sums.box;
+  const int axis = bias_axis(node, box.rank);
+  Box column = workloads::whole(program_.graph.tensors[at(b)].shape);
+  for (int d = 0; d < column.rank; ++d) column.set(d, 0, 1);
+  const int dim = node.op == "Conv" ? 0 : node.op == "ConvTranspose" ? 1 : column.rank - 1;
+  const bool by_channel = node.op != "ConvTranspose" || node.integer("group", 1) == 1;
+  if (by_channel) column.set(dim, box.begin[at(axis)], box.extent[at(axis)]);
+  const std::vector<float> scales = formats_.scales(b, column);
+  std::size_t inner = 1;
+  for (int d = axis + 1; d < box.rank; ++d) inner *= at(box.extent[at(d)]);
+  for (std::size_t i = 0; i < sums.data.size(); ++i) {
+    sums.data[i] *= scale_a * scales[scales.size() == 1 ? 0 : i / inner % scales.size()];
+  }
+}
+
+void FunctionalMachine::multiply(const Command& command) {
+  const KernelStep& step = program_.kernels[at(command.kernel)].steps[0];
+  const Node& node = node_of(step);
+  const OpDef& def = workloads::operator_of(node);
+  const auto operands = program_.operands(command);
+  const Box& box = program_.boxes(command)[0];
+  std::vector<Value> values(node.inputs.size());
+  std::vector<ConstRegionView> views(node.inputs.size());
+  for (std::size_t i = 0; i < 2; ++i) {
+    const TensorId tensor = node.inputs[i];
+    values[i] = read_raw(operands[i], tensor, def.region(program_.graph, node, static_cast<int>(i), box));
+    formats_.centre(tensor, values[i].data);
+    views[i] = {values[i].box, values[i].data.data()};
+  }
+  const std::vector<double> sums = integer_product(program_.graph, node, views, command.matrix.k, box);
+  const Operand& to = operands[2];
+  Memory& accumulators = memory_of(to);
+  for_each_element(map_addresses(program_.layout.views[at(node.outputs[0])], to.at, box),
+                   [&](std::int64_t address, std::int64_t i) {
+                     const double sum = sums[static_cast<std::size_t>(i)];
+                     if (to.format == Format::kInt32) {
+                       accumulators.put_integer(address, to.format, to.storage, std::llrint(sum));  // saturates
+                     } else {
+                       accumulators.store(address, to.format, to.storage, static_cast<float>(sum));
+                     }
+                   });
 }
 
 FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorId tensor, const Box& box) {
+  Value value = read_raw(operand, tensor, box);
+  if (operand.space != Space::kAccumulator && formats_.quantised(operand.storage)) {
+    formats_.decode(tensor, box, value.data);
+  }
+  return value;
+}
+
+FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, TensorId tensor, const Box& box) {
   Value value{tensor, box, {}};
   value.data.resize(static_cast<std::size_t>(box.elements()));
   if (box.empty()) return value;
@@ -275,9 +338,16 @@ FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorI
 void FunctionalMachine::write(const Operand& operand, const Value& value) {
   if (value.box.empty()) return;
   Memory& memory = memory_of(operand);
+  std::vector<float> encoded;
+  const std::vector<float>* data = &value.data;
+  if (operand.space != Space::kAccumulator && formats_.quantised(operand.storage)) {
+    encoded = value.data;
+    formats_.encode(value.tensor, value.box, encoded);
+    data = &encoded;
+  }
   const AddressMap map = map_addresses(program_.layout.views[at(value.tensor)], operand.at, value.box);
   for_each_element(map, [&](std::int64_t address, std::int64_t i) {
-    memory.store(address, operand.format, operand.storage, value.data[static_cast<std::size_t>(i)]);
+    memory.store(address, operand.format, operand.storage, (*data)[static_cast<std::size_t>(i)]);
   });
 }
 

@@ -6,18 +6,16 @@
 
 #include "partitioner/program.h"
 #include "simulator/functional/memory.h"
+#include "simulator/functional/storage_formats.h"
 
 namespace spillway::simulator {
 
 using workloads::Box;
 
-/// Throws Error(kBadInput) naming the format that has no functional form yet.
-void check_functional_formats(const partitioner::Program& program);
-
 class FunctionalMachine {
  public:
   /// `dram` holds the initial contents and, in the end, the outputs.
-  FunctionalMachine(const partitioner::Program& program, Memory& dram);
+  FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram);
 
   /// Throws Error(kInternal) naming command, address and tensor if it reads what is not there.
   void execute(std::int32_t command);
@@ -42,8 +40,13 @@ class FunctionalMachine {
   [[nodiscard]] Value step_input(const partitioner::Command& command, const partitioner::KernelStep& step,
                                  std::size_t input, const Box& box, const std::vector<Value>& before);
 
+  void multiply(const partitioner::Command& command);
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
+  /// Elements as they lie there.
+  [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   void write(const partitioner::Operand& operand, const Value& value);
+  void round_result(Value& value) const;
+  void scale_sums(const workloads::Node& node, Value& sums) const;
   /// The part `box` of `tensor` out of a value of another view of the same storage.
   [[nodiscard]] Value reinterpret(const Value& value, partitioner::TensorId tensor, const Box& box) const;
 
@@ -51,6 +54,7 @@ class FunctionalMachine {
   [[nodiscard]] const workloads::Node& node_of(const partitioner::KernelStep& step) const;
 
   const partitioner::Program& program_;
+  const StorageFormats& formats_;
   Memory& dram_;
   Memory scratchpad_;
   std::vector<Memory> accumulators_;  // by matrix engine

@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
+
+#include "workloads/number_formats.h"
 
 namespace spillway::simulator {
 
@@ -38,39 +41,88 @@ void Memory::copy_from(const Memory& source, std::int64_t from, partitioner::Sto
   std::memmove(bytes_.data() + to, source.bytes_.data() + from, static_cast<std::size_t>(bytes));
 }
 
+namespace {
+
+template <typename Element>
+Element element_at(const std::byte* at) {
+  Element value{};
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+template <typename Element>
+void put_element(std::byte* at, Element value) {
+  std::memcpy(at, &value, sizeof value);
+}
+
+template <typename Element>
+void put_saturated(std::byte* at, std::int64_t value) {
+  using Limits = std::numeric_limits<Element>;
+  put_element(at, static_cast<Element>(std::clamp<std::int64_t>(value, Limits::min(), Limits::max())));
+}
+
+}  // namespace
+
 float Memory::get(std::int64_t address, Format format) const {
-  if (format == Format::kFp32) {
-    float value = 0;
-    std::memcpy(&value, bytes_.data() + address, sizeof value);
-    return value;
+  const std::byte* at = bytes_.data() + address;
+  switch (format) {
+    case Format::kFp32:
+      return element_at<float>(at);
+    case Format::kFp16:
+      return workloads::float_from_half(element_at<std::uint16_t>(at));
+    case Format::kBf16:
+      return workloads::float_from_bfloat16(element_at<std::uint16_t>(at));
+    case Format::kFp8E4M3:
+      return workloads::float_from_float8(workloads::kE4M3, element_at<std::uint8_t>(at));
+    case Format::kFp8E5M2:
+      return workloads::float_from_float8(workloads::kE5M2, element_at<std::uint8_t>(at));
+    case Format::kInt8:
+    case Format::kInt16:
+    case Format::kInt32:
+      return static_cast<float>(get_integer(address, format));
   }
-  return static_cast<float>(get_integer(address, format));
+  internal_error("unknown number format");
 }
 
 void Memory::put(std::int64_t address, Format format, float value) {
-  if (format == Format::kFp32) {
-    std::memcpy(bytes_.data() + address, &value, sizeof value);
-    return;
+  std::byte* at = bytes_.data() + address;
+  switch (format) {
+    case Format::kFp32:
+      return put_element(at, value);
+    case Format::kFp16:
+      return put_element(at, workloads::half_from_float(value));
+    case Format::kBf16:
+      return put_element(at, workloads::bfloat16_from_float(value));
+    case Format::kFp8E4M3:
+      return put_element(at, workloads::float8_from_float(workloads::kE4M3, value));
+    case Format::kFp8E5M2:
+      return put_element(at, workloads::float8_from_float(workloads::kE5M2, value));
+    case Format::kInt8:
+    case Format::kInt16:
+    case Format::kInt32: {
+      constexpr float kFar = 0x1p62F;
+      return put_number(at, format, std::isnan(value) ? 0 : std::llrint(std::clamp(value, -kFar, kFar)));
+    }
   }
-  const auto integer = static_cast<std::int32_t>(std::llrint(value));
-  std::memcpy(bytes_.data() + address, &integer, format == Format::kInt32 ? 4 : 1);
+  internal_error("unknown number format");
 }
 
 std::int64_t Memory::get_integer(std::int64_t address, Format format) const {
-  if (format == Format::kInt32) {
-    std::int32_t value = 0;
-    std::memcpy(&value, bytes_.data() + address, sizeof value);
-    return value;
-  }
-  std::int8_t value = 0;
-  std::memcpy(&value, bytes_.data() + address, sizeof value);
-  return value;
+  const std::byte* at = bytes_.data() + address;
+  if (format == Format::kInt32) return element_at<std::int32_t>(at);
+  if (format == Format::kInt16) return element_at<std::int16_t>(at);
+  return element_at<std::int8_t>(at);
+}
+
+void Memory::put_number(std::byte* at, Format format, std::int64_t value) {
+  if (format == Format::kInt32) return put_saturated<std::int32_t>(at, value);
+  if (format == Format::kInt16) return put_saturated<std::int16_t>(at, value);
+  put_saturated<std::int8_t>(at, value);
 }
 
 void Memory::put_integer(std::int64_t address, Format format, partitioner::StorageId storage, std::int64_t value) {
   owner_of(address) = storage + 1;
-  const auto narrow = static_cast<std::int32_t>(value);
-  std::memcpy(bytes_.data() + address, &narrow, format == Format::kInt32 ? 4 : 1);
+  put_number(bytes_.data() + address, format, value);
 }
 
 }  // namespace spillway::simulator

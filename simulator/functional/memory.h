@@ -27,7 +27,7 @@ class SharedPages {
   std::size_t bytes_ = 0;
 };
 
-/// Values are held in the element format of their operand: kFp32, kInt32, or kInt8 for bool.
+/// Values are held in the element format of their operand; integers saturate.
 class Memory {
  public:
   Memory(std::string name, configs::Bytes bytes);
@@ -52,7 +52,8 @@ class Memory {
   [[nodiscard]] std::int64_t get_integer(std::int64_t address, configs::Format format) const;
 
  private:
-  /// Owners are kept per granule of 4 bytes: the size of an element, or of four bools of one storage.
+  static void put_number(std::byte* at, configs::Format format, std::int64_t value);
+  /// Owners are kept per granule of 4 bytes: an element, or up to four small ones of one storage.
   static constexpr std::int64_t kGranule = 4;
   std::int32_t& owner_of(std::int64_t address) const {
     return reinterpret_cast<std::int32_t*>(owners_.data())[address / kGranule];

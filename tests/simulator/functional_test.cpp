@@ -183,13 +183,6 @@ TEST_CASE("reading what is not there names command, address and tensor", "[simul
   }
 }
 
-TEST_CASE("formats without a functional form are refused by name", "[simulator][functional][error]") {
-  const auto graph = tiny("vae_decoder");
-  const auto npu = configs::load_config("edge-8mb");
-  const std::string what = error_of(program_of(graph, npu, Strategy::kFused), npu, inputs_of(graph));
-  CHECK(what.find("functional execution in int8 is not available yet") != std::string::npos);
-}
-
 TEST_CASE("wrong inputs are refused by name", "[simulator][functional][error]") {
   const auto graph = tiny("vae_decoder");
   const auto npu = fp32_npu();

@@ -18,13 +18,7 @@ class LinePacker final : public Packer {
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
     const float* from = lines_.data + first * lines_.line + k0 * lines_.k;
-    if (lines_.line == 1) {
-      for (std::int64_t i = 0; i < k; ++i) {
-        std::copy_n(from + i * lines_.k, count, to + i * width);
-        std::fill(to + i * width + count, to + (i + 1) * width, 0.0F);
-      }
-      return;
-    }
+    if (lines_.line == 1) return simd().pack(k, from, lines_.k, count, width, to);
     if (lines_.k == 1) {
       simd().transpose(count, k, from, lines_.line, to, width);
       if (count == width) return;
@@ -89,6 +83,7 @@ struct Task {
 constexpr std::int64_t kBlockK = 384;        // a panel of it stays in the first cache
 constexpr std::int64_t kBlockColumns = 320;  // of b, packed: in the second cache
 constexpr std::int64_t kBlockRows = 560;     // of a
+constexpr std::int64_t kRowsAtOnce = 8;
 constexpr int kSets = 64 * 16;               // rows this many floats apart meet in the same sets of the first cache
 
 class Worker {
@@ -113,11 +108,16 @@ class Worker {
     std::int64_t k0 = 0;
     do {
       const std::int64_t k = std::min(depth, p_.k - k0);
-      float* to = packed_b.get();
-      for (const Panel& panel : panels) {
-        const std::int64_t panel_width = std::int64_t{panel.vectors} * s_.lanes;
-        packer_b.panel(k0, k, task_.column + panel.first, panel.count, panel_width, to);
-        to += k * panel_width;
+      // Rows of b may lie far apart: all panels of a few rows, then the next rows.
+      const std::int64_t rows_at_once = p_.pack_b == nullptr && p_.b.line == 1 ? kRowsAtOnce : k;
+      for (std::int64_t i = 0; i < k; i += rows_at_once) {
+        float* to = packed_b.get();
+        for (const Panel& panel : panels) {
+          const std::int64_t panel_width = std::int64_t{panel.vectors} * s_.lanes;
+          packer_b.panel(k0 + i, std::min(rows_at_once, k - i), task_.column + panel.first, panel.count, panel_width,
+                         to + i * panel_width);
+          to += k * panel_width;
+        }
       }
       const float* a = p_.a.data;
       std::int64_t a_row = p_.a.line;

@@ -52,6 +52,9 @@ struct Simd {
   void (*add_columns)(std::int64_t n, const float* x, double* sums);
   void (*add_squares)(std::int64_t n, const float* x, const double* means, double* squares);
 
+  /// to[i * width + j] = from[i * step + j] for i < k, j < count, and 0 up to width, a multiple of `lanes`
+  void (*pack)(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width, float* to);
+
   /// to[c * to_row + r] = from[r * from_row + c] for r < rows, c < columns
   void (*transpose)(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
                     std::int64_t to_row);

@@ -354,6 +354,29 @@ void add_squares_row(std::int64_t n, const float* x, const double* means, double
   for (; i < n; ++i) squares[i] += (x[i] - means[i]) * (x[i] - means[i]);
 }
 
+template <int kVectors>
+void pack_vectors(std::int64_t k, const float* from, std::int64_t step, float* to) {
+  for (std::int64_t i = 0; i < k; ++i, from += step, to += kVectors * kLanes) {
+    SPILLWAY_UNROLL
+    for (int j = 0; j < kVectors; ++j) store(to + j * kLanes, load(from + j * kLanes));
+  }
+}
+
+void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width, float* to) {
+  if (count == kLanes && width == count) return pack_vectors<1>(k, from, step, to);
+  if (count == 2 * kLanes && width == count) return pack_vectors<2>(k, from, step, to);
+  if (count == 3 * kLanes && width == count) return pack_vectors<3>(k, from, step, to);
+  for (std::int64_t i = 0; i < k; ++i, from += step, to += width) {
+    std::int64_t j = 0;
+    for (; j + kLanes <= count; j += kLanes) store(to + j, load(from + j));
+    if (j < count) {
+      store(to + j, load_part(from + j, count - j));
+      j += kLanes;
+    }
+    for (; j < width; j += kLanes) store(to + j, Floats{});
+  }
+}
+
 // Four rows of four: the shuffles of every x86-64, and enough to be bound by memory.
 void transpose_block(std::int64_t rows, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
                      std::int64_t to_row) {
@@ -441,6 +464,7 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .squared_deviations = squared_deviations_row,
     .add_columns = add_columns_row,
     .add_squares = add_squares_row,
+    .pack = pack_rows,
     .transpose = transpose_rows,
 };
 

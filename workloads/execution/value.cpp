@@ -31,10 +31,11 @@ std::shared_ptr<float> BufferPool::take(std::int64_t count) {
   if (fits != free_.end() && fits->first <= bytes + bytes / 4) {
     float* data = fits->second;
     const std::size_t size = fits->first;
-    free_bytes_ -= size;
     free_.erase(fits);
     return {data, [this, size](float* p) { give_back(p, size); }};
   }
+  all_bytes_ += bytes;
+  trim();
   auto* data = static_cast<float*>(std::aligned_alloc(bytes >= kHuge ? kHuge : 64, bytes));
   if (data == nullptr) throw std::bad_alloc();
   if (bytes >= kHuge) ::madvise(data, bytes, MADV_HUGEPAGE);  // advice: that it cannot be had is no error
@@ -42,12 +43,16 @@ std::shared_ptr<float> BufferPool::take(std::int64_t count) {
 }
 
 void BufferPool::give_back(float* data, std::size_t bytes) {
-  constexpr std::size_t kKept = std::size_t{384} << 20;  // of buffers that wait for another use
   free_.emplace(bytes, data);
-  free_bytes_ += bytes;
-  while (free_bytes_ > kKept) {
+  trim();
+}
+
+/// Buffers that wait for another use make room before memory grows beyond a measure that any machine has.
+void BufferPool::trim() {
+  constexpr std::size_t kMeasure = std::size_t{1} << 30;
+  while (all_bytes_ > kMeasure && !free_.empty()) {
     const auto largest = std::prev(free_.end());
-    free_bytes_ -= largest->first;
+    all_bytes_ -= largest->first;
     std::free(largest->second);
     free_.erase(largest);
   }

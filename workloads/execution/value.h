@@ -23,9 +23,10 @@ class BufferPool {
 
  private:
   void give_back(float* data, std::size_t bytes);
+  void trim();
 
   std::multimap<std::size_t, float*> free_;  ///< by bytes
-  std::size_t free_bytes_ = 0;
+  std::size_t all_bytes_ = 0;  ///< handed out or waiting
 };
 
 /// Float tensors have `data`, in any layout; the others (and what operators without a strided form make) have `host`.

@@ -135,12 +135,13 @@ bool is_control_flow(const onnx::NodeProto& node) {
 }
 
 /// Lists everything that cannot be loaded at once: a user should not learn of it one run at a time.
-void check_operators(const onnx::GraphProto& graph) {
+void check_operators(const onnx::GraphProto& graph, bool conditionals) {
   std::map<std::string, int> unsupported;
   std::map<std::string, int> control_flow;
   for (const auto& node : graph.node()) {
     const auto op = qualified_op(node);
     check_text(op, "an operator type");
+    if (conditionals && op == "If") continue;
     if (op == "If" || op == "Loop" || op == "Scan" || is_control_flow(node)) {
       ++control_flow[op];
     } else if (op != "Constant" && find_operator(op) == nullptr) {
@@ -155,8 +156,8 @@ void check_operators(const onnx::GraphProto& graph) {
   }
   throw Error(ErrorKind::kBadInput, Place{}, fmt::format("operators that are not supported: {}", list),
               control_flow.empty() ? "re-export without them, or add them to workloads/operators"
-                                   : "a static graph is needed: trace the model instead of scripting it, or let "
-                                     "onnx-simplifier resolve branches whose condition is constant");
+                                   : "a static graph is needed: trace the model instead of scripting it; an If is "
+                                     "resolved where shapes, constants or integers given by --input decide it");
 }
 
 Declared read_declared(const onnx::TypeProto& type) {
@@ -185,14 +186,14 @@ Declared read_declared(const onnx::TypeProto& type) {
 
 class GraphReader {
  public:
-  explicit GraphReader(ExternalFiles& files) : files_(files) {}
+  GraphReader(ExternalFiles& files, bool conditionals) : files_(files), conditionals_(conditionals) {}
 
   ReadGraph read(onnx::ModelProto& model) {
     graph_.opset = read_opset(model);
     auto& proto = *model.mutable_graph();
     check_text(proto.name(), "the graph's name");
     graph_.name = proto.name();
-    check_operators(proto);
+    check_operators(proto, conditionals_);
     if (proto.node().empty()) throw Error(ErrorKind::kBadInput, Place{}, "the graph has no operators");
     if (proto.sparse_initializer_size() != 0) {
       throw Error(ErrorKind::kBadInput, Place{.tensor = proto.sparse_initializer(0).values().name()},
@@ -334,7 +335,9 @@ class GraphReader {
       throw Error(ErrorKind::kBadInput, Place{.node = node.name}, "has no first output");
     }
     try {
-      if (node.op == "Constant") {
+      if (node.op == "If") {
+        // Let through for its condition alone.
+      } else if (node.op == "Constant") {
         read_constant_node(proto, node);
       } else {
         for (auto& attribute : *proto.mutable_attribute()) read_attribute(attribute, node);
@@ -441,6 +444,7 @@ class GraphReader {
   }
 
   ExternalFiles& files_;
+  bool conditionals_;
   Graph graph_;
   std::unordered_map<std::string, TensorId> ids_;
   std::unordered_map<TensorId, Declared> declared_;
@@ -459,6 +463,8 @@ std::string to_string(const std::vector<DeclaredExtent>& extents) {
   return result;
 }
 
-ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files) { return GraphReader(files).read(model); }
+ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files, bool conditionals) {
+  return GraphReader(files, conditionals).read(model);
+}
 
 }  // namespace spillway::workloads

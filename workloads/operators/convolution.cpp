@@ -117,6 +117,15 @@ class Patches final : public compute::Packer {
       std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
       if (channel * taps_ + t >= k0 + k || channel >= c_.in_channels) continue;
       runs_of(t, first, count, runs);
+      if (runs.size() == 1 && runs[0].step == 1 && runs[0].count == width && width % compute::simd().lanes == 0) {
+        const std::int64_t last = std::min(c_.in_channels, (k0 + k - t + taps_ - 1) / taps_);
+        float* row = to + (channel * taps_ + t - k0) * width;
+        const float* from = data_ + channel * stride_[1] + runs[0].from;
+        for (; channel < last; ++channel, row += taps_ * width, from += stride_[1]) {
+          compute::simd().pack(1, from, 0, width, width, row);
+        }
+        continue;
+      }
       for (; channel < c_.in_channels && channel * taps_ + t < k0 + k; ++channel) {
         float* row = to + (channel * taps_ + t - k0) * width;
         const float* from = data_ + channel * stride_[1];

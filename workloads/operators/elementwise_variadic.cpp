@@ -192,17 +192,17 @@ float clip_bound(const Node& node, const std::string& attribute, const float* in
   return node.real(attribute, fallback);
 }
 
-void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                 const StridedView& out, compute::Sums /*sums*/) {
   const auto data = [&](std::size_t i) { return i < inputs.size() ? inputs[i].data : nullptr; };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const Clamp<float> clamp{clip_bound(node, "min", data(1), -kInfinity), clip_bound(node, "max", data(2), kInfinity)};
-  run<1>(clamp, std::array{Source<float>{&graph.input(node, 0).shape, inputs[0].box, inputs[0].data}}, out.box,
-         out.data);
+  elementwise::run_strided<1>(clamp, std::array<const Shape*, 1>{&graph.input(node, 0).shape}, inputs, out);
 }
 
 std::vector<HostTensor> clip_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   if (inputs[0]->holds_float()) {
-    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = clip_kernel}, graph, node, inputs);
+    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<clip_kernel>}, graph, node, inputs);
   }
   if (inputs[0]->holds_double()) {
     const auto limit = [&](std::size_t i, const char* attribute, double fallback) {
@@ -258,13 +258,21 @@ Box cast_like_region(const Graph& graph, const Node& node, int i, const Box& out
   return i == 0 ? out : no_region(graph, node, i);
 }
 
-void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
+void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                 const StridedView& out, compute::Sums /*sums*/) {
   const DataType to = graph.output(node).type;
-  const std::array source{Source<float>{&graph.input(node, 0).shape, inputs[0].box, inputs[0].data}};
+  const std::array<const Shape*, 1> shapes{&graph.input(node, 0).shape};
   if (is_float(to)) {
-    run<1>([to](float x) { return as_stored(to, x); }, source, out.box, out.data);
+    // In its own place there is nothing to do, unless it rounds.
+    const bool rounds = to == DataType::kFloat16 || to == DataType::kBFloat16;
+    const bool in_place = inputs[0].data == out.data && inputs[0].stride == out.stride && inputs[0].box == out.box;
+    if (rounds) {
+      elementwise::run_strided<1>([to](float x) { return as_stored(to, x); }, shapes, inputs, out);
+    } else if (!in_place) {
+      elementwise::run_strided<1>([](float x) { return x; }, shapes, inputs, out);
+    }
   } else {
-    run<1>([to](float x) { return static_cast<float>(to_integer(to, x)); }, source, out.box, out.data);
+    elementwise::run_strided<1>([to](float x) { return static_cast<float>(to_integer(to, x)); }, shapes, inputs, out);
   }
 }
 
@@ -317,7 +325,8 @@ std::span<const OpDef> variadic_operators() {
        .evaluate = clip_evaluate,
        .float64 = true,
        .region = broadcast_region,
-       .kernel = clip_kernel,
+       .kernel = compute::dense_kernel<clip_kernel>,
+       .strided = clip_kernel,
        .vector_work = clip_work},
       {.name = "Cast",
        .op_class = OpClass::kElementwise,
@@ -325,7 +334,8 @@ std::span<const OpDef> variadic_operators() {
        .evaluate = cast_evaluate,
        .float64 = true,
        .region = broadcast_region,
-       .kernel = cast_kernel,
+       .kernel = compute::dense_kernel<cast_kernel>,
+       .strided = cast_kernel,
        .vector_work = cast_work},
       {.name = "CastLike",
        .op_class = OpClass::kElementwise,
@@ -333,7 +343,8 @@ std::span<const OpDef> variadic_operators() {
        .evaluate = cast_evaluate,
        .float64 = true,
        .region = cast_like_region,
-       .kernel = cast_kernel,
+       .kernel = compute::dense_kernel<cast_kernel>,
+       .strided = cast_kernel,
        .vector_work = cast_work},
   };
   return table;

@@ -1,6 +1,8 @@
 // Products of quantised operands as they are: MatMulInteger, ConvInteger, QLinearMatMul, QLinearConv, and
 // DynamicQuantizeLinear. Products of 8-bit integers are summed in double: exact up to 2^53, and Eigen's product is
 // fast.
+#include "workloads/operators/integer_products.h"
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
@@ -13,7 +15,9 @@ namespace spillway::workloads {
 
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <typename T>
+using MatrixOf = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Matrix = MatrixOf<double>;
 using ConstMatrix = Eigen::Map<const Matrix>;
 
 void check_eight_bits(const InferContext& context, int i) {
@@ -57,12 +61,14 @@ Shape product_shape(const Node& node, const Shape& a, const Shape& b) {
 }
 
 /// Sums of products, in the layout of the result.
-std::vector<double> multiply(const Shape& a_shape, const std::vector<double>& a, const Shape& b_shape,
-                             const std::vector<double>& b, const Shape& out) {
+template <typename T>
+std::vector<T> multiply(const Shape& a_shape, const std::vector<T>& a, const Shape& b_shape, const std::vector<T>& b,
+                        const Shape& out) {
+  using ConstMap = Eigen::Map<const MatrixOf<T>>;
   const std::int64_t m = out[out.size() - 2];
   const std::int64_t n = out.back();
   const std::int64_t k = a_shape.back();
-  std::vector<double> sums(static_cast<std::size_t>(elements_of(out)));
+  std::vector<T> sums(static_cast<std::size_t>(elements_of(out)));
   if (sums.empty()) return sums;
   const Shape batch(out.begin(), out.end() - 2);
   const Box box = whole(batch);
@@ -74,8 +80,8 @@ std::vector<double> multiply(const Shape& a_shape, const std::vector<double>& a,
   nest.for_each_row([&](const std::array<std::int64_t, 3>& at) {
     for (std::int64_t i = 0; i < nest.row_length(); ++i) {
       const auto place = [&](int array) { return at[array] + i * nest.row_stride(array); };
-      Eigen::Map<Matrix>(sums.data() + place(0) * m * n, m, n).noalias() =
-          ConstMatrix(a.data() + place(1) * m * k, m, k) * ConstMatrix(b.data() + place(2) * k * n, k, n);
+      Eigen::Map<MatrixOf<T>>(sums.data() + place(0) * m * n, m, n).noalias() =
+          ConstMap(a.data() + place(1) * m * k, m, k) * ConstMap(b.data() + place(2) * k * n, k, n);
     }
   });
   return sums;
@@ -328,6 +334,21 @@ constexpr OpDef kOperators[] = {
 };
 
 }  // namespace
+
+HostTensor integer_matmul(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
+  // Unsigned arithmetic wraps around without being undefined; the low bits are those of signed arithmetic.
+  const std::vector<std::uint64_t> a(inputs[0]->ints().begin(), inputs[0]->ints().end());
+  const std::vector<std::uint64_t> b(inputs[1]->ints().begin(), inputs[1]->ints().end());
+  Shape a_shape = inputs[0]->shape;
+  Shape b_shape = inputs[1]->shape;
+  if (a_shape.size() == 1) a_shape.insert(a_shape.begin(), 1);  // a row, and a column
+  if (b_shape.size() == 1) b_shape.push_back(1);
+  const auto sums = multiply(a_shape, a, b_shape, b, product_shape(node, a_shape, b_shape));
+  HostTensor y = make_tensor(graph.output(node).type, graph.output(node).shape);
+  std::transform(sums.begin(), sums.end(), y.ints().begin(),
+                 [&](std::uint64_t v) { return narrowed(y.type, static_cast<std::int64_t>(v)); });
+  return y;
+}
 
 std::span<const OpDef> integer_product_operators() { return kOperators; }
 

@@ -4,6 +4,7 @@
 
 #include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
+#include "workloads/operators/integer_products.h"
 #include "workloads/operators/support.h"
 
 namespace spillway::workloads {
@@ -231,10 +232,22 @@ configs::MatrixShape product_work(const Graph& graph, const Node& node, const Bo
   return shape;
 }
 
+/// Integers exactly; floats by the kernel.
+std::vector<HostTensor> evaluate_matmul(const Graph& graph, const Node& node,
+                                        std::span<const HostTensor* const> inputs) {
+  if (!inputs[0]->holds_integer()) {
+    return evaluate_by_kernel({.name = node.op, .kernel = compute::dense_kernel<matmul_kernel>}, graph, node, inputs);
+  }
+  std::vector<HostTensor> results;
+  results.push_back(integer_matmul(graph, node, inputs));
+  return results;
+}
+
 constexpr OpDef kOperators[] = {
     {.name = "MatMul",
      .op_class = OpClass::kMatrix,
      .infer = infer_matmul,
+     .evaluate = evaluate_matmul,
      .region = matmul_region,
      .kernel = compute::dense_kernel<matmul_kernel>,
      .strided = matmul_kernel,
