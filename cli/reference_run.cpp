@@ -54,6 +54,7 @@ workloads::TensorMap run_reference(const workloads::Graph& graph, const workload
   bool infinity_seen = false;
   std::vector<std::string> events;
   workloads::ExecuteOptions options;
+  options.double_sums = run.double_sums;
   options.non_finite = [&](const workloads::NonFinite& event) {
     bool& seen = event.nan ? nan_seen : infinity_seen;
     if (seen) return;
@@ -67,7 +68,7 @@ workloads::TensorMap run_reference(const workloads::Graph& graph, const workload
     events.push_back(fmt::format("{}: {}", run.model, appearance(event)));
   };
   options.progress = [&](const workloads::ExecuteProgress& done) {
-    progress.update(done.nodes_done, done.nodes, "operators");
+    progress.compute(done.nodes_done, done.nodes, "operators", done.operations_done, done.operations);
   };
   progress.stage(run.model + ": reference executor");
   workloads::TensorMap results = workloads::execute(graph, inputs, run.dump, options);

@@ -14,6 +14,7 @@ struct ReferenceRun {
   std::string model;              ///< for messages
   std::vector<std::string> dump;  ///< tensors wanted besides the outputs
   bool nan_is_error = false;
+  bool double_sums = false;  ///< products of matrices are summed in double
 };
 
 /// Executes the graph. Warns of the first operator that makes NaN, and the first that makes infinity, of finite inputs;

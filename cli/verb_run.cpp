@@ -43,6 +43,7 @@ struct RunFlags {
   bool reference = false;
   bool check = false;
   bool nan_is_error = false;
+  bool double_sums = false;
   bool dry_run = false;
 };
 
@@ -134,7 +135,7 @@ Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const con
   // The Program has no names for what lies between its operators; where its outputs are not finite, the reference
   // executor tells which operator began it.
   if (!flags.check && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
-  TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error}, context, progress);
+  TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums}, context, progress);
   for (const std::string& name : flags.dump) {
     if (outcome.outputs.contains(name)) continue;
     outcome.outputs[name] = std::move(reference.at(name));
@@ -212,7 +213,7 @@ void run_verb(Context& context, const RunFlags& flags) {
 
   Outcome run;
   if (flags.reference) {
-    run.outputs = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error}, context, progress);
+    run.outputs = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums}, context, progress);
   } else {
     run = run_on_npu(loaded, inputs, npu, flags, context, progress);
   }
@@ -250,6 +251,7 @@ void add_run(CLI::App& app, Context& context) {
              "/mid/Add_output_0");
   add_switch(*verb, "--reference", flags->reference,
              "run the reference executor alone: takes graphs that the NPU refuses");
+  add_switch(*verb, "--double-sums", flags->double_sums, "the reference executor sums products in double");
   add_switch(*verb, "--nan-is-error", flags->nan_is_error, "stop where NaN or infinity first appears");
   add_switch(*verb, "--check", flags->check, "compare with the reference executor");
   add_switch(*verb, "--dry-run", flags->dry_run, "print the resolved config and the size of the plan, and stop");

@@ -69,7 +69,8 @@ TEST_CASE("damaged archives are refused, wherever they are cut or changed", "[np
       changed[at] = static_cast<char>(changed[at] ^ bit);
       try {
         // Names, dates and versions have no checksum.
-        CHECK(load_npz(folder.write("changed.npz", changed)).size() <= sample().size());
+        const auto read = load_npz(folder.write("changed.npz", changed)).size();
+        CHECK(read <= sample().size());
       } catch (const Error& error) {
         CHECK(error.kind() == ErrorKind::kBadInput);
       }

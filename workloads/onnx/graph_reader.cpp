@@ -141,14 +141,14 @@ void check_operators(const onnx::GraphProto& graph, bool conditionals) {
   for (const auto& node : graph.node()) {
     const auto op = qualified_op(node);
     check_text(op, "an operator type");
-    if (conditionals && op == "If") continue;
     if (op == "If" || op == "Loop" || op == "Scan" || is_control_flow(node)) {
       ++control_flow[op];
     } else if (op != "Constant" && find_operator(op) == nullptr) {
       ++unsupported[op];
     }
   }
-  if (unsupported.empty() && control_flow.empty()) return;
+  const bool only_ifs = control_flow.empty() || (control_flow.size() == 1 && control_flow.contains("If"));
+  if (unsupported.empty() && (control_flow.empty() || (conditionals && only_ifs))) return;
   std::string list;
   for (const auto& [op, count] : unsupported) list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", op, count);
   for (const auto& [op, count] : control_flow) {

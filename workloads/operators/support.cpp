@@ -200,6 +200,8 @@ DataType data_type_of(const Node& node, std::int64_t onnx_type) {
       return DataType::kUint64;
     case 16:
       return DataType::kBFloat16;
+    case 8:
+      bad_node(node, "element type 8 (string) is not supported");
     default:
       bad_node(node, "element type " + std::to_string(onnx_type) + " is not supported");
   }
