@@ -34,7 +34,7 @@ struct ModelFlags {
   std::vector<std::string> shapes;
   std::int64_t batch = 0, image = 0, sequence = 0;
   std::uint64_t seed = 1;
-  std::map<std::string, workloads::Shape> offered{};  ///< no flag: shapes of the tensors that --input gives
+  std::map<std::string, workloads::Shape> offered{};      ///< no flag: shapes of the tensors that --input gives
   std::map<std::string, workloads::HostTensor> values{};  ///< no flag: small integers that --input gives
   bool dynamic = false;                                   ///< no flag: shapes may depend on data
 

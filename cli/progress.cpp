@@ -38,7 +38,8 @@ bool Progress::due(Clock::time_point now) {
   if (now - started_ < kSilent) return false;
   // The first line comes after a second; then a terminal is renewed often, a log file seldom.
   const bool first = shown_ == started_;
-  if (!first && now - shown_ < (terminal_ ? Clock::duration(kTerminalEvery) : Clock::duration(kLineEvery))) return false;
+  if (!first && now - shown_ < (terminal_ ? Clock::duration(kTerminalEvery) : Clock::duration(kLineEvery)))
+    return false;
   shown_ = now;
   return true;
 }

@@ -135,7 +135,8 @@ Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const con
   // The Program has no names for what lies between its operators; where its outputs are not finite, the reference
   // executor tells which operator began it.
   if (!flags.check && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
-  TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums}, context, progress);
+  TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums},
+                                      context, progress);
   for (const std::string& name : flags.dump) {
     if (outcome.outputs.contains(name)) continue;
     outcome.outputs[name] = std::move(reference.at(name));
@@ -213,7 +214,8 @@ void run_verb(Context& context, const RunFlags& flags) {
 
   Outcome run;
   if (flags.reference) {
-    run.outputs = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums}, context, progress);
+    run.outputs = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums},
+                                context, progress);
   } else {
     run = run_on_npu(loaded, inputs, npu, flags, context, progress);
   }
@@ -243,8 +245,8 @@ void add_run(CLI::App& app, Context& context) {
   flags->model.add_to(*verb);
   add_values(*verb, "--input", flags->inputs, "NAME=FILE (.npy, .npz or ONNX .pb), or FILE.npz for all arrays in it",
              "generated from --seed", "sample=latent.npy");
-  verb->add_option("--output,--out", flags->out,
-                   described("folder for the outputs, a file each", "not written", "--output results"));
+  add_value(*verb, "--output", flags->out, "folder for the outputs, a file each", "not written", "results");
+  verb->add_option("--out", flags->out)->group("");  // what it was called; not listed
   add_value(*verb, "--output-format", flags->out_format, "npy, npz (all in outputs.npz) or pb (ONNX tensors)", "npy",
             "npz");
   add_values(*verb, "--dump", flags->dump, "write this tensor too, as the reference executor has it", "outputs only",

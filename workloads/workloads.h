@@ -100,7 +100,7 @@ struct NonFinite {
 struct ExecuteOptions {
   bool double_sums = false;                                   ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
-  std::function<void(const NonFinite&)> non_finite = {};       ///< where it appears, in order; it may throw
+  std::function<void(const NonFinite&)> non_finite = {};      ///< where it appears, in order; it may throw
   /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution.
   std::function<void(TensorId, const HostTensor&)> observe = {};
 };

@@ -1,4 +1,5 @@
-// float64 is computed in double and uint64 to its last bit, in the operators that say so; Cast rounds as formats define.
+// float64 is computed in double and uint64 to its last bit, in the operators that say so; Cast rounds as formats
+// define.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>

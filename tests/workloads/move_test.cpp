@@ -127,7 +127,8 @@ TEST_CASE("Pad: constant, reflect, edge and wrap", "[operators][move]") {
   CHECK(computed("Pad", {x}, {{"pads", IntList{1, 0}}, {"value", 7.0F}}) == Floats{7, 1, 2, 3});  // opset 2
   CHECK(compute_ints("Pad", {ints({1}, {5}), fixed(list({1, 0})), fixed(ints({}, {-1}))}) == Ints{-1, 5});
   // Two dimensions, and only the named axis (opset 18).
-  CHECK(computed("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) == Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
+  CHECK(computed("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) ==
+        Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
   CHECK(computed("Pad", {floats({2, 1}, {1, 2}), fixed(list({0, 1})), omitted(), fixed(list({-1}))}) ==
         Floats{1, 0, 2, 0});
   CHECK_THAT(refusal("Pad", {x, fixed(list({-2, -2}))}), Contains("pads -2 and -2 crop more than the extent 3"));

@@ -95,9 +95,9 @@ TEST_CASE("instance, group and batch normalisation by their definitions", "[oper
   }
   check_near(computed("InstanceNormalization", {x, scale, bias}), instance);
   check_near(computed("GroupNormalization", {x, scale, bias}, {{"num_groups", std::int64_t{2}}}), group);
-  check_near(
-      computed("BatchNormalization", {x, scale, bias, floats({4}, {0.5F, 0.5F, 0.5F, 0.5F}), floats({4}, {4, 4, 4, 4})}),
-      batch);
+  check_near(computed("BatchNormalization",
+                      {x, scale, bias, floats({4}, {0.5F, 0.5F, 0.5F, 0.5F}), floats({4}, {4, 4, 4, 4})}),
+             batch);
   const auto statistics = OneNode("NormStatistics", {x}).evaluate()[0];
   check_near(computed("NormApply", {x, statistics, scale, bias}, {{"groups", std::int64_t{4}}}), instance, 3e-6);
   check_near(computed("NormApply", {x, statistics, scale, bias}, {{"groups", std::int64_t{2}}}), group, 3e-6);

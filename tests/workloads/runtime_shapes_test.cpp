@@ -38,7 +38,9 @@ TEST_CASE("a shape that depends on data is refused by name unless it is allowed"
 
 TEST_CASE("what depends on data has another shape in each run", "[shapes]") {
   const Graph graph = non_zero_model().load({.dynamic = true});
-  const auto run = [&](std::vector<float> x) { return execute(graph, {{"x", of_floats({2, 3}, std::move(x))}}).at("y"); };
+  const auto run = [&](std::vector<float> x) {
+    return execute(graph, {{"x", of_floats({2, 3}, std::move(x))}}).at("y");
+  };
   const HostTensor some = run({0, 5, 0, 7, 0, -1});
   CHECK(some.shape == Shape{3});
   CHECK(some.floats() == std::vector<float>{10, 14, -2});
@@ -57,7 +59,9 @@ TEST_CASE("a parameter that arrives at run time", "[shapes]") {
   const auto x = of_floats({2, 6}, std::vector<float>(12, 1.0F));
   CHECK(execute(graph, {{"x", x}, {"shape", shape}}).at("y").shape == Shape{3, 4});
   shape.ints() = {5, -1};
-  CHECK_THAT(error_of([&] { (void)execute(graph, {{"x", x}, {"shape", shape}}); }).what(),
+  CHECK_THAT(error_of([&] {
+               (void)execute(graph, {{"x", x}, {"shape", shape}});
+             }).what(),
              Contains("cannot make 2x6 (12 elements) into 5x-1"));
 }
 

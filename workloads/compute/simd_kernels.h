@@ -362,7 +362,8 @@ void pack_vectors(std::int64_t k, const float* from, std::int64_t step, float* t
   }
 }
 
-void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width, float* to) {
+void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width,
+               float* to) {
   if (count == kLanes && width == count) return pack_vectors<1>(k, from, step, to);
   if (count == 2 * kLanes && width == count) return pack_vectors<2>(k, from, step, to);
   if (count == 3 * kLanes && width == count) return pack_vectors<3>(k, from, step, to);

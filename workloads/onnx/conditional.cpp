@@ -80,9 +80,9 @@ class Renamer {
 void inline_branch(const onnx::NodeProto& node, bool taken, std::set<std::string>& names, onnx::GraphProto& result) {
   const onnx::GraphProto& branch = branch_of(node, taken);
   if (branch.output_size() != node.output_size()) {
-    throw Error(ErrorKind::kBadInput, Place{.node = node.name()},
-                fmt::format("If: its branch has {} outputs when the node has {}", branch.output_size(),
-                            node.output_size()));
+    throw Error(
+        ErrorKind::kBadInput, Place{.node = node.name()},
+        fmt::format("If: its branch has {} outputs when the node has {}", branch.output_size(), node.output_size()));
   }
   Renamer rename(names);
   for (const auto& inner : branch.node()) {

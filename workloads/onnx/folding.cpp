@@ -20,11 +20,12 @@ bool one_of(std::string_view op, const std::array<std::string_view, N>& names) {
   return std::find(names.begin(), names.end(), op) != names.end();
 }
 
-/// Operators of the reference executor alone whose work grows faster than their tensors: folded only where they are small.
+/// Operators of the reference executor alone whose work grows faster than their tensors: folded only where they are
+/// small.
 bool grows_fast(std::string_view op) {
   return one_of(op, std::array<std::string_view, 14>{"ConvInteger", "DFT", "Det", "GRU", "GridSample", "LSTM",
-                                                     "MatMulInteger", "MaxRoiPool", "NonMaxSuppression",
-                                                     "QLinearConv", "QLinearMatMul", "RNN", "RoiAlign", "STFT"});
+                                                     "MatMulInteger", "MaxRoiPool", "NonMaxSuppression", "QLinearConv",
+                                                     "QLinearMatMul", "RNN", "RoiAlign", "STFT"});
 }
 
 /// Each run gives other values.

@@ -192,8 +192,8 @@ float clip_bound(const Node& node, const std::string& attribute, const float* in
   return node.real(attribute, fallback);
 }
 
-void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, compute::Sums /*sums*/) {
+void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
+                 compute::Sums /*sums*/) {
   const auto data = [&](std::size_t i) { return i < inputs.size() ? inputs[i].data : nullptr; };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const Clamp<float> clamp{clip_bound(node, "min", data(1), -kInfinity), clip_bound(node, "max", data(2), kInfinity)};
@@ -202,7 +202,8 @@ void clip_kernel(const Graph& graph, const Node& node, std::span<const ConstStri
 
 std::vector<HostTensor> clip_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   if (inputs[0]->holds_float()) {
-    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<clip_kernel>}, graph, node, inputs);
+    return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<clip_kernel>}, graph, node,
+                              inputs);
   }
   if (inputs[0]->holds_double()) {
     const auto limit = [&](std::size_t i, const char* attribute, double fallback) {
@@ -258,8 +259,8 @@ Box cast_like_region(const Graph& graph, const Node& node, int i, const Box& out
   return i == 0 ? out : no_region(graph, node, i);
 }
 
-void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, compute::Sums /*sums*/) {
+void cast_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
+                 compute::Sums /*sums*/) {
   const DataType to = graph.output(node).type;
   const std::array<const Shape*, 1> shapes{&graph.input(node, 0).shape};
   if (is_float(to)) {
