@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "workloads/graph.h"
+
 namespace spillway::workloads {
 
 [[nodiscard]] inline float float_from_half(std::uint16_t bits) {
@@ -87,6 +89,18 @@ inline constexpr Float8 kE5M2{.mantissa_bits = 2, .bias = 15, .largest = 0x7B, .
   const auto units = static_cast<int>(std::nearbyint(std::ldexp(magnitude, format.mantissa_bits - exponent)));
   const int pattern = ((exponent - smallest) << format.mantissa_bits) + units;
   return static_cast<std::uint8_t>(sign | std::min<int>(pattern, format.largest));
+}
+
+/// What a tensor of a float type would hold after `value` was stored in it.
+[[nodiscard]] inline float as_stored(DataType type, float value) {
+  switch (type) {
+    case DataType::kFloat16:
+      return float_from_half(half_from_float(value));
+    case DataType::kBFloat16:
+      return float_from_bfloat16(bfloat16_from_float(value));
+    default:
+      return value;
+  }
 }
 
 }  // namespace spillway::workloads

@@ -28,7 +28,8 @@ bool close(double found, double wanted) {
 
 /// Empty if they agree.
 std::string difference(const HostTensor& found, const HostTensor& wanted) {
-  if (found.type != wanted.type) return fmt::format("is {} when {} is right", name_of(found.type), name_of(wanted.type));
+  if (found.type != wanted.type)
+    return fmt::format("is {} when {} is right", name_of(found.type), name_of(wanted.type));
   if (found.shape != wanted.shape) {
     return fmt::format("has shape {} when {} is right", to_string(found.shape), to_string(wanted.shape));
   }
@@ -77,7 +78,8 @@ std::string run_data_set(const Graph& graph, const fs::path& folder) {
   const TensorMap outputs = execute(graph, inputs);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const auto& name = graph.tensors[graph.outputs[i]].name;
-    const auto wrong = difference(outputs.at(name), as_declared(wanted[i].tensor, graph.tensors[graph.outputs[i]].type));
+    const auto wrong =
+        difference(outputs.at(name), as_declared(wanted[i].tensor, graph.tensors[graph.outputs[i]].type));
     if (!wrong.empty()) return fmt::format("output '{}' {}", name, wrong);
   }
   return {};
@@ -98,7 +100,8 @@ Outcome run_case(const std::string& folder, const std::string& name) {
   const fs::path place = fs::path(folder) / name;
   try {
     ShapeBindings bindings{.dynamic = true};
-    for (const auto& input : load_all(place / "test_data_set_0", "input")) bindings.inputs[input.name] = input.tensor.shape;
+    for (const auto& input : load_all(place / "test_data_set_0", "input"))
+      bindings.inputs[input.name] = input.tensor.shape;
     const Graph graph = import_onnx((place / "model.onnx").string(), bindings);
     std::set<std::string> ops;
     for (const Node& node : graph.nodes) ops.insert(node.op);
@@ -124,7 +127,8 @@ std::map<std::string, std::string> not_run(const std::string& path) {
   for (std::string line; std::getline(file, line);) {
     if (line.empty() || line.front() == '#') continue;
     const auto colon = line.find(": ");
-    if (colon == std::string::npos) throw Error(ErrorKind::kBadInput, Place{.file = path}, "'" + line + "' gives no reason");
+    if (colon == std::string::npos)
+      throw Error(ErrorKind::kBadInput, Place{.file = path}, "'" + line + "' gives no reason");
     if (!reasons.emplace(line.substr(0, colon), line.substr(colon + 2)).second) {
       throw Error(ErrorKind::kBadInput, Place{.file = path}, "'" + line + "' is there twice");
     }

@@ -40,7 +40,8 @@ void check_executable(const Graph& graph) {
   throw Error(ErrorKind::kBadInput, Place{.file = graph.source}, "operators without an executable form: " + list,
               only_shapes
                   ? "shape arithmetic must fold: bind every dynamic dimension"
-                  : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host");
+                  : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host; the "
+                    "reference executor runs it whole: spillway run --reference");
 }
 
 /// A Program is laid out before it runs: refuses, by name, the operators whose outputs' shapes depend on data.

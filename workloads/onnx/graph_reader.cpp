@@ -24,20 +24,75 @@ struct Unchanged {
   std::int64_t since;
 };
 constexpr Unchanged kUnchanged[] = {
-    {"Abs", 6},          {"ArgMax", 1},          {"ArgMin", 1},           {"Cast", 6},           {"Ceil", 6},
-    {"Clip", 6},         {"Concat", 4},          {"Constant", 1},         {"Conv", 1},           {"ConvTranspose", 1},
-    {"DepthToSpace", 1}, {"Elu", 6},             {"Exp", 6},              {"Flatten", 1},        {"Floor", 6},
-    {"Gather", 1},       {"GlobalAveragePool", 1}, {"GlobalLpPool", 2},   {"GlobalMaxPool", 1},  {"HardSigmoid", 6},
-    {"Hardmax", 1},      {"Identity", 1},        {"InstanceNormalization", 6}, {"LRN", 1},       {"LeakyRelu", 6},
-    {"Log", 6},          {"LogSoftmax", 1},      {"LpNormalization", 1},  {"LpPool", 2},         {"MatMul", 1},
-    {"Max", 6},          {"MaxPool", 1},         {"MaxRoiPool", 1},       {"Mean", 6},           {"Min", 6},
-    {"Neg", 6},          {"Not", 1},             {"Pad", 2},              {"Reciprocal", 6},     {"ReduceL1", 1},
-    {"ReduceL2", 1},     {"ReduceLogSum", 1},    {"ReduceLogSumExp", 1},  {"ReduceMax", 1},      {"ReduceMean", 1},
-    {"ReduceMin", 1},    {"ReduceProd", 1},      {"ReduceSum", 1},        {"ReduceSumSquare", 1}, {"Relu", 6},
-    {"Reshape", 5},      {"Selu", 6},            {"Shape", 1},            {"Sigmoid", 6},        {"Size", 1},
-    {"Slice", 1},        {"Softmax", 1},         {"Softplus", 1},         {"Softsign", 1},       {"SpaceToDepth", 1},
-    {"Split", 2},        {"Sqrt", 6},            {"Squeeze", 1},          {"Sum", 6},            {"Tanh", 6},
-    {"Tile", 6},         {"TopK", 1},            {"Transpose", 1},        {"Unsqueeze", 1},
+    {"Abs", 6},
+    {"ArgMax", 1},
+    {"ArgMin", 1},
+    {"Cast", 6},
+    {"Ceil", 6},
+    {"Clip", 6},
+    {"Concat", 4},
+    {"Constant", 1},
+    {"Conv", 1},
+    {"ConvTranspose", 1},
+    {"DepthToSpace", 1},
+    {"Elu", 6},
+    {"Exp", 6},
+    {"Flatten", 1},
+    {"Floor", 6},
+    {"Gather", 1},
+    {"GlobalAveragePool", 1},
+    {"GlobalLpPool", 2},
+    {"GlobalMaxPool", 1},
+    {"HardSigmoid", 6},
+    {"Hardmax", 1},
+    {"Identity", 1},
+    {"InstanceNormalization", 6},
+    {"LRN", 1},
+    {"LeakyRelu", 6},
+    {"Log", 6},
+    {"LogSoftmax", 1},
+    {"LpNormalization", 1},
+    {"LpPool", 2},
+    {"MatMul", 1},
+    {"Max", 6},
+    {"MaxPool", 1},
+    {"MaxRoiPool", 1},
+    {"Mean", 6},
+    {"Min", 6},
+    {"Neg", 6},
+    {"Not", 1},
+    {"Pad", 2},
+    {"Reciprocal", 6},
+    {"ReduceL1", 1},
+    {"ReduceL2", 1},
+    {"ReduceLogSum", 1},
+    {"ReduceLogSumExp", 1},
+    {"ReduceMax", 1},
+    {"ReduceMean", 1},
+    {"ReduceMin", 1},
+    {"ReduceProd", 1},
+    {"ReduceSum", 1},
+    {"ReduceSumSquare", 1},
+    {"Relu", 6},
+    {"Reshape", 5},
+    {"Selu", 6},
+    {"Shape", 1},
+    {"Sigmoid", 6},
+    {"Size", 1},
+    {"Slice", 1},
+    {"Softmax", 1},
+    {"Softplus", 1},
+    {"Softsign", 1},
+    {"SpaceToDepth", 1},
+    {"Split", 2},
+    {"Sqrt", 6},
+    {"Squeeze", 1},
+    {"Sum", 6},
+    {"Tanh", 6},
+    {"Tile", 6},
+    {"TopK", 1},
+    {"Transpose", 1},
+    {"Unsqueeze", 1},
 };
 
 bool is_default_domain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
@@ -80,7 +135,7 @@ bool is_control_flow(const onnx::NodeProto& node) {
 }
 
 /// Lists everything that cannot be loaded at once: a user should not learn of it one run at a time.
-void check_operators(const onnx::GraphProto& graph) {
+void check_operators(const onnx::GraphProto& graph, bool conditionals) {
   std::map<std::string, int> unsupported;
   std::map<std::string, int> control_flow;
   for (const auto& node : graph.node()) {
@@ -92,7 +147,8 @@ void check_operators(const onnx::GraphProto& graph) {
       ++unsupported[op];
     }
   }
-  if (unsupported.empty() && control_flow.empty()) return;
+  const bool only_ifs = control_flow.empty() || (control_flow.size() == 1 && control_flow.contains("If"));
+  if (unsupported.empty() && (control_flow.empty() || (conditionals && only_ifs))) return;
   std::string list;
   for (const auto& [op, count] : unsupported) list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", op, count);
   for (const auto& [op, count] : control_flow) {
@@ -100,8 +156,8 @@ void check_operators(const onnx::GraphProto& graph) {
   }
   throw Error(ErrorKind::kBadInput, Place{}, fmt::format("operators that are not supported: {}", list),
               control_flow.empty() ? "re-export without them, or add them to workloads/operators"
-                                   : "a static graph is needed: trace the model instead of scripting it, or let "
-                                     "onnx-simplifier resolve branches whose condition is constant");
+                                   : "a static graph is needed: trace the model instead of scripting it; an If is "
+                                     "resolved where shapes, constants or integers given by --input decide it");
 }
 
 Declared read_declared(const onnx::TypeProto& type) {
@@ -130,14 +186,14 @@ Declared read_declared(const onnx::TypeProto& type) {
 
 class GraphReader {
  public:
-  explicit GraphReader(ExternalFiles& files) : files_(files) {}
+  GraphReader(ExternalFiles& files, bool conditionals) : files_(files), conditionals_(conditionals) {}
 
   ReadGraph read(onnx::ModelProto& model) {
     graph_.opset = read_opset(model);
     auto& proto = *model.mutable_graph();
     check_text(proto.name(), "the graph's name");
     graph_.name = proto.name();
-    check_operators(proto);
+    check_operators(proto, conditionals_);
     if (proto.node().empty()) throw Error(ErrorKind::kBadInput, Place{}, "the graph has no operators");
     if (proto.sparse_initializer_size() != 0) {
       throw Error(ErrorKind::kBadInput, Place{.tensor = proto.sparse_initializer(0).values().name()},
@@ -279,7 +335,9 @@ class GraphReader {
       throw Error(ErrorKind::kBadInput, Place{.node = node.name}, "has no first output");
     }
     try {
-      if (node.op == "Constant") {
+      if (node.op == "If") {
+        // Let through for its condition alone.
+      } else if (node.op == "Constant") {
         read_constant_node(proto, node);
       } else {
         for (auto& attribute : *proto.mutable_attribute()) read_attribute(attribute, node);
@@ -386,6 +444,7 @@ class GraphReader {
   }
 
   ExternalFiles& files_;
+  bool conditionals_;
   Graph graph_;
   std::unordered_map<std::string, TensorId> ids_;
   std::unordered_map<TensorId, Declared> declared_;
@@ -404,6 +463,8 @@ std::string to_string(const std::vector<DeclaredExtent>& extents) {
   return result;
 }
 
-ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files) { return GraphReader(files).read(model); }
+ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files, bool conditionals) {
+  return GraphReader(files, conditionals).read(model);
+}
 
 }  // namespace spillway::workloads

@@ -44,7 +44,9 @@ std::vector<HostTensor> evaluate_hardmax(const Graph& graph, const Node& node,
     const auto& x = std::get<std::vector<T>>(inputs[0]->data);
     for (std::int64_t o = 0; o < around.outer && around.extent > 0; ++o) {
       for (std::int64_t i = 0; i < around.inner; ++i) {
-        const auto at = [&](std::int64_t k) { return static_cast<std::size_t>((o * around.extent + k) * around.inner + i); };
+        const auto at = [&](std::int64_t k) {
+          return static_cast<std::size_t>((o * around.extent + k) * around.inner + i);
+        };
         std::int64_t best = 0;
         for (std::int64_t k = 1; k < around.extent; ++k) {
           if (x[at(k)] > x[at(best)]) best = k;
@@ -61,7 +63,8 @@ std::vector<HostTensor> evaluate_hardmax(const Graph& graph, const Node& node,
 
 std::int64_t norm_of(const Node& node, std::int64_t most) {
   const std::int64_t p = node.integer("p", 2);
-  if (p < 1 || p > most) bad_node(node, "p is " + std::to_string(p) + " when it should be from 1 to " + std::to_string(most));
+  if (p < 1 || p > most)
+    bad_node(node, "p is " + std::to_string(p) + " when it should be from 1 to " + std::to_string(most));
   return p;
 }
 
@@ -138,7 +141,8 @@ std::vector<HostTensor> evaluate_mvn(const Graph&, const Node& node, std::span<c
 void infer_global_lp(InferContext& context) {
   infer_like_input(context);
   const Tensor x = context.graph.input(context.node, 0);
-  if (x.shape.size() < 3) bad_node(context.node, "input is " + to_string(x.shape) + " when it should have rank 3 or more");
+  if (x.shape.size() < 3)
+    bad_node(context.node, "input is " + to_string(x.shape) + " when it should have rank 3 or more");
   static_cast<void>(norm_of(context.node, 1024));
   Shape shape(x.shape.size(), 1);
   shape[0] = x.shape[0];
@@ -189,7 +193,8 @@ std::vector<HostTensor> evaluate_reverse(const Graph&, const Node& node, std::sp
     for (std::int64_t b = 0; b < batch; ++b) {
       const std::int64_t length = inputs[1]->ints()[static_cast<std::size_t>(b)];
       if (length < 0 || length > steps) {
-        bad_node(node, "a sequence of " + std::to_string(length) + " when there are " + std::to_string(steps) + " steps");
+        bad_node(node,
+                 "a sequence of " + std::to_string(length) + " when there are " + std::to_string(steps) + " steps");
       }
       const auto at = [&](std::int64_t t) { return (batch_first ? b * steps + t : t * batch + b) * inner; };
       for (std::int64_t t = 0; t < length; ++t) std::copy_n(x.begin() + at(length - 1 - t), inner, out.begin() + at(t));

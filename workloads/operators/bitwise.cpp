@@ -79,8 +79,8 @@ void infer_shift(InferContext& context) {
 std::span<const OpDef> bitwise_operators() {
   using elementwise::binary, elementwise::unary;
   static const std::vector<OpDef> table = {
-      binary<BitAnd>("BitwiseAnd", infer_bits),   binary<BitOr>("BitwiseOr", infer_bits),
-      binary<BitXor>("BitwiseXor", infer_bits),   unary<BitNot>("BitwiseNot", infer_not),
+      binary<BitAnd>("BitwiseAnd", infer_bits),  binary<BitOr>("BitwiseOr", infer_bits),
+      binary<BitXor>("BitwiseXor", infer_bits),  unary<BitNot>("BitwiseNot", infer_not),
       binary<BitShift>("BitShift", infer_shift),
   };
   return table;

@@ -169,7 +169,8 @@ std::vector<HostTensor> evaluate_roi_align(const Graph& graph, const Node& node,
   for (std::int64_t r = 0; r < y.shape[0]; ++r) {
     const float* roi = inputs[1]->floats().data() + r * 4;
     const std::int64_t sample = inputs[2]->ints()[static_cast<std::size_t>(r)];
-    if (sample < 0 || sample >= x.shape[0]) bad_node(node, "batch index " + std::to_string(sample) + " is out of range");
+    if (sample < 0 || sample >= x.shape[0])
+      bad_node(node, "batch index " + std::to_string(sample) + " is out of range");
     const float left = roi[0] * scale - offset;
     const float top = roi[1] * scale - offset;
     float roi_width = roi[2] * scale - offset - left;
@@ -192,9 +193,12 @@ std::vector<HostTensor> evaluate_roi_align(const Graph& graph, const Node& node,
       for (std::int64_t j = 0; j < columns; ++j) {
         std::vector<Sample> samples;
         for (std::int64_t a = 0; a < grid_y; ++a) {
-          const float at_y = top + (static_cast<float>(i) + (static_cast<float>(a) + 0.5F) / static_cast<float>(grid_y)) * bin_height;
+          const float at_y =
+              top + (static_cast<float>(i) + (static_cast<float>(a) + 0.5F) / static_cast<float>(grid_y)) * bin_height;
           for (std::int64_t b = 0; b < grid_x; ++b) {
-            const float at_x = left + (static_cast<float>(j) + (static_cast<float>(b) + 0.5F) / static_cast<float>(grid_x)) * bin_width;
+            const float at_x =
+                left +
+                (static_cast<float>(j) + (static_cast<float>(b) + 0.5F) / static_cast<float>(grid_x)) * bin_width;
             samples.push_back(sample_at(at_y, at_x, height, width));
           }
         }
@@ -255,7 +259,8 @@ std::vector<HostTensor> evaluate_max_roi_pool(const Graph& graph, const Node& no
       const auto limit = [&](float v) {
         return std::clamp<std::int64_t>(static_cast<std::int64_t>(v + pixel(from)), 0, extent);
       };
-      return std::pair{limit(std::floor(static_cast<float>(bin) * size)), limit(std::ceil(static_cast<float>(bin + 1) * size))};
+      return std::pair{limit(std::floor(static_cast<float>(bin) * size)),
+                       limit(std::ceil(static_cast<float>(bin + 1) * size))};
     };
     for (std::int64_t c = 0; c < x.shape[1]; ++c) {
       const float* plane = x.floats().data() + (static_cast<std::int64_t>(sample) * x.shape[1] + c) * height * width;

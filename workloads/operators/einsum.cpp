@@ -184,8 +184,8 @@ Einsum read_einsum(const Graph& graph, const Node& node) {
                          std::to_string(shape[d]) + " one axis");
     }
   }
-  einsum.output =
-      arrow == std::string::npos ? implied_output(einsum.terms) : labels_of(node, equation.substr(arrow + 2), widest, false);
+  einsum.output = arrow == std::string::npos ? implied_output(einsum.terms)
+                                             : labels_of(node, equation.substr(arrow + 2), widest, false);
   for (const char label : einsum.output) {
     if (!einsum.extent.contains(label)) {
       bad_node(node, "equation '" + equation + "' has an output axis that no operand has");

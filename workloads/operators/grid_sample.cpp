@@ -38,8 +38,7 @@ void infer(InferContext& context) {
   static_cast<void>(padding_of(node));
   static_cast<void>(mode_of(node));
   const auto rank = x.shape.size();
-  if (rank < 3 || grid.size() != rank || grid[0] != x.shape[0] ||
-      grid.back() != static_cast<std::int64_t>(rank) - 2) {
+  if (rank < 3 || grid.size() != rank || grid[0] != x.shape[0] || grid.back() != static_cast<std::int64_t>(rank) - 2) {
     bad_node(node, "grid " + to_string(grid) + " does not go with a picture of " + to_string(x.shape));
   }
   Shape shape{x.shape[0], x.shape[1]};

@@ -1,5 +1,8 @@
 // Products of quantised operands as they are: MatMulInteger, ConvInteger, QLinearMatMul, QLinearConv, and
-// DynamicQuantizeLinear. Products of 8-bit integers are summed in double: exact up to 2^53, and Eigen's product is fast.
+// DynamicQuantizeLinear. Products of 8-bit integers are summed in double: exact up to 2^53, and Eigen's product is
+// fast.
+#include "workloads/operators/integer_products.h"
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
@@ -12,7 +15,9 @@ namespace spillway::workloads {
 
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <typename T>
+using MatrixOf = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Matrix = MatrixOf<double>;
 using ConstMatrix = Eigen::Map<const Matrix>;
 
 void check_eight_bits(const InferContext& context, int i) {
@@ -56,12 +61,14 @@ Shape product_shape(const Node& node, const Shape& a, const Shape& b) {
 }
 
 /// Sums of products, in the layout of the result.
-std::vector<double> multiply(const Shape& a_shape, const std::vector<double>& a, const Shape& b_shape,
-                             const std::vector<double>& b, const Shape& out) {
+template <typename T>
+std::vector<T> multiply(const Shape& a_shape, const std::vector<T>& a, const Shape& b_shape, const std::vector<T>& b,
+                        const Shape& out) {
+  using ConstMap = Eigen::Map<const MatrixOf<T>>;
   const std::int64_t m = out[out.size() - 2];
   const std::int64_t n = out.back();
   const std::int64_t k = a_shape.back();
-  std::vector<double> sums(static_cast<std::size_t>(elements_of(out)));
+  std::vector<T> sums(static_cast<std::size_t>(elements_of(out)));
   if (sums.empty()) return sums;
   const Shape batch(out.begin(), out.end() - 2);
   const Box box = whole(batch);
@@ -73,8 +80,8 @@ std::vector<double> multiply(const Shape& a_shape, const std::vector<double>& a,
   nest.for_each_row([&](const std::array<std::int64_t, 3>& at) {
     for (std::int64_t i = 0; i < nest.row_length(); ++i) {
       const auto place = [&](int array) { return at[array] + i * nest.row_stride(array); };
-      Eigen::Map<Matrix>(sums.data() + place(0) * m * n, m, n).noalias() =
-          ConstMatrix(a.data() + place(1) * m * k, m, k) * ConstMatrix(b.data() + place(2) * k * n, k, n);
+      Eigen::Map<MatrixOf<T>>(sums.data() + place(0) * m * n, m, n).noalias() =
+          ConstMap(a.data() + place(1) * m * k, m, k) * ConstMap(b.data() + place(2) * k * n, k, n);
     }
   });
   return sums;
@@ -217,7 +224,8 @@ std::vector<double> convolve(const Convolution& c, const Shape& x_shape, const s
       Eigen::Map<Matrix> out(sums.data() + (n * c.out[1] + g * outputs) * positions, outputs, positions);
       for (std::int64_t p = 0; p < positions; p += block) {
         const std::int64_t count = std::min(block, positions - p);
-        for (std::int64_t i = 0; i < count; ++i) gather(c, x_shape, from, channels, p + i, columns.data() + i, columns.cols());
+        for (std::int64_t i = 0; i < count; ++i)
+          gather(c, x_shape, from, channels, p + i, columns.data() + i, columns.cols());
         out.middleCols(p, count).noalias() = weights * columns.leftCols(count);
       }
     }
@@ -274,9 +282,11 @@ std::vector<HostTensor> evaluate_qlinear_conv(const Graph& graph, const Node& no
   HostTensor y = make_tensor(type, c.out);
   for (std::size_t i = 0; i < sums.size(); ++i) {
     const std::int64_t channel = static_cast<std::int64_t>(i) / positions % c.out[1];
-    const double sum = sums[i] + (bias == nullptr ? 0.0 : static_cast<double>(bias->ints()[static_cast<std::size_t>(channel)]));
+    const double sum =
+        sums[i] + (bias == nullptr ? 0.0 : static_cast<double>(bias->ints()[static_cast<std::size_t>(channel)]));
     // In float, as runtimes requantise.
-    const float factor = static_cast<float>(x_scale) * static_cast<float>(scale_at(*inputs[4], channel)) / static_cast<float>(y_scale);
+    const float factor =
+        static_cast<float>(x_scale) * static_cast<float>(scale_at(*inputs[4], channel)) / static_cast<float>(y_scale);
     y.ints()[i] = saturated(type, static_cast<double>(std::nearbyint(static_cast<float>(sum) * factor)) + zero);
   }
   return one_result(std::move(y));
@@ -324,6 +334,21 @@ constexpr OpDef kOperators[] = {
 };
 
 }  // namespace
+
+HostTensor integer_matmul(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
+  // Unsigned arithmetic wraps around without being undefined; the low bits are those of signed arithmetic.
+  const std::vector<std::uint64_t> a(inputs[0]->ints().begin(), inputs[0]->ints().end());
+  const std::vector<std::uint64_t> b(inputs[1]->ints().begin(), inputs[1]->ints().end());
+  Shape a_shape = inputs[0]->shape;
+  Shape b_shape = inputs[1]->shape;
+  if (a_shape.size() == 1) a_shape.insert(a_shape.begin(), 1);  // a row, and a column
+  if (b_shape.size() == 1) b_shape.push_back(1);
+  const auto sums = multiply(a_shape, a, b_shape, b, product_shape(node, a_shape, b_shape));
+  HostTensor y = make_tensor(graph.output(node).type, graph.output(node).shape);
+  std::transform(sums.begin(), sums.end(), y.ints().begin(),
+                 [&](std::uint64_t v) { return narrowed(y.type, static_cast<std::int64_t>(v)); });
+  return y;
+}
 
 std::span<const OpDef> integer_product_operators() { return kOperators; }
 

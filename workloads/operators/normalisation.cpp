@@ -79,7 +79,8 @@ void infer_layer(InferContext& context) {
   }
   Shape kept = x.shape;
   for (auto d = static_cast<std::size_t>(axis); d < kept.size(); ++d) kept[d] = 1;
-  for (std::size_t i = 1; i < node.outputs.size(); ++i) set_output(context, static_cast<int>(i), DataType::kFloat32, kept);
+  for (std::size_t i = 1; i < node.outputs.size(); ++i)
+    set_output(context, static_cast<int>(i), DataType::kFloat32, kept);
   set_output(context, 0, x.type, x.shape);
 }
 
@@ -136,8 +137,8 @@ void layer_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
       scale_at += index[d] * affine[0].stride[d];
       bias_at += index[d] * affine[1].stride[d];
     }
-    const bool plain = rows.row_stride(0) == 1 && rows.row_stride(1) == 1 &&
-                       rows.row_stride(2) == rows.row_stride(3) && rows.row_stride(2) <= 1;
+    const bool plain = rows.row_stride(0) == 1 && rows.row_stride(1) == 1 && rows.row_stride(2) == rows.row_stride(3) &&
+                       rows.row_stride(2) <= 1;
     rows.for_each_row([&](const std::array<std::int64_t, 4>& at) {
       if (plain) {
         return compute::simd().normalise(rows.row_length(), x + at[0], m.mean, m.inverse_deviation,
@@ -168,7 +169,8 @@ std::vector<HostTensor> evaluate_layer(const Graph& graph, const Node& node,
   const Box box = whole(Shape{row});
   const Reduction loops(box, box, {true});
   for (std::size_t r = 0; r < results[1].held(); ++r) {
-    const Moments m = moments_of(loops, x.floats().data() + static_cast<std::int64_t>(r) * row, node.real("epsilon", 1e-5F));
+    const Moments m =
+        moments_of(loops, x.floats().data() + static_cast<std::int64_t>(r) * row, node.real("epsilon", 1e-5F));
     results[1].floats()[r] = static_cast<float>(m.mean);
     results[2].floats()[r] = static_cast<float>(m.inverse_deviation);
   }

@@ -1,4 +1,5 @@
-// MaxPool, AveragePool, LpPool over sliding windows and MaxUnpool; GlobalAveragePool and GlobalMaxPool over everything spatial.
+// MaxPool, AveragePool, LpPool over sliding windows and MaxUnpool; GlobalAveragePool and GlobalMaxPool over everything
+// spatial.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -266,7 +267,8 @@ std::vector<HostTensor> evaluate_unpool(const Graph& graph, const Node& node,
     const auto& x = std::get<std::vector<T>>(inputs[0]->data);
     for (std::size_t i = 0; i < x.size(); ++i) {
       std::int64_t rest = inputs[1]->ints()[i];
-      if (rest < 0 || rest >= count) bad_node(node, "place " + std::to_string(rest) + " is outside " + to_string(pooled));
+      if (rest < 0 || rest >= count)
+        bad_node(node, "place " + std::to_string(rest) + " is outside " + to_string(pooled));
       std::int64_t at = 0;
       std::int64_t stride = 1;
       for (auto d = pooled.size(); d-- > 0;) {

@@ -77,8 +77,8 @@ void infer(InferContext& context) {
   const Sizes s = sizes_of(graph, node);
   const auto check = [&](int i, const Shape& wanted) {
     if (!graph.has_input(node, i) || graph.input(node, i).shape == wanted) return;
-    bad_node(node, "input " + std::to_string(i) + " is " + to_string(graph.input(node, i).shape) + " when it should be " +
-                       to_string(wanted));
+    bad_node(node, "input " + std::to_string(i) + " is " + to_string(graph.input(node, i).shape) +
+                       " when it should be " + to_string(wanted));
   };
   check(kB, {s.directions, 2 * kind.gates * s.hidden});
   check(kLengths, {s.batch});
@@ -171,7 +171,7 @@ Activation activation_of(const Node& node, const std::string& name, std::span<co
 
 struct Weights {
   ConstMatrix w, r;
-  Eigen::Map<const Eigen::RowVectorXf> wb, rb;   // zero length: no bias
+  Eigen::Map<const Eigen::RowVectorXf> wb, rb;    // zero length: no bias
   Eigen::Map<const Eigen::RowVectorXf> peephole;  // i, o, f
 };
 
@@ -314,7 +314,8 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
   if (const HostTensor* given = optional_input(inputs, kLengths)) lengths = given->ints();
   for (const std::int64_t length : lengths) {
     if (length < 0 || length > s.steps) {
-      bad_node(node, "a sequence of " + std::to_string(length) + " when there are " + std::to_string(s.steps) + " steps");
+      bad_node(node,
+               "a sequence of " + std::to_string(length) + " when there are " + std::to_string(s.steps) + " steps");
     }
   }
   Matrix rows(s.batch * s.steps, s.input);  // [batch, step] whatever the layout
@@ -330,16 +331,18 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
     const float* b = bias == nullptr ? nullptr : bias->floats().data() + d * 2 * gate_rows;
     const float* p = peephole == nullptr ? nullptr : peephole->floats().data() + d * 3 * s.hidden;
     const auto bias_size = b == nullptr ? 0 : gate_rows;
-    const Cell cell(node,
-                    {ConstMatrix(inputs[kW]->floats().data() + d * gate_rows * s.input, gate_rows, s.input),
-                     ConstMatrix(inputs[kR]->floats().data() + d * gate_rows * s.hidden, gate_rows, s.hidden),
-                     {b, bias_size},
-                     {b == nullptr ? nullptr : b + gate_rows, bias_size},
-                     {p, p == nullptr ? 0 : 3 * s.hidden}},
-                    std::span<const Activation>(activations).subspan(static_cast<std::size_t>(d * kind.activations),
-                                                                     static_cast<std::size_t>(kind.activations)));
+    const Cell cell(
+        node,
+        {ConstMatrix(inputs[kW]->floats().data() + d * gate_rows * s.input, gate_rows, s.input),
+         ConstMatrix(inputs[kR]->floats().data() + d * gate_rows * s.hidden, gate_rows, s.hidden),
+         {b, bias_size},
+         {b == nullptr ? nullptr : b + gate_rows, bias_size},
+         {p, p == nullptr ? 0 : 3 * s.hidden}},
+        std::span<const Activation>(activations)
+            .subspan(static_cast<std::size_t>(d * kind.activations), static_cast<std::size_t>(kind.activations)));
     const Matrix projected = cell.from_input(ConstMatrix(rows.data(), rows.rows(), rows.cols()));
-    State state{initial(s, optional_input(inputs, kInitialHidden), d), initial(s, optional_input(inputs, kInitialCell), d)};
+    State state{initial(s, optional_input(inputs, kInitialHidden), d),
+                initial(s, optional_input(inputs, kInitialCell), d)};
     const bool backwards = s.reverse || d == 1;
     Matrix input(s.batch, gate_rows);
     for (std::int64_t k = 0; k < s.steps; ++k) {

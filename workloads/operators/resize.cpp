@@ -111,7 +111,8 @@ void infer(InferContext& context) {
   if (p.scales.empty() == p.sizes.empty()) bad_node(node, "needs either scales or sizes");
   Shape out = x.shape;
   const auto axes = named_axes(node, rank, std::max(p.scales.size(), p.sizes.size()));
-  if (crops(node) && p.roi.size() != 2 * axes.size()) bad_node(node, "roi should have a start and an end for each axis");
+  if (crops(node) && p.roi.size() != 2 * axes.size())
+    bad_node(node, "roi should have a start and an end for each axis");
   const std::optional<double> common = common_scale(node, x.shape, axes, p.sizes);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     if (common) {

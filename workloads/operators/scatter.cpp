@@ -67,7 +67,8 @@ void infer_scatter(InferContext& context) {
   const Tensor& data = graph.input(node, 0);
   const Tensor& updates = graph.input(node, 2);
   if (updates.type != data.type) {
-    bad_node(node, "updates are " + std::string(name_of(updates.type)) + " for data of " + std::string(name_of(data.type)));
+    bad_node(node,
+             "updates are " + std::string(name_of(updates.type)) + " for data of " + std::string(name_of(data.type)));
   }
   const Shape& indices = graph.input(node, 1).shape;
   bool fits = false;
@@ -88,8 +89,8 @@ void infer_scatter(InferContext& context) {
     }
   }
   if (!fits) {
-    bad_node(node, "indices " + to_string(indices) + " and updates " + to_string(updates.shape) + " do not go with data " +
-                       to_string(data.shape));
+    bad_node(node, "indices " + to_string(indices) + " and updates " + to_string(updates.shape) +
+                       " do not go with data " + to_string(data.shape));
   }
   set_output(context, 0, data.type, data.shape);
 }
@@ -110,7 +111,8 @@ std::vector<HostTensor> evaluate_elements(const Graph&, const Node& node, std::s
       for (std::int64_t i = 0; i < nest.row_length(); ++i) {
         const auto from = static_cast<std::size_t>(at[0] + i * nest.row_stride(0));
         const std::int64_t index = position(node, inputs[1]->ints()[from], y.shape[static_cast<std::size_t>(axis)]);
-        combine(how, y.type, out[static_cast<std::size_t>(at[1] + i * nest.row_stride(1) + index * step)], updates[from]);
+        combine(how, y.type, out[static_cast<std::size_t>(at[1] + i * nest.row_stride(1) + index * step)],
+                updates[from]);
       }
     });
   };
@@ -134,7 +136,8 @@ std::vector<HostTensor> evaluate_nd(const Graph&, const Node& node, std::span<co
         at = at * y.shape[d] + position(node, given, y.shape[d]);
       }
       for (std::int64_t i = 0; i < slice; ++i) {
-        combine(how, y.type, out[static_cast<std::size_t>(at * slice + i)], updates[static_cast<std::size_t>(k * slice + i)]);
+        combine(how, y.type, out[static_cast<std::size_t>(at * slice + i)],
+                updates[static_cast<std::size_t>(k * slice + i)]);
       }
     }
   };

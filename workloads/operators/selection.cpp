@@ -25,13 +25,14 @@ std::vector<std::int64_t> non_zero(const HostTensor& x) {
   return std::visit([](const auto& values) { return places_of(values); }, x.data);
 }
 
-std::int64_t coordinate_rows(const Shape& shape) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(shape.size())); }
+std::int64_t coordinate_rows(const Shape& shape) {
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(shape.size()));
+}
 
 void infer_non_zero(InferContext& context) {
   check_arity(context, 1, 1);
   const HostTensor& x = known_value(context, 0, "how many elements are not zero is");
-  set_output(context, 0, DataType::kInt64,
-             {coordinate_rows(x.shape), static_cast<std::int64_t>(non_zero(x).size())});
+  set_output(context, 0, DataType::kInt64, {coordinate_rows(x.shape), static_cast<std::int64_t>(non_zero(x).size())});
 }
 
 std::vector<HostTensor> evaluate_non_zero(const Graph&, const Node&, std::span<const HostTensor* const> inputs) {
@@ -66,12 +67,14 @@ void infer_compress(InferContext& context) {
   const std::int64_t extent = compressed(node, x.shape).extent;
   const auto kept = static_cast<std::int64_t>(non_zero(condition).size());
   if (condition.shape[0] > extent && (kept > 0 && non_zero(condition).back() >= extent)) {
-    bad_node(node, "condition of " + std::to_string(condition.shape[0]) + " selects beyond the extent " + std::to_string(extent));
+    bad_node(node, "condition of " + std::to_string(condition.shape[0]) + " selects beyond the extent " +
+                       std::to_string(extent));
   }
   Shape shape{kept};
   if (node.attributes.contains("axis")) {
     shape = x.shape;
-    shape[static_cast<std::size_t>(normalise_axis(node, node.integer("axis", 0), static_cast<int>(shape.size())))] = kept;
+    shape[static_cast<std::size_t>(normalise_axis(node, node.integer("axis", 0), static_cast<int>(shape.size())))] =
+        kept;
   }
   set_output(context, 0, x.type, std::move(shape));
 }

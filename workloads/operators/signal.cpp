@@ -125,12 +125,12 @@ Frames frames_of(const Node& node, const Shape& signal, const HostTensor& step, 
                  const HostTensor* length) {
   Frames f;
   f.step = integer_of(node, step, "frame_step");
-  f.length = length != nullptr ? integer_of(node, *length, "frame_length")
+  f.length = length != nullptr   ? integer_of(node, *length, "frame_length")
              : window != nullptr ? static_cast<std::int64_t>(window->held())
                                  : 0;
   if (f.step < 1 || f.length < 1 || f.length > signal[1]) {
-    bad_node(node, "frames of " + std::to_string(f.length) + " every " + std::to_string(f.step) + " do not go with a signal of " +
-                       to_string(signal));
+    bad_node(node, "frames of " + std::to_string(f.length) + " every " + std::to_string(f.step) +
+                       " do not go with a signal of " + to_string(signal));
   }
   if (window != nullptr && static_cast<std::int64_t>(window->held()) != f.length) {
     bad_node(node, "a window of " + std::to_string(window->held()) + " for frames of " + std::to_string(f.length));
@@ -166,7 +166,8 @@ std::vector<HostTensor> evaluate_stft(const Graph& graph, const Node& node, std:
     for (std::int64_t k = 0; k < f.count; ++k) {
       for (std::int64_t i = 0; i < f.length; ++i) {
         const double weight = window == nullptr ? 1.0 : window->floats()[static_cast<std::size_t>(i)];
-        frame[static_cast<std::size_t>(i)] = weight * element(x.floats().data(), parts, b * x.shape[1] + k * f.step + i);
+        frame[static_cast<std::size_t>(i)] =
+            weight * element(x.floats().data(), parts, b * x.shape[1] + k * f.step + i);
       }
       const auto found = transform(frame.data(), frame.size(), 1, -1.0);
       for (std::int64_t i = 0; i < f.bins; ++i) {
@@ -201,7 +202,8 @@ std::vector<HostTensor> evaluate_window(const Graph& graph, const Node& node, st
   const Cosines c = cosines_of(node.op);
   HostTensor y = make_tensor(graph.output(node).type, graph.output(node).shape);
   const std::int64_t size = y.shape[0];
-  const auto period = static_cast<double>(std::max<std::int64_t>(1, node.integer("periodic", 1) != 0 ? size : size - 1));
+  const auto period =
+      static_cast<double>(std::max<std::int64_t>(1, node.integer("periodic", 1) != 0 ? size : size - 1));
   const auto fill = [&]<typename T>(std::vector<T>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double angle = 2.0 * std::numbers::pi * static_cast<double>(i) / period;
@@ -224,7 +226,8 @@ Mel mel_of(const Node& node, std::span<const HostTensor* const> inputs) {
           integer_of(node, *inputs[2], "sample_rate"), scalar_of(node, *inputs[3], "lower_edge_hertz"),
           scalar_of(node, *inputs[4], "upper_edge_hertz")};
   const bool legal = mel.bands >= 1 && mel.bands < kLongest && mel.length >= 1 && mel.length < kLongest &&
-                     mel.rate >= 1 && mel.low >= 0 && mel.high >= mel.low && mel.high <= static_cast<double>(mel.rate) / 2;
+                     mel.rate >= 1 && mel.low >= 0 && mel.high >= mel.low &&
+                     mel.high <= static_cast<double>(mel.rate) / 2;
   if (!legal) bad_node(node, "its bins, length, rate and edges do not go together");
   return mel;
 }
@@ -261,7 +264,8 @@ std::vector<HostTensor> evaluate_mel(const Graph& graph, const Node& node, std::
     for (std::int64_t j = low; j <= middle && middle > low; ++j) {
       at(j, i) = static_cast<float>(j - low) / static_cast<float>(middle - low);
     }
-    for (std::int64_t j = middle; j < high; ++j) at(j, i) = static_cast<float>(high - j) / static_cast<float>(high - middle);
+    for (std::int64_t j = middle; j < high; ++j)
+      at(j, i) = static_cast<float>(high - j) / static_cast<float>(high - middle);
   }
   return one_result(held_as(std::move(y), graph.output(node).type));
 }
