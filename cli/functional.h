@@ -1,6 +1,7 @@
 // Inputs, outputs and comparison of functional runs.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -8,17 +9,36 @@
 
 namespace spillway::cli {
 
-/// `flags` are NAME=FILE.npy. Inputs that no flag names are generated from `seed` and listed in `generated`. Throws
-/// Error(kBadInput) on an unknown name (with the nearest), a bad file, a wrong shape or kind of element.
-[[nodiscard]] workloads::TensorMap inputs_of(const workloads::Graph& graph, const std::vector<std::string>& flags,
+/// A tensor that --input gives, before anything is known of the graph.
+struct GivenInput {
+  std::string flag;  ///< as typed
+  std::string name;
+  std::string file;
+  workloads::HostTensor tensor{};
+  std::exception_ptr trouble{};  ///< why the file could not be read: of interest only if the graph has such an input
+};
+/// `flags` are NAME=FILE with a .npy, .npz (its array NAME, or its only one) or .pb file, or FILE.npz for all arrays in
+/// it. Throws Error(kBadInput) on anything else.
+[[nodiscard]] std::vector<GivenInput> read_inputs(const std::vector<std::string>& flags);
+
+/// The tensors by the graph's inputs. Inputs that nothing names are generated from `seed` and listed in `generated`.
+/// Throws Error(kBadInput) on an unknown name (with the nearest), a wrong shape or type: saying what the graph wants.
+[[nodiscard]] workloads::TensorMap inputs_of(const workloads::Graph& graph, std::vector<GivenInput> given,
                                              std::uint64_t seed, std::vector<std::string>& generated);
 
 struct OutputFile {
   std::string tensor{};
   std::string path;  ///< empty: not written
 };
-/// Writes every output as .npy, all or none.
-[[nodiscard]] std::vector<OutputFile> save(const workloads::TensorMap& outputs, const std::string& dir);
+/// How outputs are written.
+struct OutputFormat {
+  static constexpr const char* kNpy = "npy";
+  static constexpr const char* kNpz = "npz";
+  static constexpr const char* kPb = "pb";
+};
+/// Writes every tensor into `dir`, all or none: one .npy or .pb file each, or outputs.npz with all of them.
+[[nodiscard]] std::vector<OutputFile> save(const workloads::TensorMap& outputs, const std::string& dir,
+                                           const std::string& format = OutputFormat::kNpy);
 [[nodiscard]] std::vector<OutputFile> unwritten(const workloads::TensorMap& outputs);
 
 struct Summary {

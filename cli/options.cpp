@@ -140,6 +140,10 @@ void PlanFlags::add_to(CLI::App& verb) {
   add_value(verb, "--fates-from", fates_file,
             "file with a line 'hold TENSOR', 'spill TENSOR' or 'recompute TENSOR' each; what cannot be is an error",
             "none", "fates.txt");
+  add_value(verb, "--attention", attention,
+            "fused (blocks of queries, scores stay in the scratchpad), sliced (whole score matrices, a head at a time, "
+            "where one fits) or unfused (scores are a tensor like any other)",
+            attention, "unfused");
   add_value(verb, "--recompute-max", recompute_limit,
             "most MACs that recomputing may add, in percent of the graph's, unless it is wished for", "1", "5");
   add_switch(verb, "--slices", slices,
@@ -150,15 +154,17 @@ void PlanFlags::add_to(CLI::App& verb) {
 partitioner::Options PlanFlags::options() const {
   check_choice("--strategy", strategy, {"fused", "layer-by-layer"});
   check_choice("--objective", objective, {"latency", "moves", "energy", "edp"});
+  check_choice("--attention", attention, {"fused", "sliced", "unfused"});
   check_choice("--skips", skips, {"auto", "hold", "spill", "recompute"});
   if (!(recompute_limit >= 0 && recompute_limit <= 1000)) {
     throw Error(ErrorKind::kBadInput, Place{.key = "--recompute-max"},
                 fmt::format("{} is not a share of 0 to 1000 percent", recompute_limit), "--recompute-max 1");
   }
-  if (strategy != "fused" && (skips != "auto" || !fates_file.empty() || slices)) {
-    throw Error(ErrorKind::kBadInput, Place{.key = "--strategy"},
-                "--skips, --fates-from and --slices choose among fused plans, and layer-by-layer has its own rule",
-                "leave out --strategy");
+  if (strategy != "fused" && (skips != "auto" || attention != "fused" || !fates_file.empty() || slices)) {
+    throw Error(
+        ErrorKind::kBadInput, Place{.key = "--strategy"},
+        "--skips, --attention, --fates-from and --slices choose among fused plans, and layer-by-layer has its own rule",
+        "leave out --strategy");
   }
   partitioner::Options options;
   options.strategy = strategy == "fused" ? partitioner::Strategy::kFused : partitioner::Strategy::kLayerByLayer;
@@ -168,6 +174,8 @@ partitioner::Options PlanFlags::options() const {
   if (!fates_file.empty()) options.tensors = read_fates(fates_file);
   options.recompute_limit = recompute_limit / 100;
   options.slices = slices;
+  if (attention == "sliced") options.attention = partitioner::Attention::kSliced;
+  if (attention == "unfused") options.attention = partitioner::Attention::kUnfused;
   return options;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct ModelFlags {
   std::vector<std::string> shapes;
   std::int64_t batch = 0, image = 0, sequence = 0;
   std::uint64_t seed = 1;
+  std::map<std::string, workloads::Shape> offered{};      ///< no flag: shapes of the tensors that --input gives
+  std::map<std::string, workloads::HostTensor> values{};  ///< no flag: small integers that --input gives
+  bool dynamic = false;                                   ///< no flag: shapes may depend on data
 
   void add_to(CLI::App& verb);
 };
@@ -44,6 +48,7 @@ struct PlanFlags {
   std::string skips = "auto";
   std::string fates_file;
   double recompute_limit = 1;  ///< percent
+  std::string attention = "fused";
   bool slices = false;
 
   void add_to(CLI::App& verb);

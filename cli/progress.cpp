@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace spillway::cli {
@@ -33,15 +34,21 @@ void Progress::stage(const std::string& what) {
   if (verbose_ && !quiet_ && !terminal_) show(what_);
 }
 
+bool Progress::due(Clock::time_point now) {
+  if (now - started_ < kSilent) return false;
+  // The first line comes after a second; then a terminal is renewed often, a log file seldom.
+  const bool first = shown_ == started_;
+  if (!first && now - shown_ < (terminal_ ? Clock::duration(kTerminalEvery) : Clock::duration(kLineEvery)))
+    return false;
+  shown_ = now;
+  return true;
+}
+
 void Progress::update(std::int64_t done, std::int64_t total, const std::string& unit) {
   if (quiet_) return;
   const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
-  if (now - started_ < kSilent) return;
-  // The first line comes after a second; then a terminal is renewed often, a log file seldom.
-  const bool first = shown_ == started_;
-  if (!first && now - shown_ < (terminal_ ? Clock::duration(kTerminalEvery) : Clock::duration(kLineEvery))) return;
-  shown_ = now;
+  if (!due(now)) return;
   const double elapsed = duration<double>(now - started_).count();
   std::string text = what_;
   if (total > 0) {
@@ -49,6 +56,20 @@ void Progress::update(std::int64_t done, std::int64_t total, const std::string& 
                         100.0 * static_cast<double>(done) / static_cast<double>(total), done, total, unit,
                         static_cast<double>(done) / elapsed, unit);
   }
+  show(text);
+}
+
+void Progress::compute(std::int64_t done, std::int64_t total, const std::string& unit, std::int64_t operations_done,
+                       std::int64_t operations) {
+  if (quiet_) return;
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  if (!due(now)) return;
+  const double elapsed = duration<double>(now - started_).count();
+  const auto part = static_cast<double>(operations_done) / static_cast<double>(std::max<std::int64_t>(operations, 1));
+  std::string text = fmt::format("{}: {:.0f} %, {} of {} {}, {:.3g} GFLOP/s", what_, 100.0 * part, done, total, unit,
+                                 static_cast<double>(operations_done) / elapsed / 1e9);
+  if (part > 0) text += fmt::format(", {:.0f} s left", elapsed * (1.0 - part) / part);
   show(text);
 }
 

@@ -20,10 +20,15 @@ class Progress {
   void stage(const std::string& what);
   /// `total` 0: unknown. Safe to call from several threads.
   void update(std::int64_t done, std::int64_t total, const std::string& unit);
+  /// The same for arithmetic: GFLOP/s, and the time left by the operations still to do.
+  void compute(std::int64_t done, std::int64_t total, const std::string& unit, std::int64_t operations_done,
+               std::int64_t operations);
   void finish();
 
  private:
   using Clock = std::chrono::steady_clock;
+  /// Whether a line is due now; the lock is held.
+  bool due(Clock::time_point now);
   void show(const std::string& text);
   void clear();
 

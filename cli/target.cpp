@@ -107,7 +107,7 @@ std::string unused_warning(const std::string& name, std::int64_t value) {
 }
 
 LoadedGraph load_file(const Target& target, const GraphTarget& graph, const ModelFlags& flags, bool guidance) {
-  ShapeBindings bindings;
+  ShapeBindings bindings{.offered = flags.offered, .values = flags.values, .dynamic = flags.dynamic};
   bool whole_input = false;
   for (const std::string& text : flags.shapes) {
     const ShapeFlag flag = parse_shape(text);

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "cli/context.h"
+#include "cli/curve_table.h"
 #include "cli/explain_tables.h"
 #include "cli/fate_tables.h"
 #include "cli/flags.h"
@@ -45,6 +46,7 @@ struct PartitionFlags {
   FormatFlag format;
   bool detail = false;
   bool fates = false;
+  bool curve = false;
   bool explain = false;
   std::string explain_group;
   int alternatives = 0;
@@ -316,6 +318,12 @@ void partition(Context& context, const PartitionFlags& flags) {
       fates = fate_rows(executed, npu, options, planned.plan,
                         fused ? static_cast<std::size_t>(flags.alternatives) : std::size_t{0});
     }
+    std::vector<partitioner::CurvePoint> curve;
+    if (flags.curve) {
+      progress.stage(model + ": planning with more operations");
+      curve = partitioner::recompute_curve(executed, npu, options);
+      progress.finish();
+    }
     std::optional<Explained> explained;
     if (flags.explain || !flags.explain_group.empty()) {
       explained = explained_plan(model, executed, npu, options, planned.plan, flags.explain_group, progress);
@@ -323,12 +331,14 @@ void partition(Context& context, const PartitionFlags& flags) {
     if (flags.format.json()) {
       all.push_back(json_of(model, executed, npu, planned));
       if (!fates.empty()) all.back()["fates"] = fates_json(fates);
+      if (flags.curve) all.back()["curve"] = curve_json(curve);
       if (explained) all.back()["explanation"] = explanation_json(*explained, planned.plan);
       if (flags.check) all.back()["checker"] = proof;
     } else {
       if (&loaded != &graphs.front()) std::cout << '\n';
       print_plan(model, executed, planned, npu, flags.detail);
       if (!fates.empty()) print_fates(std::cout, fates, flags.detail);
+      if (flags.curve) print_curve(std::cout, curve);
       if (explained) print_explanation(std::cout, *explained, planned.plan);
       if (flags.map) reports::print_allocation_map(planned.plan, std::cout);
       if (flags.check) reports::print_labelled(std::cout, "checker", proof);
@@ -359,6 +369,8 @@ void add_partition(CLI::App& app, Context& context) {
   add_value(*verb, "--alternatives", flags->alternatives,
             "of so many of those tensors, the largest, also what each other fate would have cost (plans anew for each)",
             "0", "4");
+  add_switch(*verb, "--curve", flags->curve,
+             "what moves as recomputing may add from nothing to all of the graph's MACs (plans anew for each share)");
   add_switch(
       *verb, "--explain", flags->explain,
       "why each group ends where it does, what bounds it, what came second, what 1 MiB more would buy (plans anew "
@@ -371,6 +383,7 @@ void add_partition(CLI::App& app, Context& context) {
   verb->footer(
       "Examples:\n  spillway partition sd15/vae_decoder --sram 8MiB --check\n"
       "  spillway partition sd15/vae_encoder --objective moves --skips spill --fates\n"
+      "  spillway partition sd15/vae_encoder --objective moves --curve\n"
       "  spillway partition sd15/unet --save-plan unet.plan.json\n"
       "  spillway partition sd15/unet --explain\n"
       "  spillway partition sd15/unet --plan unet.plan.json --detail");

@@ -13,6 +13,7 @@
 #include "cli/dry_run.h"
 #include "cli/flags.h"
 #include "cli/functional.h"
+#include "cli/reference_run.h"
 #include "cli/session.h"
 #include "reports/atomic_files.h"
 #include "reports/derived.h"
@@ -36,24 +37,43 @@ struct RunFlags {
   PlanFlags plan;
   FormatFlag format;
   std::vector<std::string> inputs;
+  std::vector<std::string> dump;
   std::string out;
+  std::string out_format = OutputFormat::kNpy;
+  bool reference = false;
   bool check = false;
+  bool nan_is_error = false;
+  bool double_sums = false;
   bool dry_run = false;
+};
+
+/// What a run gave, whoever ran it.
+struct Outcome {
+  const configs::NpuConfig* npu = nullptr;  ///< null: the reference executor
+  configs::Cycles cycles = 0;
+  std::int64_t moved = 0;
+  TensorMap outputs;  ///< dumped tensors included
+  std::vector<OutputFile> files{};
+  std::vector<Difference> differences{};
 };
 
 std::string scientific(double value) { return fmt::format("{:.3g}", value); }
 
-void print_table(const std::string& model, const configs::NpuConfig& npu, const simulator::FunctionalResult& run,
-                 const std::vector<OutputFile>& files, const std::vector<Difference>& differences, bool check) {
-  std::cout << fmt::format("{} ({}, executed on real data) on {} @ {:g} MHz, {} scratchpad\n", model,
-                           reports::precision_name(npu.precision), npu.name, npu.clock_hz / 1e6,
-                           reports::binary_bytes(npu.scratchpad.size));
-  std::cout << fmt::format("  latency      {}   {} cycles   {} B moved\n",
-                           reports::milliseconds(reports::seconds_of(run.result.cycles, npu)),
-                           grouped(run.result.cycles), grouped(run.result.moves.total()));
+void print_table(const std::string& model, const Outcome& run, bool check) {
+  if (run.npu == nullptr) {
+    std::cout << fmt::format("{} (fp32, reference executor)\n", model);
+  } else {
+    const configs::NpuConfig& npu = *run.npu;
+    std::cout << fmt::format("{} ({}, executed on real data) on {} @ {:g} MHz, {} scratchpad\n", model,
+                             reports::precision_name(npu.precision), npu.name, npu.clock_hz / 1e6,
+                             reports::binary_bytes(npu.scratchpad.size));
+    std::cout << fmt::format("  latency      {}   {} cycles   {} B moved\n",
+                             reports::milliseconds(reports::seconds_of(run.cycles, npu)), grouped(run.cycles),
+                             grouped(run.moved));
+  }
   std::cout << "  outputs\n";
   Table table({{"name", Align::kLeft}, {"shape", Align::kLeft}, {"least"}, {"mean"}, {"most"}, {"file", Align::kLeft}});
-  for (const OutputFile& file : files) {
+  for (const OutputFile& file : run.files) {
     const Summary summary = summary_of(run.outputs.at(file.tensor));
     table.add({file.tensor, workloads::to_string(run.outputs.at(file.tensor).shape), scientific(summary.least),
                scientific(summary.mean), scientific(summary.most), file.path.empty() ? "-" : file.path});
@@ -63,17 +83,16 @@ void print_table(const std::string& model, const configs::NpuConfig& npu, const 
   std::cout << "  against the reference executor\n";
   Table compared(
       {{"name", Align::kLeft}, {"largest error"}, {"of largest value"}, {"relative L2"}, {"", Align::kLeft}});
-  for (const Difference& d : differences) {
+  for (const Difference& d : run.differences) {
     compared.add({d.tensor, scientific(d.largest_error), scientific(d.relative_to_largest), scientific(d.relative_l2),
                   d.ok() ? "ok" : "differs"});
   }
   compared.print(std::cout, 4);
 }
 
-Json json_of(const std::string& model, const configs::NpuConfig& npu, const simulator::FunctionalResult& run,
-             const std::vector<OutputFile>& files, const std::vector<Difference>& differences) {
+Json json_of(const std::string& model, const Outcome& run) {
   Json outputs = Json::array();
-  for (const OutputFile& file : files) {
+  for (const OutputFile& file : run.files) {
     const HostTensor& tensor = run.outputs.at(file.tensor);
     const Summary summary = summary_of(tensor);
     outputs.push_back({{"name", file.tensor},
@@ -84,73 +103,76 @@ Json json_of(const std::string& model, const configs::NpuConfig& npu, const simu
                        {"file", file.path.empty() ? Json(nullptr) : Json(file.path)}});
   }
   Json compared = Json::array();
-  for (const Difference& d : differences) {
+  for (const Difference& d : run.differences) {
     compared.push_back({{"name", d.tensor},
                         {"largest_error", d.largest_error},
                         {"relative_to_largest", d.relative_to_largest},
                         {"relative_l2", d.relative_l2},
                         {"ok", d.ok()}});
   }
+  const bool reference = run.npu == nullptr;
   return {{"schema_version", reports::kSchemaVersion},
           {"model", model},
-          {"npu", npu.name},
-          {"precision", reports::precision_name(npu.precision)},
-          {"latency_cycles", run.result.cycles},
-          {"moved_bytes", run.result.moves.total()},
+          {"npu", reference ? Json(nullptr) : Json(run.npu->name)},
+          {"precision", reference ? "fp32" : reports::precision_name(run.npu->precision)},
+          {"latency_cycles", reference ? Json(nullptr) : Json(run.cycles)},
+          {"moved_bytes", reference ? Json(nullptr) : Json(run.moved)},
           {"outputs", outputs},
           {"reference", compared}};
 }
 
-void run_verb(Context& context, const RunFlags& flags) {
-  flags.format.check();
-  NpuFlags npu_flags = flags.npu;
-  // Only float32 storage can be executed yet; the header says which precision it was.
-  if (npu_flags.precision.empty()) npu_flags.precision = "fp32";
-  const configs::NpuConfig npu = npu_flags.load();
-  const partitioner::Options options = flags.plan.options();
-  const Target target = resolve_target(flags.model.target);
-  if (!flags.out.empty() && !flags.dry_run) reports::check_writable(flags.out);
-  const std::vector<LoadedGraph> graphs{load_single(target, flags.model, "spillway run")};
-  context.warn_of(graphs);
-  Progress progress = context.progress();
-  if (flags.dry_run) return print_dry_run(graphs, {context.command, npu, options, flags.format.json()}, progress);
-  const LoadedGraph& loaded = graphs.front();
+/// Plans, lowers and simulates; compares with the reference executor, or asks it for what only it has, where needed.
+Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const configs::NpuConfig& npu,
+                   const RunFlags& flags, Context& context, Progress& progress) {
   const std::string& model = loaded.target.label;
-  std::vector<std::string> generated;
-  const TensorMap inputs = inputs_of(loaded.graph, flags.inputs, flags.model.seed, generated);
-  if (!flags.inputs.empty()) {
-    std::vector<std::string> messages;
-    messages.reserve(generated.size());
-    for (const std::string& name : generated) {
-      messages.push_back(
-          fmt::format("{}: input '{}' was not given: generated from seed {}", model, name, flags.model.seed));
-    }
-    context.warn(messages);
-  }
-
   const Graph executed = workloads::canonicalise(loaded.graph);
-  const Planned planned = plan_and_lower(model, executed, npu, options, &progress);
+  const Planned planned = plan_and_lower(model, executed, npu, flags.plan.options(), &progress);
   progress.stage(model + ": executing");
-  const auto run = simulator::simulate_functional(planned.program, npu, inputs,
-                                                  [&](auto done, auto all) { progress.update(done, all, "commands"); });
-  std::vector<Difference> differences;
-  if (flags.check) {
-    progress.stage(model + ": reference executor");
-    differences = differences_of(run.outputs, workloads::execute(loaded.graph, inputs));
+  auto run = simulator::simulate_functional(
+      planned.program, npu, inputs,
+      {.progress = [&](auto done, auto all) { progress.update(done, all, "commands"); }});
+  Outcome outcome{
+      .npu = &npu, .cycles = run.result.cycles, .moved = run.result.moves.total(), .outputs = std::move(run.outputs)};
+  // The Program has no names for what lies between its operators; where its outputs are not finite, the reference
+  // executor tells which operator began it.
+  if (!flags.check && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
+  TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums},
+                                      context, progress);
+  for (const std::string& name : flags.dump) {
+    if (outcome.outputs.contains(name)) continue;
+    outcome.outputs[name] = std::move(reference.at(name));
+    reference.erase(name);
   }
-  progress.finish();
-  const std::vector<OutputFile> files = flags.out.empty() ? unwritten(run.outputs) : save(run.outputs, flags.out);
-  if (flags.format.json()) {
-    std::cout << json_of(model, npu, run, files, differences).dump(1, ' ', false, Json::error_handler_t::replace)
-              << '\n';
-  } else {
-    print_table(model, npu, run, files, differences, flags.check);
-    if (!generated.empty() && flags.inputs.empty()) {
-      reports::print_labelled(
-          std::cout, "note",
-          fmt::format("inputs generated from seed {} (--input NAME=FILE.npy gives one)", flags.model.seed));
-    }
+  if (flags.check) outcome.differences = differences_of(outcome.outputs, reference);
+  return outcome;
+}
+
+void check_flags(const RunFlags& flags) {
+  flags.format.check();
+  check_choice("--output-format", flags.out_format, {OutputFormat::kNpy, OutputFormat::kNpz, OutputFormat::kPb});
+  const auto refuse = [](const std::string& problem, const std::string& help) {
+    throw Error(ErrorKind::kBadInput, Place{}, problem, help);
+  };
+  if (!flags.dump.empty() && flags.out.empty()) refuse("--dump needs a folder to write to", "add --output DIR");
+  if (flags.reference && flags.check)
+    refuse("--check compares an NPU with the reference: --reference runs none", "leave one out");
+  if (flags.reference && flags.dry_run) refuse("--dry-run shows a plan: --reference makes none", "leave one out");
+}
+
+/// Inputs that no flag gives are worth a word where others were given.
+void tell_generated(const std::vector<std::string>& generated, const std::string& model, const RunFlags& flags,
+                    Context& context) {
+  if (flags.inputs.empty()) return;
+  std::vector<std::string> messages;
+  messages.reserve(generated.size());
+  for (const std::string& name : generated) {
+    messages.push_back(
+        fmt::format("{}: input '{}' was not given: generated from seed {}", model, name, flags.model.seed));
   }
+  context.warn(messages);
+}
+
+void check_differences(const std::string& model, const std::vector<Difference>& differences) {
   for (const Difference& d : differences) {
     if (d.ok()) continue;
     std::cout.flush();
@@ -163,14 +185,77 @@ void run_verb(Context& context, const RunFlags& flags) {
   }
 }
 
+void run_verb(Context& context, const RunFlags& flags) {
+  check_flags(flags);
+  NpuFlags npu_flags = flags.npu;
+  // Only float32 storage can be executed yet; the header says which precision it was.
+  if (npu_flags.precision.empty()) npu_flags.precision = "fp32";
+  const configs::NpuConfig npu = npu_flags.load();
+  const partitioner::Options options = flags.plan.options();
+  const Target target = resolve_target(flags.model.target);
+  if (!flags.out.empty() && !flags.dry_run) reports::check_writable(flags.out);
+  std::vector<GivenInput> given = read_inputs(flags.inputs);
+  ModelFlags model_flags = flags.model;
+  model_flags.dynamic = flags.reference;
+  for (const GivenInput& input : given) {
+    if (input.trouble) continue;
+    model_flags.offered[input.name] = input.tensor.shape;
+    constexpr std::size_t kSmall = 64;  // what conditions are made of
+    if (input.tensor.holds_integer() && input.tensor.held() <= kSmall) model_flags.values[input.name] = input.tensor;
+  }
+  const std::vector<LoadedGraph> graphs{load_single(target, model_flags, "spillway run")};
+  context.warn_of(graphs);
+  Progress progress = context.progress();
+  if (flags.dry_run) return print_dry_run(graphs, {context.command, npu, options, flags.format.json()}, progress);
+  const LoadedGraph& loaded = graphs.front();
+  const std::string& model = loaded.target.label;
+  std::vector<std::string> generated;
+  const TensorMap inputs = inputs_of(loaded.graph, std::move(given), flags.model.seed, generated);
+  tell_generated(generated, model, flags, context);
+
+  Outcome run;
+  if (flags.reference) {
+    run.outputs = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums},
+                                context, progress);
+  } else {
+    run = run_on_npu(loaded, inputs, npu, flags, context, progress);
+  }
+  progress.finish();
+  run.files = flags.out.empty() ? unwritten(run.outputs) : save(run.outputs, flags.out, flags.out_format);
+  if (flags.format.json()) {
+    std::cout << json_of(model, run).dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
+  } else {
+    print_table(model, run, flags.check);
+    if (!generated.empty() && flags.inputs.empty()) {
+      reports::print_labelled(
+          std::cout, "note",
+          fmt::format("inputs generated from seed {} (--input NAME=FILE.npy gives one)", flags.model.seed));
+    }
+    if (!flags.reference && !flags.dump.empty()) {
+      reports::print_labelled(std::cout, "note", "dumped tensors are the reference executor's");
+    }
+  }
+  check_differences(model, run.differences);
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Context& context) {
-  CLI::App* verb = app.add_subcommand("run", "execute one graph's command stream on real data (fp32)");
+  CLI::App* verb = app.add_subcommand("run", "execute one graph on real data (fp32), on the NPU or by the reference");
   const auto flags = std::make_shared<RunFlags>();
   flags->model.add_to(*verb);
-  add_values(*verb, "--input", flags->inputs, "NAME=FILE.npy", "generated from --seed", "sample=latent.npy");
-  add_value(*verb, "--out", flags->out, "folder for the outputs as NAME.npy", "not written", "results");
+  add_values(*verb, "--input", flags->inputs, "NAME=FILE (.npy, .npz or ONNX .pb), or FILE.npz for all arrays in it",
+             "generated from --seed", "sample=latent.npy");
+  add_value(*verb, "--output", flags->out, "folder for the outputs, a file each", "not written", "results");
+  verb->add_option("--out", flags->out)->group("");  // what it was called; not listed
+  add_value(*verb, "--output-format", flags->out_format, "npy, npz (all in outputs.npz) or pb (ONNX tensors)", "npy",
+            "npz");
+  add_values(*verb, "--dump", flags->dump, "write this tensor too, as the reference executor has it", "outputs only",
+             "/mid/Add_output_0");
+  add_switch(*verb, "--reference", flags->reference,
+             "run the reference executor alone: takes graphs that the NPU refuses");
+  add_switch(*verb, "--double-sums", flags->double_sums, "the reference executor sums products in double");
+  add_switch(*verb, "--nan-is-error", flags->nan_is_error, "stop where NaN or infinity first appears");
   add_switch(*verb, "--check", flags->check, "compare with the reference executor");
   add_switch(*verb, "--dry-run", flags->dry_run, "print the resolved config and the size of the plan, and stop");
   flags->npu.add_to(*verb);

@@ -37,10 +37,12 @@ struct UniformRow {
 };
 using enum Format;
 // Weight, activation, accumulator, parameter, vector. fp16 cannot hold bf16's range nor int16's digits, so those two
-// do vector arithmetic in fp32.
-constexpr std::array<UniformRow, 8> kUniform{{
+// do vector arithmetic in fp32. Two products of int16 overflow int32: their sums are fp32. "w8a16": 8-bit weights with
+// 16-bit activations, as mobile NPUs offer it.
+constexpr std::array<UniformRow, 9> kUniform{{
     {"int8", {kInt8, kInt8, kInt32, kFp32, kFp16}},
-    {"int16", {kInt16, kInt16, kInt32, kFp32, kFp32}},
+    {"int16", {kInt16, kInt16, kFp32, kFp32, kFp32}},
+    {"w8a16", {kInt8, kInt16, kFp32, kFp32, kFp32}},
     {"fp16", {kFp16, kFp16, kFp32, kFp32, kFp16}},
     {"bf16", {kBf16, kBf16, kFp32, kFp32, kFp32}},
     {"fp8", {kFp8E4M3, kFp8E4M3, kFp32, kFp32, kFp16}},

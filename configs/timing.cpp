@@ -36,14 +36,28 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b !=
 
 }  // namespace
 
-MatrixCycles matrix_cycles(const MatrixConfig& matrix, const MatrixShape& shape, Format operand) {
+namespace {
+
+double mean_of(const std::array<double, kFormatCount>& by_format, ProductFormats operands) {
+  const double a = by_format[static_cast<std::size_t>(operands.a)];
+  const double b = by_format[static_cast<std::size_t>(operands.b)];
+  return a == b ? a : std::sqrt(a * b);
+}
+
+}  // namespace
+
+double product_rate(const MatrixConfig& matrix, ProductFormats operands) { return mean_of(matrix.rate, operands); }
+
+double product_pj(const EnergyConfig& energy, ProductFormats operands) { return mean_of(energy.mac_pj, operands); }
+
+MatrixCycles matrix_cycles(const MatrixConfig& matrix, const MatrixShape& shape, ProductFormats operands) {
   MatrixCycles cycles;
   cycles.fill = matrix.issue_cycles;
   if (shape.m <= 0 || shape.n <= 0 || shape.k <= 0 || shape.batch <= 0) return cycles;
 
   const std::int64_t rows = matrix.rows;
   const std::int64_t cols = matrix.cols;
-  const std::int64_t rate = units_of(matrix.rate[static_cast<std::size_t>(operand)], "the matrix engine");
+  const std::int64_t rate = units_of(product_rate(matrix, operands), "the matrix engine");
   const std::int64_t folds = ceil_div(shape.k, rows) * ceil_div(shape.n, cols) * shape.batch;
   const Cycles stream = cycles_at_rate(shape.m, 1, rate);  // of one fold
   const Cycles streamed = folds * stream;

@@ -26,11 +26,26 @@ struct MatrixCycles {
   [[nodiscard]] Cycles total() const { return ideal + padding + fill; }
 };
 
+/// Formats of a product's operands, whichever comes first.
+struct ProductFormats {
+  Format a = Format::kInt8, b = Format::kInt8;
+  /// implicit: both alike.
+  ProductFormats(Format both) : a(both), b(both) {}  // NOLINT(google-explicit-constructor)
+  ProductFormats(Format first, Format second) : a(first), b(second) {}
+};
+
+/// Multiply-accumulates per cell and cycle. The area of a multiplier grows with the product of its operands' widths, so
+/// operands of two formats run at the geometric mean of the rates of either (8 by 16 bits: twice the work of 8 by 8, half
+/// of that of 16 by 16). 0 if the array does not take one of them.
+[[nodiscard]] double product_rate(const MatrixConfig& matrix, ProductFormats operands);
+/// Energy of one multiply-accumulate, by the same argument.
+[[nodiscard]] double product_pj(const EnergyConfig& energy, ProductFormats operands);
+
 /// Weight-stationary systolic array, R rows by C columns, M rows streamed. A fold costs M + 2R + C - 2 cycles when
 /// nothing overlaps (R to preload, M + R + C - 2 to stream and drain; SCALE-Sim, Samajdar et al., ISPASS 2020).
 /// With shadow weights the folds of a command follow each other every max(M, R) cycles; only the first preload (R)
 /// and the last drain (R + C - 2) show. Formats of lower rate stretch the streamed cycles.
-[[nodiscard]] MatrixCycles matrix_cycles(const MatrixConfig& matrix, const MatrixShape& shape, Format operand);
+[[nodiscard]] MatrixCycles matrix_cycles(const MatrixConfig& matrix, const MatrixShape& shape, ProductFormats operands);
 
 /// Operations of a vector command by class (one per element and primitive operation).
 using VectorWork = std::array<std::int64_t, kVectorOpCount>;

@@ -33,8 +33,12 @@ struct Placement {
 class Allocator {
  public:
   Allocator(const std::vector<Residency>& residencies, const std::vector<Group>& groups, Bytes budget)
-      : budget_(budget), residents_(residencies.size()), spaces_(groups.size()), alive_(groups.size()) {
-    for (const Residency& r : residencies) blocks_.push_back({r.first_group, r.last_group, r.bytes});
+      : budget_(budget),
+        residents_(residencies.size()),
+        reaches_(groups.size()),
+        spaces_(groups.size()),
+        alive_(groups.size()) {
+    for (const Residency& r : residencies) add_block({r.first_group, r.last_group, r.bytes});
     for (std::size_t i = 0; i < residencies.size(); ++i) {
       for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) alive_[g].push_back(static_cast<int>(i));
     }
@@ -99,13 +103,41 @@ class Allocator {
   [[nodiscard]] int buffer_at(std::size_t g, std::size_t position) const { return buffers_[g][position]; }
 
  private:
+  void add_block(const Block& block) {
+    const int added = static_cast<int>(blocks_.size());
+    auto& beside = beside_.emplace_back();
+    for (int other = 0; other < added; ++other) {
+      if (!overlap(block, blocks_[other])) continue;
+      beside.push_back(other);
+      beside_[other].push_back(added);
+    }
+    blocks_.push_back(block);
+  }
+  /// How far up the buffers of group g reach beside residents that lie there.
+  Bytes reach_around(Intervals taken, std::size_t g) {
+    Reach& known = reaches_[g];
+    if (known.bytes < 0 || known.taken != taken) {
+      Bytes top = 0;
+      for (const Interval& t : taken) top = std::max(top, t.end);
+      known.bytes = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
+      known.taken = std::move(taken);
+    }
+    return known.bytes;
+  }
   Placement place(const std::vector<int>& order);
   std::vector<int> next_order(const Placement& from, std::uint64_t step);
   int colliding_pair(const Placement& placement, std::uint64_t step) const;
 
   Bytes budget_;
-  std::size_t residents_;           ///< the first of the blocks; the rest are reservations
-  std::vector<Block> blocks_;       ///< grows during a climb
+  std::size_t residents_;                 ///< the first of the blocks; the rest are reservations
+  std::vector<Block> blocks_;             ///< grows during a climb
+  std::vector<std::vector<int>> beside_;  ///< by block: those alive at the same time
+  /// From one placement to the next, most groups' residents stay where they are.
+  struct Reach {
+    Intervals taken;
+    Bytes bytes = -1;
+  };
+  std::vector<Reach> reaches_;      ///< by group, of the last placement
   std::vector<GroupSpace> spaces_;  ///< by group; gaps and dying are those of the placement being made
   std::vector<std::vector<int>> alive_, buffers_;
 };
@@ -114,26 +146,26 @@ Placement Allocator::place(const std::vector<int>& order) {
   Placement placement;
   placement.order = order;
   placement.addresses.assign(blocks_.size(), 0);
-  std::vector<int> placed;  // by address
+  std::vector<char> placed(blocks_.size(), 0);
+  Intervals around;
   for (const int i : order) {
-    const Block& block = blocks_[i];
-    Bytes at = 0;
-    for (const int other : placed) {
-      if (!overlap(block, blocks_[other])) continue;
-      if (placement.addresses[other] - at >= block.bytes) break;
-      at = std::max(at, placement.addresses[other] + blocks_[other].bytes);
+    around.clear();
+    for (const int other : beside_[i]) {
+      if (!placed[other]) continue;
+      around.push_back({placement.addresses[other], placement.addresses[other] + blocks_[other].bytes});
     }
-    const auto where = std::upper_bound(placed.begin(), placed.end(), at,
-                                        [&](Bytes address, int other) { return address < placement.addresses[other]; });
-    placed.insert(where, i);
+    std::sort(around.begin(), around.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+    Bytes at = 0;
+    for (const Interval& taken : around) {
+      if (taken.begin - at >= blocks_[i].bytes) break;
+      at = std::max(at, taken.end);
+    }
+    placed[i] = 1;
     placement.addresses[i] = at;
   }
   Bytes most = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    const Intervals taken = occupied(placement, g);
-    Bytes top = 0;
-    for (const Interval& t : taken) top = std::max(top, t.end);
-    const Bytes reach = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
+    const Bytes reach = reach_around(occupied(placement, g), g);
     placement.packed_peak = std::max(placement.packed_peak, reach);
     const Bytes over = std::max<Bytes>(0, reach - budget_);
     placement.overflow += over;
@@ -218,7 +250,7 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
   if (step % 4 == 0) {  // room for the buffers themselves, before some of the residents around them
     Bytes bytes = 0;
     for (int g = first; g <= last; ++g) bytes += buffer_bytes(g);
-    blocks_.push_back({first, last, bytes});
+    add_block({first, last, bytes});
     const std::size_t before = around[(dice >> 8) % around.size()];
     order.insert(order.begin() + static_cast<std::ptrdiff_t>(before), static_cast<int>(blocks_.size()) - 1);
     return order;

@@ -25,6 +25,11 @@ struct Model {
   Model(const Graph& graph, const configs::NpuConfig& npu, const Layout& layout);
 
   [[nodiscard]] const workloads::OpDef& op(NodeId node) const { return *ops_[node]; }
+  /// Of a matrix operator's operands as they are stored.
+  [[nodiscard]] configs::ProductFormats operand_formats(NodeId node) const {
+    const auto& inputs = graph.nodes[node].inputs;
+    return {layout.storages[storage_of(inputs[0])].format, layout.storages[storage_of(inputs[1])].format};
+  }
   [[nodiscard]] std::int64_t macs(NodeId node) const;  ///< of all its output; 0 unless it is a matrix operator
   [[nodiscard]] StorageId storage_of(TensorId tensor) const { return layout.views[tensor].storage; }
   [[nodiscard]] StorageId output_of(NodeId node) const { return storage_of(graph.nodes[node].outputs[0]); }

@@ -27,70 +27,70 @@ Cycles shared_bus(const configs::NpuConfig& npu, Cycles load, Cycles store) {
 
 }  // namespace
 
-LoopTotal LoopCost::total(const GroupModel& group, const Residents& residents, Pipelining pipelining) const {
-  LoopTotal sum;
-  sum.moves = always;
-  const int locals = static_cast<int>(group.locals.size());
-  std::vector<char> resident(locals);
-  std::vector<char> stored(locals);
-  for (int l = 0; l < locals; ++l) {
+Whereabouts::Whereabouts(const GroupModel& group, const Residents& residents)
+    : resident(group.locals.size()), stored(group.locals.size()) {
+  for (int l = 0; l < static_cast<int>(group.locals.size()); ++l) {
     resident[l] = residents[l] != Home::kDram ? 1 : 0;
     stored[l] = leaves(group, l, residents) ? 1 : 0;
+  }
+}
+
+StepCost::Transfer StepCost::load_with(const Whereabouts& where) const {
+  Transfer sum = load;
+  for (const ByLocal& l : locals) sum += where.resident[l.local] ? l.resident : l.outside;
+  return sum;
+}
+
+ByPipelining StepCost::cycles(const configs::NpuConfig& npu, const Whereabouts& where) const {
+  const Transfer in = load_with(where);
+  Transfer out;
+  Cycles kept = 0;
+  for (const ByLocal& l : locals) {
+    if (where.stored[l.local]) out += l.store;
+    if (!where.resident[l.local]) kept += l.kept;
+  }
+  Cycles dma = in.channel + out.channel;
+  if (npu.dma.channels > 1) dma = std::max({in.channel, out.channel, shared_bus(npu, in.bus, out.bus)});
+  ByPipelining cycles{};
+  cycles[static_cast<std::size_t>(Pipelining::kNone)] = in.channel + compute + out.channel;
+  // Between stages there is one slot: what is kept is copied before they go on.
+  cycles[static_cast<std::size_t>(Pipelining::kDouble)] = std::max(dma, compute + kept);
+  cycles[static_cast<std::size_t>(Pipelining::kSoftware)] = std::max({dma, matrix, vector});
+  return cycles;
+}
+
+LoopTotal LoopCost::total(const GroupModel& group, const Whereabouts& where) const {
+  LoopTotal sum;
+  sum.moves = always;
+  Cycles last = 0;
+  for (int l = 0; l < static_cast<int>(group.locals.size()); ++l) {
     const Storage& storage = group.storage(l);
     const int c = static_cast<int>(storage.storage_class);
-    if (!resident[l]) {
+    if (!where.resident[l]) {
       const auto elements = std::llround(read[l]);
       sum.moves.read[c] += elements * storage.element_bytes();
       sum.moves.read_elements[c] += elements;
     }
-    if (stored[l]) {
+    if (where.stored[l]) {
       const auto elements = std::llround(written[l]);
       sum.moves.written[c] += elements * storage.element_bytes();
       sum.moves.written_elements[c] += elements;
+      last += after[l].channel;
     }
   }
-  const auto load_of = [&](const StepCost& step) {
-    StepCost::Transfer transfer = step.load;
-    for (int l = 0; l < locals; ++l) transfer += resident[l] ? step.locals[l].resident : step.locals[l].outside;
-    return transfer;
-  };
-  const auto store_of = [&](const StepCost& step) {
-    StepCost::Transfer transfer;
-    for (int l = 0; l < locals; ++l) {
-      if (stored[l]) transfer += step.locals[l].store;
-    }
-    return transfer;
-  };
-  const configs::NpuConfig& npu = group.model->npu;
-  double cycles = 0;
+  std::array<double, 3> cycles{};
   for (std::size_t k = 0; k < kinds.size(); ++k) {
-    const StepCost& step = kinds[k];
-    const auto load = load_of(step);
-    const auto store = store_of(step);
-    Cycles dma = load.channel + store.channel;
-    if (npu.dma.channels > 1) dma = std::max({load.channel, store.channel, shared_bus(npu, load.bus, store.bus)});
-    Cycles kept = 0;
-    for (int l = 0; l < locals; ++l) kept += resident[l] ? 0 : step.locals[l].kept;
-    Cycles one = 0;
-    switch (pipelining) {
-      case Pipelining::kNone:
-        one = load.channel + step.compute + store.channel;
-        break;
-      case Pipelining::kDouble:
-        // Between stages there is one slot: what is kept is copied before they go on.
-        one = std::max(dma, step.compute + kept);
-        break;
-      case Pipelining::kSoftware:
-        one = std::max({dma, step.matrix, step.vector});
-        break;
-    }
-    cycles += times[k] * static_cast<double>(one);
+    const ByPipelining one = kinds[k].cycles(group.model->npu, where);
+    for (std::size_t p = 0; p < one.size(); ++p) cycles[p] += times[k] * static_cast<double>(one[p]);
   }
-  sum.cycles = std::llround(cycles);
-  if (pipelining != Pipelining::kNone) sum.cycles += load_of(first).channel;
+  for (std::size_t p = 0; p < cycles.size(); ++p) sum.cycles[p] = std::llround(cycles[p]) + last;
+  if (kinds.empty()) return sum;
+  const StepCost& first = kinds.front();
+  const Cycles fill = first.load_with(where).channel;
+  sum.cycles[static_cast<std::size_t>(Pipelining::kDouble)] += fill;
   // Until the pipeline is full the busier engine waits for the other.
-  if (pipelining == Pipelining::kSoftware) sum.cycles += first.compute - std::max(first.matrix, first.vector);
-  for (int l = 0; l < locals; ++l) sum.cycles += stored[l] ? after[l].channel : 0;
+  sum.cycles[static_cast<std::size_t>(Pipelining::kSoftware)] +=
+      fill + first.compute - std::max(first.matrix, first.vector);
   return sum;
 }
 
@@ -239,7 +239,7 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
       } else {
         if (stage.kind == StageKind::kMatrix) {
           const configs::MatrixShape shape = matrix_of(group_, stage, block);
-          one.matrix = configs::matrix_cycles(npu_.matrix, shape, npu_.precision.weight).total();
+          one.matrix = configs::matrix_cycles(npu_.matrix, shape, model_.operand_formats(stage.nodes[0].node)).total();
           one.macs = shape.macs();
         }
         one.vector = configs::vector_cycles(npu_, vector_of(group_, stage, block), block.elements() * 2).total();
@@ -260,7 +260,7 @@ LoopPricer::Engines LoopPricer::engines(int s, const Box& fresh) {
 void LoopPricer::add(const Step& step, double times, const std::vector<std::int64_t>& since, LoopCost& loop,
                      std::vector<std::int64_t>& made) {
   StepCost cost;
-  cost.locals.resize(group_.locals.size());
+  by_local_.assign(group_.locals.size(), {});
   for (std::size_t l = 0; l < step.loads.size(); ++l) {
     const Window& w = step.loads[l];
     if (!w.used) continue;
@@ -268,9 +268,9 @@ void LoopPricer::add(const Step& step, double times, const std::vector<std::int6
     const Storage& storage = group_.storage(static_cast<int>(l));
     if (!w.fresh.empty()) {
       loop.read[l] += times * static_cast<double>(w.fresh.elements());
-      cost.locals[l].outside += dma(storage, w.fresh);
+      by_local_[l].outside += dma(storage, w.fresh);
     }
-    if (!w.overlap.empty()) cost.locals[l].outside += copy(storage, w.overlap);
+    if (!w.overlap.empty()) by_local_[l].outside += copy(storage, w.overlap);
   }
   for (std::size_t s = 0; s < step.stages.size(); ++s) {
     const Window& w = step.stages[s];
@@ -281,8 +281,8 @@ void LoopPricer::add(const Step& step, double times, const std::vector<std::int6
       for (const StageNode& node : stage.nodes) {
         if (node.output == kNone || node.statistics || group_.locals[node.output].last_reader == kNone) continue;
         const StepCost::Transfer kept = copy(group_.storage(node.output), w.overlap);
-        cost.locals[node.output].outside += kept;
-        cost.locals[node.output].kept += kept.channel;
+        by_local_[node.output].outside += kept;
+        by_local_[node.output].kept += kept.channel;
       }
     }
     if (w.fresh.empty()) continue;
@@ -298,11 +298,14 @@ void LoopPricer::add(const Step& step, double times, const std::vector<std::int6
       const Storage& storage = group_.storage(node.output);
       const Box box = map_box(w.fresh, node.to_output, storage.rank);
       loop.written[node.output] += times * static_cast<double>(box.elements());
-      cost.locals[node.output].store += dma(storage, box);
+      by_local_[node.output].store += dma(storage, box);
     }
   }
-  if (loop.kinds.empty()) loop.first = cost;
-  loop.last = cost;
+  for (int l = 0; l < static_cast<int>(by_local_.size()); ++l) {
+    if (by_local_[l] == StepCost::ByLocal{}) continue;
+    by_local_[l].local = l;
+    cost.locals.push_back(by_local_[l]);
+  }
   // Loops repeat: what a step costs has most often been seen a few steps ago.
   for (std::size_t k = loop.kinds.size(); k-- > 0;) {
     if (loop.kinds[k] == cost) {
@@ -315,7 +318,7 @@ void LoopPricer::add(const Step& step, double times, const std::vector<std::int6
 }
 
 /// Concat and Gather fetch without a buffer of their own.
-void LoopPricer::bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) const {
+void LoopPricer::bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) {
   if (stage.kind == StageKind::kConcat) {
     const StageNode& node = stage.nodes[0];
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
@@ -329,8 +332,8 @@ void LoopPricer::bring(const StageModel& stage, const Box& fresh, double times, 
         continue;
       }
       loop.read[l] += times * static_cast<double>(piece.elements());
-      cost.locals[l].outside += dma(storage, piece);
-      cost.locals[l].resident += copy(storage, piece);
+      by_local_[l].outside += dma(storage, piece);
+      by_local_[l].resident += copy(storage, piece);
     }
   } else if (stage.kind == StageKind::kGather) {
     const Storage& table = group_.storage(stage.nodes[0].inputs[0]);

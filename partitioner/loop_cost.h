@@ -38,6 +38,16 @@ struct WindowUse {
   }
 };
 
+/// What becomes of a group's locals, worked out once for all the loops that are priced with it.
+struct Whereabouts {
+  Whereabouts(const GroupModel& group, const Residents& residents);
+  std::vector<char> resident;  ///< by local: in the scratchpad
+  std::vector<char> stored;    ///< by local: goes to DRAM when it is made
+};
+
+/// Cycles by Pipelining.
+using ByPipelining = std::array<Cycles, 3>;
+
 /// Cycles of one step of a loop by engine, and of DMA by local, whichever its fate.
 struct StepCost {
   /// Of a DMA channel, and of that on the DRAM bus, which all channels share.
@@ -50,20 +60,26 @@ struct StepCost {
   Cycles matrix = 0, vector = 0;
   Cycles compute = 0;  ///< stages one after the other
   struct ByLocal {
+    int local = 0;
     Transfer outside;   ///< of bringing it in, where it lives in DRAM
     Transfer resident;  ///< the same where it lives in the scratchpad
     Transfer store;     ///< of taking it out, if it leaves
     Cycles kept = 0;    ///< of `outside`: copying what a stage of the group made before and the step needs again
     bool operator==(const ByLocal&) const = default;
   };
-  std::vector<ByLocal> locals;
+  std::vector<ByLocal> locals;  ///< those that cost anything, in order
   bool operator==(const StepCost&) const = default;
+
+  /// Of everything that is brought in.
+  [[nodiscard]] Transfer load_with(const Whereabouts& where) const;
+  /// Of the step among others like it.
+  [[nodiscard]] ByPipelining cycles(const configs::NpuConfig& npu, const Whereabouts& where) const;
 };
 
-/// A loop with its residents and buffering decided.
+/// A loop with its residents decided.
 struct LoopTotal {
   Moves moves;
-  Cycles cycles = 0;
+  ByPipelining cycles{};
 };
 
 struct LoopCost {
@@ -72,17 +88,16 @@ struct LoopCost {
   std::vector<double> read, written;        ///< elements by local, if it lives in DRAM
   std::vector<std::array<Bytes, 3>> needs;  ///< by local and Pipelining: its buffer; what has none: 0
   Moves always;                             ///< moved whatever is resident
-  std::vector<StepCost> kinds;              ///< steps that cost the same are one kind
+  std::vector<StepCost> kinds;              ///< steps that cost the same are one kind; the first step's is the first
   std::vector<double> times;                ///< how often each kind occurs
-  StepCost first, last;
-  std::vector<StepCost::Transfer> after;  ///< by local: storing statistics when the loop is done
+  std::vector<StepCost::Transfer> after;    ///< by local: storing statistics when the loop is done
   std::int64_t steps = 0;
   double macs = 0;     ///< of all steps, those included that make something again
   bool exact = false;  ///< walked to the end; else estimated from some of its steps
   bool legal = true;   ///< everything stored is made exactly once
   bool whole = true;   ///< every stage makes all of its results
 
-  [[nodiscard]] LoopTotal total(const GroupModel& group, const Residents& residents, Pipelining pipelining) const;
+  [[nodiscard]] LoopTotal total(const GroupModel& group, const Whereabouts& where) const;
 };
 
 /// Prices the loops of one group.
@@ -118,7 +133,7 @@ class LoopPricer {
            std::vector<std::int64_t>& made);
   void finish(LoopCost& loop, const std::vector<std::int64_t>& made) const;
   [[nodiscard]] Engines engines(int stage, const Box& fresh);
-  void bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost) const;
+  void bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost);
   [[nodiscard]] bool made_once(const StageModel& stage) const;
   [[nodiscard]] bool twice(const std::vector<std::int64_t>& made) const;
   [[nodiscard]] StepCost::Transfer dma(const Storage& storage, const Box& box) const;
@@ -128,6 +143,7 @@ class LoopPricer {
   const Model& model_;
   const configs::NpuConfig& npu_;
   std::vector<std::map<std::array<std::int32_t, kMaxRank>, Engines>> priced_;  ///< by stage
+  std::vector<StepCost::ByLocal> by_local_;                                    ///< of the step being added
 };
 
 }  // namespace spillway::partitioner

@@ -210,7 +210,7 @@ void EnergyPricer::add_product(const StageModel& stage, const Box& block, Energy
   const double streamed = bytes(head.inputs[0], input_box(group_, stage, head, 0, block));
   const double stationary = bytes(head.inputs[1], input_box(group_, stage, head, 1, block));
   const double sums = static_cast<double>(block.elements() * configs::bytes_of(npu_.precision.accumulator));
-  energy.mac_pj += static_cast<double>(shape.macs()) * e.mac_pj[static_cast<std::size_t>(npu_.precision.weight)];
+  energy.mac_pj += static_cast<double>(shape.macs()) * configs::product_pj(e, model_.operand_formats(head.node));
   energy.scratchpad_pj +=
       (streamed * std::max(1.0, folds(shape.n, npu_.matrix.cols)) + stationary) * e.scratchpad_pj_per_byte;
   energy.accumulator_pj +=

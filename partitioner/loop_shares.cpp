@@ -50,7 +50,7 @@ namespace {
 
 StepCost only_compute(StepCost step) {
   step.load = {};
-  for (auto& local : step.locals) local = {};
+  step.locals.clear();
   return step;
 }
 
@@ -71,16 +71,9 @@ StepCost at_bandwidth(StepCost step) {
 
 CycleShares shares_of(const LoopCost& loop, const GroupModel& group, const Residents& residents,
                       Pipelining pipelining) {
-  LoopCost one;  // a loop of a single step that nothing comes before or after
-  one.read.assign(group.locals.size(), 0);
-  one.written = one.read;
-  one.after.resize(group.locals.size());
-  one.first.locals.resize(group.locals.size());
-  one.last = one.first;
-  one.times = {1};
-  const auto cost = [&](StepCost step) {
-    one.kinds = {std::move(step)};
-    return static_cast<double>(one.total(group, residents, pipelining).cycles);
+  const Whereabouts where(group, residents);
+  const auto cost = [&](const StepCost& step) {
+    return static_cast<double>(step.cycles(group.model->npu, where)[static_cast<std::size_t>(pipelining)]);
   };
   std::array<double, kSpentOnCount> spent{};
   const auto spend = [&](SpentOn what, double cycles) { spent[static_cast<std::size_t>(what)] += cycles; };
@@ -104,7 +97,7 @@ CycleShares shares_of(const LoopCost& loop, const GroupModel& group, const Resid
   }
   CycleShares shares;
   for (std::size_t i = 0; i < spent.size(); ++i) shares.cycles[i] = std::llround(spent[i]);
-  const Cycles rest = loop.total(group, residents, pipelining).cycles - shares.total();
+  const Cycles rest = loop.total(group, where).cycles[static_cast<std::size_t>(pipelining)] - shares.total();
   // A cycle lost to rounding belongs to what there is most of.
   shares[rest >= 0 ? SpentOn::kFill : shares.most()] += rest;
   return shares;

@@ -241,7 +241,8 @@ class Lowering {
 
   Cycles cycles_of(const Draft& d) const {
     if (d.command.kind == CommandKind::kMatrix) {
-      return configs::matrix_cycles(npu_.matrix, d.command.matrix, npu_.precision.weight).total();
+      const configs::ProductFormats operands{d.accesses[0].operand.format, d.accesses[1].operand.format};
+      return configs::matrix_cycles(npu_.matrix, d.command.matrix, operands).total();
     }
     if (d.command.kind != CommandKind::kVector) return 0;
     Bytes touched = 0;

@@ -17,6 +17,7 @@
 #include "partitioner/primitives.h"
 #include "partitioner/schedule.h"
 #include "partitioner/settle.h"
+#include "partitioner/slices.h"
 
 namespace spillway::partitioner {
 
@@ -35,7 +36,7 @@ class Planner {
         options_(options),
         layout_(make_layout(graph, npu.precision)),
         model_(graph, npu, layout_),
-        search_(model_, options.objective, options.strategy == Strategy::kLayerByLayer) {}
+        search_(model_, options.objective, options.strategy == Strategy::kLayerByLayer, options.attention) {}
 
   /// What is in DRAM whatever the plan must fit there; found before the time is spent on planning.
   void require_dram() const {
@@ -123,6 +124,8 @@ class Planner {
 
   /// From now on, of the graph's MACs.
   void limit_recompute(double share) { wishes_.extra_macs = share * macs(); }
+
+  [[nodiscard]] int batch() const { return batch_of(model_); }
 
   /// In the order that groups are cut from.
   int positions() { return sequence_of(true).size(); }
@@ -663,7 +666,11 @@ class Market {
         double bytes_weigh;
         Slices slices;
       };
-      for (const Try& t : {Try{3, Slices::kMay}, Try{1.5, Slices::kMust}, Try{1, Slices::kMust}}) {
+      // Where slices find one, the search without is not worth its time.
+      const std::vector<Try> tries = planner_.batch() > 1
+                                         ? std::vector<Try>{{1.5, Slices::kMust}, {1, Slices::kMust}, {3, Slices::kMay}}
+                                         : std::vector<Try>{{3, Slices::kNo}, {1.5, Slices::kNo}};
+      for (const Try& t : tries) {
         planner_.prefer_bytes(t.bytes_weigh, t.slices);
         auto planned = planner_.plan(npu_.scratchpad.size);
         auto* plan = std::get_if<Plan>(&planned);

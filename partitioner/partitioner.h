@@ -34,6 +34,13 @@ enum class Wish : std::uint8_t {
 };
 [[nodiscard]] std::string_view name_of(Wish wish);
 
+/// How Softmax and the products around it (attention) may run.
+enum class Attention : std::uint8_t {
+  kFused,    ///< as the objective has it: mostly in blocks of queries whose scores never leave the scratchpad
+  kSliced,   ///< whole score matrices, one of the batch (a head) at a time, where one fits; else as kUnfused
+  kUnfused,  ///< scores are a tensor like any other
+};
+
 struct Options {
   Strategy strategy = Strategy::kFused;
   Objective objective = Objective::kLatency;
@@ -42,6 +49,7 @@ struct Options {
   std::map<std::string, Wish> tensors{};  ///< by tensor name, before `skips`; must be possible
   double recompute_limit = 0.01;  ///< share of the graph's MACs that recomputing may add, unless it is wished for
   bool slices = false;            ///< also consider groups that run once for each of the batch
+  Attention attention = Attention::kFused;
 };
 
 /// Throws Error(kBadInput) if `options.tensors` names one that no group could keep, and Error(kDoesNotFit) if what it

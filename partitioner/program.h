@@ -134,6 +134,12 @@ struct Program {
   }
 };
 
+/// Of a kMatrix command.
+[[nodiscard]] inline configs::ProductFormats operand_formats(const Program& program, const Command& command) {
+  const auto operands = program.operands(command);
+  return {operands[0].format, operands[1].format};
+}
+
 /// The contiguous DRAM runs of an operand, in ascending order of the box's row-major walk, merged where adjacent:
 /// calls visit(address, bytes). Used by the DMA engine; a box dense in memory is one run.
 template <typename Visit>

@@ -142,7 +142,7 @@ class Cutter {
       const Box whole = workloads::whole(model_.graph.output(node).shape);
       if (op.matrix_shape != nullptr) {
         const auto cycles =
-            configs::matrix_cycles(npu.matrix, op.matrix_shape(model_.graph, node, whole), npu.precision.weight);
+            configs::matrix_cycles(npu.matrix, op.matrix_shape(model_.graph, node, whole), model_.operand_formats(n));
         matrix += static_cast<double>(cycles.total()) / npu.matrix.count;
       }
       if (op.vector_work != nullptr && !statistics(n)) {

@@ -66,7 +66,7 @@ struct State {
 class Beam {
  public:
   Beam(const Model& model, Search& search, const Sequence& sequence, Bytes budget, const Wishes& wishes)
-      : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes) {
+      : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes), batch_(batch_of(model)) {
     remakes_.resize(model.layout.storages.size());
     remake_prices_.resize(model.layout.storages.size());
     each_ = static_cast<std::size_t>(
@@ -76,7 +76,7 @@ class Beam {
   std::optional<Schedule> run() {
     const int n = sequence_.size();
     if (wishes_.slices != Slices::kNo) {
-      may_slice_ = where_to_slice(model_, sequence_, budget_, batch(), wishes_.weights_again);
+      may_slice_ = where_to_slice(model_, sequence_, budget_, batch_, wishes_.weights_again);
       must_slice_ = wishes_.slices == Slices::kMust;
     }
     states_.assign(n + 1, {});
@@ -88,7 +88,7 @@ class Beam {
         grow(i, static_cast<int>(k), states_[i][k].slices);
         // Slices begin where nothing has begun, and end where nothing of theirs is left.
         if (states_[i][k].slices == 1) {
-          if (wishes_.slices != Slices::kNo) grow(i, static_cast<int>(k), batch());
+          if (wishes_.slices != Slices::kNo) grow(i, static_cast<int>(k), batch_);
         } else if (leaves_slices(states_[i][k])) {
           grow(i, static_cast<int>(k), 1);
         }
@@ -115,24 +115,6 @@ class Beam {
   }
 
   // --- states ---
-
-  int batch() {
-    if (batch_ != 0) return batch_;
-    // The extent that the graph's inputs have outermost, the large ones first of all.
-    std::map<std::int32_t, Bytes> bytes;
-    for (const TensorId t : model_.graph.inputs) {
-      const auto& shape = model_.graph.tensors[t].shape;
-      if (shape.size() > 1) bytes[static_cast<std::int32_t>(shape[0])] += model_.graph.tensors[t].elements();
-    }
-    Bytes most = 0;
-    batch_ = 1;
-    for (const auto& [extent, sum] : bytes) {
-      if (sum > most) most = sum, batch_ = extent;
-    }
-    constexpr int kMostSlices = 16;
-    if (batch_ > kMostSlices) batch_ = 1;
-    return batch_;
-  }
 
   static bool leaves_slices(const State& s) {
     return std::none_of(s.entries.begin(), s.entries.end(), [](const Entry& e) { return e.sliced; });
@@ -212,7 +194,7 @@ class Beam {
   }
 
   void grow(int i, int k, int slices) {
-    if (slices > 1 && batch() < 2) return;
+    if (slices > 1 && batch_ < 2) return;
     const int n = sequence_.size();
     int failures = 0;
     for (int j = i + 1; j <= std::min(n, i + kLength); ++j) {
@@ -340,6 +322,7 @@ class Beam {
       if (!p.group.ok()) p.structure = &no_structure_;
       return p;
     }
+    if (!search_.allowed(p.group)) return p;
     if (slices > 1 && !slice(p.group, 0, slices)) return p;
     p.structure = &search_.structure_of(p.group);
     for (int l = 0; l < static_cast<int>(p.group.locals.size()); ++l) {
@@ -663,7 +646,7 @@ class Beam {
   Bytes budget_;
   const Wishes& wishes_;
   std::size_t each_ = 1;  // states kept by rent and mode
-  int batch_ = 0;
+  int batch_;
   std::vector<char> may_slice_;  // by position
   bool must_slice_ = false;      // there
   std::map<std::pair<int, int>, std::array<double, 2>> alone_;

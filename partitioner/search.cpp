@@ -311,10 +311,10 @@ Search::Structure& Search::structure_of(const GroupModel& group) { return struct
 
 const Candidate* Search::best(Structure& structure, const GroupModel& group, const Residents& residents, Bytes budget,
                               Care care) {
-  std::string question(residents.size(), '0');
-  for (std::size_t l = 0; l < residents.size(); ++l)
-    question[l] = static_cast<char>('0' + static_cast<char>(residents[l]));
-  auto& answers = structure.answers[question][static_cast<std::size_t>(care)];
+  const std::string_view question(reinterpret_cast<const char*>(residents.data()), residents.size());
+  auto asked = structure.answers.find(question);
+  if (asked == structure.answers.end()) asked = structure.answers.try_emplace(std::string(question)).first;
+  auto& answers = asked->second[static_cast<std::size_t>(care)];
   for (const Structure::Answer& known : answers) {
     if (known.least <= budget && budget <= known.most) return known.candidate ? &*known.candidate : nullptr;
   }
@@ -355,14 +355,44 @@ void Search::walk(Loop& loop, LoopPricer& pricer, const GroupModel& group) {
   measure_buffers(group, loop.cost);
 }
 
-/// Whether the loop's first step fits: most that do not are found so, before they are priced.
-bool Search::fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group, const Residents& residents,
-                           Bytes budget) {
-  if (loop.cost.needs.empty()) {
-    loop.cost = pricer.first_windows(loop.tile, loop.order);
-    measure_buffers(group, loop.cost);
+Search::Tile Search::Structure::tile_of(std::size_t spot) const {
+  const std::size_t at = spot / orders.size();
+  const Tile& row = rows[at % rows.size()];
+  const Tile& batch = batches[at / rows.size() % batches.size()];
+  const Tile& channel = channels[at / rows.size() / batches.size()];
+  Tile tile{};
+  for (int f = 0; f < kMaxRank; ++f) tile[f] = std::max({batch[f], row[f], channel[f]});
+  return tile;
+}
+
+Search::Loop& Search::loop_at(Structure& structure, std::size_t spot, LoopPricer& pricer, const GroupModel& group) {
+  Spot& at = structure.spots[spot];
+  if (at.loop == nullptr) {
+    const Tile tile = structure.tile_of(spot);
+    const auto& order = structure.orders[spot % structure.orders.size()];
+    at.loop = &structure.loops[{tile, order}];
+    at.loop->tile = tile;
+    at.loop->order = order;
+    at.least = {};
   }
-  return scratchpad_of(loop.cost, residents, Pipelining::kNone) <= budget;
+  sample(*at.loop, pricer, group);
+  return *at.loop;
+}
+
+/// Whether at least the first step fits: most loops that do not are found so, before they are priced.
+bool Search::fits_at_least(Structure& structure, std::size_t spot, LoopPricer& pricer, const GroupModel& group,
+                           const Residents& residents, Bytes budget) {
+  Spot& at = structure.spots[spot];
+  if (at.loop != nullptr) return scratchpad_of(at.loop->cost, residents, Pipelining::kNone) <= budget;
+  if (at.least.empty()) {
+    LoopCost first = pricer.first_windows(structure.tile_of(spot), structure.orders[spot % structure.orders.size()]);
+    measure_buffers(group, first);
+    at.least.reserve(first.needs.size());
+    for (const auto& needs : first.needs) at.least.push_back(needs[static_cast<std::size_t>(Pipelining::kNone)]);
+  }
+  Bytes sum = 0;
+  for (std::size_t l = 0; l < residents.size(); ++l) sum += residents[l] == Home::kDram ? at.least[l] : 0;
+  return sum <= budget;
 }
 
 void Search::lay_out(Structure& structure, const GroupModel& group) const {
@@ -370,40 +400,20 @@ void Search::lay_out(Structure& structure, const GroupModel& group) const {
   const Box& domain = group.region;
   const Roles roles = roles_of(group);
   const auto cols = static_cast<std::int32_t>(std::min(model_.npu.matrix.cols, 1 << 20));
-  const std::vector<Tile> channel_tiles = contiguous(domain, roles.channels, root.whole, cols);
-  const std::vector<Tile> row_tiles = contiguous(domain, roles.rows, root.whole, 1);
-  const std::vector<Tile> batch_tiles = batches(domain, roles.batch, root.whole);
-  const std::vector<int> batch(roles.batch.rbegin(), roles.batch.rend());
-  const std::vector<int> rows(roles.rows.rbegin(), roles.rows.rend());
-  const std::vector<int> channels(roles.channels.rbegin(), roles.channels.rend());
-  const auto join = [](std::initializer_list<const std::vector<int>*> lists) {
-    std::vector<int> order;
-    for (const auto* list : lists) order.insert(order.end(), list->begin(), list->end());
-    return order;
-  };
-  for (const Tile& c : channel_tiles) {
-    structure.lattice.emplace_back();
-    for (const Tile& b : batch_tiles) {
-      structure.lattice.back().emplace_back();
-      for (const Tile& r : row_tiles) {
-        Tile tile{};
-        for (int f = 0; f < kMaxRank; ++f) tile[f] = std::max({b[f], r[f], c[f]});
-        const auto trips = [&](const std::vector<int>& fs) {
-          return std::any_of(fs.begin(), fs.end(), [&](int f) { return tile[f] < domain.extent[f]; });
-        };
-        std::vector<std::vector<int>> orders{join({&batch, &rows, &channels})};
-        if (trips(channels) && (trips(rows) || trips(batch))) orders.push_back(join({&channels, &batch, &rows}));
-        std::vector<Loop*> loops;
-        for (auto& order : orders) {
-          Loop& loop = structure.loops[{tile, order}];
-          loop.tile = tile;
-          loop.order = std::move(order);
-          loops.push_back(&loop);
-        }
-        structure.lattice.back().back().push_back(std::move(loops));
-      }
-    }
+  structure.channels = contiguous(domain, roles.channels, root.whole, cols);
+  structure.rows = contiguous(domain, roles.rows, root.whole, 1);
+  structure.batches = batches(domain, roles.batch, root.whole);
+  if (attention_ == Attention::kSliced && attends(group)) {
+    structure.rows.resize(1);
+    structure.batches = {structure.batches.back()};
   }
+  for (const auto* list : {&roles.batch, &roles.rows, &roles.channels}) {
+    structure.orders[0].insert(structure.orders[0].end(), list->rbegin(), list->rend());
+  }
+  for (const auto* list : {&roles.channels, &roles.batch, &roles.rows}) {
+    structure.orders[1].insert(structure.orders[1].end(), list->rbegin(), list->rend());
+  }
+  structure.spots.resize(structure.spot(structure.channels.size(), 0, 0));
   structure.macs = macs_once(group);
   // If even one tile of everything leaves part of a result unmade (nobody in the group asks for it), no tile will do:
   // operators are executed whole, as everywhere else.
@@ -415,7 +425,7 @@ void Search::lay_out(Structure& structure, const GroupModel& group) const {
 
 std::optional<Candidate> Search::search(Structure& structure, const GroupModel& group, const Residents& residents,
                                         Bytes budget, Care care, const Candidate* except) const {
-  if (structure.lattice.empty()) lay_out(structure, group);
+  if (structure.spots.empty()) lay_out(structure, group);
   if (!structure.possible) return std::nullopt;
   LoopPricer pricer(group);
   EnergyPricer energy_pricer(group);
@@ -427,9 +437,11 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   };
   // The best buffering of a loop, tile and order left out; the score is infinite if none fits.
   constexpr double kNever = std::numeric_limits<double>::infinity();
+  const Whereabouts where(group, residents);
   const auto buffered = [&](Loop& loop) {
     Candidate best;
     best.score = kNever;
+    std::optional<LoopTotal> total;
     Candidate b;
     b.steps = loop.cost.steps;
     b.extra_macs = std::max(0.0, loop.cost.macs - structure.macs);
@@ -439,9 +451,9 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
       b.pipelining = p;
       b.scratchpad = scratchpad_of(loop.cost, residents, p);
       if (b.scratchpad > budget) continue;
-      const LoopTotal total = loop.cost.total(group, residents, p);
-      b.moves = total.moves;
-      b.cycles = total.cycles;
+      if (!total) total = loop.cost.total(group, where);
+      b.moves = total->moves;
+      b.cycles = total->cycles[static_cast<std::size_t>(p)];
       if (weighs_energy() && loop.cost.legal) b.energy_pj = energy_of(b, loop);
       b.score = score(b);
       if (b.score < best.score) best = b;
@@ -460,21 +472,29 @@ std::optional<Candidate> Search::search(Structure& structure, const GroupModel& 
   const int patience = wide ? 2 : 1;  // channel tiles in a row that may bring nothing
   int stale = 0;
   double least = kNever;
-  for (auto& batch_tiles : structure.lattice) {
+  for (std::size_t channel = 0; channel < structure.channels.size(); ++channel) {
     if (!choices.empty() && ++stale > patience) break;
-    for (auto& row_tiles : batch_tiles) {
+    for (std::size_t batch = 0; batch < structure.batches.size(); ++batch) {
       int kept = 0;
-      for (auto& loops : row_tiles) {
-        if (kept > smaller) break;
+      // Rows from all of them to a single element: the first that fit are found by halving.
+      std::size_t row = 0;
+      for (std::size_t none = structure.rows.size(); row < none;) {
+        const std::size_t half = (row + none) / 2;
+        const bool fits =
+            fits_at_least(structure, structure.spot(channel, batch, half), pricer, group, residents, budget);
+        (fits ? none : row) = fits ? half : half + 1;
+      }
+      for (; row < structure.rows.size() && kept <= smaller; ++row) {
         bool fits = false;
-        for (Loop* loop : loops) {
-          if (!fits_at_least(*loop, pricer, group, residents, budget)) continue;
-          sample(*loop, pricer, group);
-          const Candidate estimate = buffered(*loop);
+        const std::size_t spot = structure.spot(channel, batch, row);
+        for (std::size_t order = 0; order < structure.orders_of(channel, batch, row); ++order) {
+          if (!fits_at_least(structure, spot + order, pricer, group, residents, budget)) continue;
+          Loop& loop = loop_at(structure, spot + order, pricer, group);
+          const Candidate estimate = buffered(loop);
           if (estimate.score == kNever) continue;
           fits = true;
-          if (!loop->cost.legal) continue;
-          choices.push_back({estimate.score, loop});
+          if (!loop.cost.legal) continue;
+          choices.push_back({estimate.score, &loop});
           if (estimate.score < least) least = estimate.score, stale = 0;
         }
         kept += fits ? 1 : 0;
@@ -547,11 +567,11 @@ std::optional<Candidate> Search::next_best(const GroupModel& group, const Reside
 
 Candidate Search::priced(const GroupModel& group, const Residents& residents, Candidate candidate) {
   const LoopCost& loop = loop_of(group, candidate);
-  const LoopTotal total = loop.total(group, residents, candidate.pipelining);
+  const LoopTotal total = loop.total(group, Whereabouts(group, residents));
   candidate.steps = loop.steps;
   candidate.scratchpad = scratchpad_of(loop, residents, candidate.pipelining);
   candidate.moves = total.moves;
-  candidate.cycles = total.cycles;
+  candidate.cycles = total.cycles[static_cast<std::size_t>(candidate.pipelining)];
   candidate.extra_macs = std::max(0.0, loop.macs - macs_once(group));
   if (weighs_energy()) {
     candidate.energy_pj = EnergyPricer(group)
@@ -576,13 +596,20 @@ const LoopCost& Search::loop_of(const GroupModel& group, const Candidate& candid
 
 std::vector<Buffer> Search::least(const GroupModel& group, const Residents& residents) {
   Structure& structure = structure_of(group);
-  if (structure.lattice.empty()) lay_out(structure, group);
+  if (structure.spots.empty()) lay_out(structure, group);
   LoopPricer pricer(group);
   std::vector<Buffer> least;
-  for (auto& [which, loop] : structure.loops) {
-    sample(loop, pricer, group);
-    auto buffers = buffers_of(group, loop.cost, residents, Pipelining::kNone);
-    if (least.empty() || bytes_of(buffers) < bytes_of(least)) least = std::move(buffers);
+  for (std::size_t channel = 0; channel < structure.channels.size(); ++channel) {
+    for (std::size_t batch = 0; batch < structure.batches.size(); ++batch) {
+      for (std::size_t row = 0; row < structure.rows.size(); ++row) {
+        const std::size_t spot = structure.spot(channel, batch, row);
+        for (std::size_t order = 0; order < structure.orders_of(channel, batch, row); ++order) {
+          const Loop& loop = loop_at(structure, spot + order, pricer, group);
+          auto buffers = buffers_of(group, loop.cost, residents, Pipelining::kNone);
+          if (least.empty() || bytes_of(buffers) < bytes_of(least)) least = std::move(buffers);
+        }
+      }
+    }
   }
   return least;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "partitioner/attention.h"
 #include "partitioner/loop_cost.h"
 #include "partitioner/loop_energy.h"
 
@@ -42,8 +43,11 @@ struct Expense {
 class Search {
  public:
   /// For kEdp, aim() follows.
-  Search(const Model& model, Objective objective, bool bytes_first)
-      : model_(model), objective_(objective), bytes_first_(bytes_first) {}
+  Search(const Model& model, Objective objective, bool bytes_first, Attention attention = Attention::kFused)
+      : model_(model), objective_(objective), bytes_first_(bytes_first), attention_(attention) {}
+
+  /// Whether the plan may have the group.
+  [[nodiscard]] bool allowed(const GroupModel& group) const { return allows(attention_, group); }
 
   /// Searches for another objective from now on; the walked loops are kept, the answers are not. kEdp takes what a plan
   /// near the one that is looked for takes: a product is no sum over groups, so cycles and energy are added in the
@@ -93,13 +97,16 @@ class Search {
  private:
   using Tile = std::array<std::int32_t, kMaxRank>;
   struct Loop;
+  struct Spot;
   void lay_out(Structure& structure, const GroupModel& group) const;
   /// Prices a loop by some of its steps, unless it has been priced.
   static void sample(Loop& loop, LoopPricer& pricer, const GroupModel& group);
   /// Prices a loop by all of them.
   static void walk(Loop& loop, LoopPricer& pricer, const GroupModel& group);
-  [[nodiscard]] static bool fits_at_least(Loop& loop, LoopPricer& pricer, const GroupModel& group,
-                                          const Residents& residents, Bytes budget);
+  [[nodiscard]] static bool fits_at_least(Structure& structure, std::size_t spot, LoopPricer& pricer,
+                                          const GroupModel& group, const Residents& residents, Bytes budget);
+  /// The loop of a spot, sampled at least.
+  static Loop& loop_at(Structure& structure, std::size_t spot, LoopPricer& pricer, const GroupModel& group);
   [[nodiscard]] std::optional<Candidate> search(Structure& structure, const GroupModel& group,
                                                 const Residents& residents, Bytes budget, Care care,
                                                 const Candidate* except = nullptr) const;
@@ -113,6 +120,7 @@ class Search {
   const Model& model_;
   Objective objective_;
   bool bytes_first_;
+  Attention attention_;
   double bytes_weigh_ = 1;    ///< kLatency
   double cycles_per_pj_ = 0;  ///< kEdp: what energy weighs against time
   std::map<std::string, Structure> structures_;
@@ -122,8 +130,14 @@ struct Search::Loop {
   Tile tile{};
   std::vector<int> order;
   LoopCost cost;
-  bool priced = false;  ///< else only the windows of its first step are known
-  LoopEnergy energy;    ///< where it has been asked for
+  bool priced = false;
+  LoopEnergy energy;  ///< where it has been asked for
+};
+
+/// A loop of the lattice: most are never priced, since already their first step does not fit.
+struct Search::Spot {
+  std::vector<Bytes> least;  ///< by local: its buffer in the first step
+  Loop* loop = nullptr;      ///< once it has been priced
 };
 
 struct Search::Structure {
@@ -132,12 +146,24 @@ struct Search::Structure {
     Bytes least = 0, most = 0;  ///< of the budgets that it is the answer for
     std::optional<Candidate> candidate;
   };
-  std::size_t walked = 0;                                             ///< loops that had been judged by samples before
-  bool possible = true;                                               ///< executed whole by a tile of everything
-  double macs = 0;                                                    ///< if nothing is made twice
-  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;            ///< by tile and order
-  std::vector<std::vector<std::vector<std::vector<Loop*>>>> lattice;  ///< by tile of channels, batch, rows; orders
-  std::map<std::string, std::array<std::deque<Answer>, 2>> answers;   ///< by residents; by Care
+  std::size_t walked = 0;                                   ///< loops that had been judged by samples before
+  bool possible = true;                                     ///< executed whole by a tile of everything
+  double macs = 0;                                          ///< if nothing is made twice
+  std::map<std::pair<Tile, std::vector<int>>, Loop> loops;  ///< those priced, by tile and order
+  std::map<std::string, std::array<std::deque<Answer>, 2>, std::less<>> answers;  ///< by residents; by Care
+  // The lattice: every tile of channels with every one of the batch and of rows, in each order.
+  std::vector<Tile> channels, batches, rows;
+  std::array<std::vector<int>, 2> orders;  ///< rows outermost, channels outermost
+  std::vector<Spot> spots;                 ///< channels slowest, then batch, rows, order
+
+  [[nodiscard]] std::size_t spot(std::size_t channel, std::size_t batch, std::size_t row) const {
+    return ((channel * batches.size() + batch) * rows.size() + row) * orders.size();
+  }
+  [[nodiscard]] Tile tile_of(std::size_t spot) const;
+  /// Where nothing but one kind of loop makes trips, all orders are the same.
+  [[nodiscard]] std::size_t orders_of(std::size_t channel, std::size_t batch, std::size_t row) const {
+    return channel > 0 && (batch > 0 || row > 0) ? orders.size() : 1;
+  }
 };
 
 }  // namespace spillway::partitioner

@@ -1,6 +1,7 @@
 #include "partitioner/slices.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace spillway::partitioner {
@@ -32,6 +33,21 @@ Touched touched_by(const Model& model, const Nodes& primitive, Bytes budget) {
 }
 
 }  // namespace
+
+int batch_of(const Model& model) {
+  std::map<std::int32_t, Bytes> bytes;
+  for (const TensorId t : model.graph.inputs) {
+    const auto& shape = model.graph.tensors[t].shape;
+    if (shape.size() > 1) bytes[static_cast<std::int32_t>(shape[0])] += model.graph.tensors[t].elements();
+  }
+  Bytes most = 0;
+  int batch = 1;
+  for (const auto& [extent, sum] : bytes) {
+    if (sum > most) most = sum, batch = extent;
+  }
+  constexpr int kMostSlices = 16;
+  return batch <= kMostSlices ? batch : 1;
+}
 
 std::vector<char> where_to_slice(const Model& model, const Sequence& sequence, Bytes budget, int slices,
                                  double weights_again) {

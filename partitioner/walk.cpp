@@ -70,10 +70,23 @@ void Walker::jump_to(const std::array<std::int64_t, kMaxRank>& tiles) {
   done_ = false;
 }
 
+namespace {
+
+/// As new, without writing every box of what is most often filled in again.
+void forget(std::vector<Window>& windows, std::size_t count) {
+  windows.resize(count);
+  for (Window& w : windows) {
+    w.used = w.advance = false;
+    w.have.rank = w.overlap.rank = w.fresh.rank = 0;
+  }
+}
+
+}  // namespace
+
 bool Walker::next(Step& step) {
   if (done_) return false;
-  step.stages.assign(group_.stages.size(), {});
-  step.loads.assign(group_.locals.size(), {});
+  forget(step.stages, group_.stages.size());
+  forget(step.loads, group_.locals.size());
   need_.resize(group_.locals.size());
   needed_.assign(group_.locals.size(), 0);
   Box tile;

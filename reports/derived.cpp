@@ -27,9 +27,11 @@ std::int64_t batch_of(const workloads::Graph& graph) {
 double seconds_of(configs::Cycles cycles, const NpuConfig& npu) { return static_cast<double>(cycles) / npu.clock_hz; }
 
 double peak_macs_per_cycle(const NpuConfig& npu) {
-  // A product of formats runs at the slower one's rate.
-  const double rate = std::min(npu.matrix.rate[static_cast<std::size_t>(npu.precision.weight)],
-                               npu.matrix.rate[static_cast<std::size_t>(npu.precision.activation)]);
+  // Of weights with activations or of two activations, whichever is faster: nothing runs at more.
+  const configs::Format weight = npu.precision.weight;
+  const configs::Format activation = npu.precision.activation;
+  const double rate = std::max(configs::product_rate(npu.matrix, {weight, activation}),
+                               configs::product_rate(npu.matrix, activation));
   return static_cast<double>(npu.mac_cells()) * rate;
 }
 

@@ -133,7 +133,7 @@ class Accountant {
         const std::int64_t macs = command.matrix.macs();
         group.macs += macs;
         result_.macs += macs;
-        const auto cycles = configs::matrix_cycles(npu_.matrix, command.matrix, program_.precision.weight);
+        const auto cycles = configs::matrix_cycles(npu_.matrix, command.matrix, partitioner::operand_formats(program_, command));
         result_.matrix_cycles.ideal += cycles.ideal;
         result_.matrix_cycles.padding += cycles.padding;
         result_.matrix_cycles.fill += cycles.fill;
@@ -168,7 +168,6 @@ class Accountant {
 
   void moves_and_energy() {
     const configs::EnergyConfig& energy = npu_.energy;
-    const double mac_pj = energy.mac_pj[static_cast<std::size_t>(program_.precision.weight)];
     // 1 mW for one second is 1e9 pJ.
     const double static_pj_per_cycle = energy.static_mw * 1e9 / npu_.clock_hz;
     std::vector<Energy> by_group(result_.groups.size());
@@ -182,7 +181,8 @@ class Accountant {
       e.accumulator_pj += static_cast<double>(traffic.accumulator) * energy.accumulator_pj_per_byte;
       e.dram_pj += static_cast<double>(run_.dma[c].burst_bytes) * energy.dram_pj_per_byte;
       if (command.kind == CommandKind::kMatrix) {
-        e.mac_pj += static_cast<double>(command.matrix.macs()) * mac_pj;
+        e.mac_pj += static_cast<double>(command.matrix.macs()) *
+                    configs::product_pj(energy, partitioner::operand_formats(program_, command));
       } else if (command.kind == CommandKind::kVector) {
         for (std::size_t op = 0; op < command.vector.size(); ++op) {
           e.vector_pj += static_cast<double>(command.vector[op]) * energy.vector_op_pj[op];

@@ -1,10 +1,12 @@
 #include <chrono>
 #include <ctime>
+#include <optional>
 #include <vector>
 
 #include "simulator/accounting.h"
 #include "simulator/child_process.h"
 #include "simulator/functional/dram_image.h"
+#include "simulator/functional/fidelity_probe.h"
 #include "simulator/functional/functional_machine.h"
 #include "simulator/npu_system.h"
 #include "simulator/program_bounds.h"
@@ -94,13 +96,15 @@ Result simulate(const partitioner::Program& program, const configs::NpuConfig& n
 }
 
 FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
-                                     const workloads::TensorMap& inputs, const Progress& progress) {
-  check_functional_formats(program);
+                                     const workloads::TensorMap& inputs, const FunctionalOptions& options) {
+  StorageFormats formats(program, options.calibration);
   Memory dram("DRAM", program.dram_bytes);
-  fill_dram(program, inputs, dram);
+  fill_dram(program, inputs, formats, dram);
+  std::optional<FidelityProbe> probe;
+  if (options.fidelity) probe.emplace(program, inputs);
   RawRun raw = run_timing(program, npu, {});
   const auto ends = last_uses(program, raw.order);
-  FunctionalMachine machine(program, dram);
+  FunctionalMachine machine(program, formats, dram, probe ? &*probe : nullptr);
   const auto all = static_cast<std::int64_t>(raw.order.size());
   for (std::size_t i = 0; i < raw.order.size(); ++i) {
     machine.execute(raw.order[i]);
@@ -108,11 +112,12 @@ FunctionalResult simulate_functional(const partitioner::Program& program, const 
       const partitioner::Storage& storage = program.layout.storages[static_cast<std::size_t>(id)];
       dram.forget(storage.dram_address, storage.bytes());
     }
-    if (progress) progress(static_cast<std::int64_t>(i) + 1, all);
+    if (options.progress) options.progress(static_cast<std::int64_t>(i) + 1, all);
   }
   FunctionalResult answer;
   answer.result = account_for(program, npu, std::move(raw));
-  answer.outputs = read_outputs(program, dram);
+  answer.outputs = read_outputs(program, formats, dram);
+  if (probe) answer.layers = probe->layers();
   return answer;
 }
 

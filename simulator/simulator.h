@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "partitioner/partitioner.h"
+#include "workloads/calibration.h"
+#include "workloads/fidelity.h"
 
 namespace spillway::simulator {
 
@@ -103,14 +105,30 @@ using Progress = std::function<void(std::int64_t, std::int64_t)>;
 [[nodiscard]] Result simulate(const partitioner::Program& program, const configs::NpuConfig& npu,
                               const Progress& progress = {});
 
+/// A tensor that some command writes, against the reference executor in float32.
+struct LayerFidelity {
+  std::string tensor, op;
+  workloads::ErrorSums error;  ///< of samples of it, those made twice (halos) counted twice
+  double added_noise = 0;      ///< noise over signal beyond that of the noisiest input
+};
+
 struct FunctionalResult {
   Result result;
   workloads::TensorMap outputs;
+  std::vector<LayerFidelity> layers;  ///< in order of execution, where asked for
 };
 
-/// Executes the Program on real data. Only float32 storage for now (precision fp32); other formats are refused by name.
+struct FunctionalOptions {
+  Progress progress{};
+  const workloads::Calibration* calibration = nullptr;  ///< needed where activations are held in integers
+  bool fidelity = false;                                ///< compare layer by layer
+};
+
+/// Executes the Program on real data, in the number formats of the config. Throws Error(kBadInput) if a calibration
+/// (workloads/calibration.h) is needed and is not given or is another graph's.
 /// Reading a byte never written, or written by another storage, is an Error naming command, address and tensor.
 [[nodiscard]] FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
-                                                   const workloads::TensorMap& inputs, const Progress& progress = {});
+                                                   const workloads::TensorMap& inputs,
+                                                   const FunctionalOptions& options = {});
 
 }  // namespace spillway::simulator

@@ -14,18 +14,6 @@
 namespace spillway::workloads {
 namespace {
 
-/// What a tensor of `type` would hold after `value` was stored in it.
-float as_stored(DataType type, float value) {
-  switch (type) {
-    case DataType::kFloat16:
-      return float_from_half(half_from_float(value));
-    case DataType::kBFloat16:
-      return float_from_bfloat16(bfloat16_from_float(value));
-    default:
-      return value;
-  }
-}
-
 float generated(const Generator& generator, std::int64_t index) {
   if (generator.kind == Generator::Kind::kConstant) return generator.scale;
   const float unit = random_unit(generator.seed, static_cast<std::uint64_t>(index));

@@ -5,6 +5,7 @@
 
 #include "configs/error.h"
 #include "workloads/compute/strided.h"
+#include "workloads/execution/finite.h"
 #include "workloads/execution/segments.h"
 #include "workloads/execution/value.h"
 #include "workloads/operators/support.h"
@@ -71,6 +72,7 @@ class Work {
   static std::int64_t operations_of(const Graph& graph, const Node& node) {
     const OpDef& def = operator_of(node);
     if (node.outputs.empty() || node.outputs[0] == kNone || graph.output(node).shape.size() > kMaxRank) return 0;
+    if (graph.output(node).dynamic) return 0;
     const Box out = whole(graph.output(node).shape);
     if (def.matrix_shape == nullptr) return out.elements();
     const configs::MatrixShape shape = def.matrix_shape(graph, node, out);
@@ -83,7 +85,8 @@ class Work {
 
 class Executor {
  public:
-  Executor(const Graph& graph, const std::vector<std::string>& keep, const ExecuteOptions& options)
+  /// `segments`: chains of operators may run in pieces, so that what lies within them never exists whole.
+  Executor(const Graph& graph, const std::vector<std::string>& keep, const ExecuteOptions& options, bool segments)
       : shapes_(graph),
         graph_(shapes_.graph()),
         options_(options),
@@ -101,12 +104,18 @@ class Executor {
     for (const std::string& name : keep) {
       const TensorId id = graph.find_tensor(name);
       if (id == kNone) {
-        throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name}, "is not a tensor of the graph");
+        std::vector<std::string> names;
+        for (const Tensor& tensor : graph.tensors) names.push_back(tensor.name);
+        const std::string nearest = nearest_name(name, names);
+        throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name}, "is not a tensor of the graph",
+                    nearest.empty() ? "" : "did you mean '" + nearest + "'?");
       }
       kept_.insert(id);
     }
     for (const TensorId id : kept_) ++uses_left_[id];
-    if (shapes_.is_static()) segments_.emplace(graph_, kept_);
+    if (options.non_finite) watch_.emplace(graph_, options.non_finite);
+    // Inside a segment there are no whole tensors to be seen.
+    if (!graph_.has_dynamic_shapes() && !options.observe && segments) segments_.emplace(graph_, kept_);
   }
 
   TensorMap run(const TensorMap& inputs) {
@@ -116,6 +125,8 @@ class Executor {
       HostTensor value = inputs.at(declared.name);
       if (is_float(declared.type)) value = held_as(std::move(value), declared.type);
       values_[id] = value_of(std::move(value));
+      if (watch_) watch_->input(id, *values_[id]);
+      observe(id);
     }
     Work work;
     if (options_.progress) work = Work(graph_);
@@ -124,6 +135,8 @@ class Executor {
       if (node.folded) continue;
       try {
         run_step(static_cast<NodeId>(i));
+        if (watch_) watch_->after(node, values_);
+        for (const TensorId id : node.outputs) observe(id);
       } catch (const Error& error) {
         throw error.within(Place{.file = graph_.source, .node = node.name});
       }
@@ -135,6 +148,11 @@ class Executor {
   }
 
  private:
+  void observe(TensorId id) {
+    if (!options_.observe || id == kNone || uses_left_[id] == 0 || !is_float(graph_.tensors[id].type)) return;
+    options_.observe(id, *host_of(existing(id)));
+  }
+
   /// A node, or where a segment ends, all of it.
   void run_step(NodeId id) {
     const Segment* segment = segments_ ? segments_->of(id) : nullptr;
@@ -151,6 +169,7 @@ class Executor {
     const Tensor& out = graph_.output(last);
     for (const NodeId id : segment.nodes) {
       const Node& node = graph_.nodes[id];
+      if (graph_.output(node).shape.empty() || graph_.output(node).elements() == 0) return false;  // nothing to cut
       for (const TensorId input : node.inputs) {
         if (input == kNone || is_inside(segment, input)) continue;
         const Value& value = existing(input);
@@ -200,7 +219,7 @@ class Executor {
   }
 
   void run_node(const Node& node) {
-    if (shapes_.is_static()) {
+    if (shapes_.is_static(node)) {
       if (rename(node)) return release_inputs(node);
       if (run_strided(node)) return;
     }
@@ -325,7 +344,8 @@ class Executor {
     for (const TensorId id : node.inputs) {
       if (id == kNone || uses_left_[id] != 1 || !values_[id]) continue;
       const Value& value = *values_[id];
-      if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape) continue;
+      if (value.writable == nullptr || value.owner.use_count() != 1 || value.shape != graph_.output(node).shape)
+        continue;
       return &value;
     }
     return nullptr;
@@ -358,6 +378,7 @@ class Executor {
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
   std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept
   std::set<TensorId> kept_;
+  std::optional<FiniteWatch> watch_;
 };
 
 }  // namespace
@@ -365,7 +386,18 @@ class Executor {
 TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep,
                   const ExecuteOptions& options) {
   check_inputs(graph, inputs);
-  return Executor(graph, keep, options).run(inputs);
+  if (!options.non_finite) return Executor(graph, keep, options, true).run(inputs);
+  // Within a segment nobody sees which operator began it: only where something is not finite, all is run again, singly.
+  bool seen = false;
+  {
+    ExecuteOptions looking = options;
+    looking.non_finite = [&](const NonFinite&) { seen = true; };
+    TensorMap results = Executor(graph, keep, looking, true).run(inputs);
+    if (!seen) return results;
+  }
+  ExecuteOptions telling = options;
+  telling.progress = {};
+  return Executor(graph, keep, telling, false).run(inputs);
 }
 
 }  // namespace spillway::workloads

@@ -69,6 +69,27 @@ std::string_view name_of(DataType type) { return facts_of(type).name; }
 std::int64_t bytes_of(DataType type) { return facts_of(type).bytes; }
 bool is_float(DataType type) { return facts_of(type).is_float; }
 
+std::int64_t narrowed(DataType type, std::int64_t value) {
+  switch (type) {
+    case DataType::kInt8:
+      return static_cast<std::int8_t>(value);
+    case DataType::kUint8:
+      return static_cast<std::uint8_t>(value);
+    case DataType::kInt16:
+      return static_cast<std::int16_t>(value);
+    case DataType::kUint16:
+      return static_cast<std::uint16_t>(value);
+    case DataType::kInt32:
+      return static_cast<std::int32_t>(value);
+    case DataType::kUint32:
+      return static_cast<std::uint32_t>(value);
+    case DataType::kBool:
+      return value != 0 ? 1 : 0;
+    default:
+      return value;
+  }
+}
+
 bool is_held_as(const HostTensor& tensor, DataType type) {
   if (!is_float(type)) return tensor.holds_integer();
   return type == DataType::kFloat64 ? tensor.holds_double() : tensor.holds_float();

@@ -36,6 +36,8 @@ enum class DataType : std::uint8_t {
 [[nodiscard]] std::string_view name_of(DataType type);
 [[nodiscard]] std::int64_t bytes_of(DataType type);
 [[nodiscard]] bool is_float(DataType type);
+/// Values of an integer type as that type holds them (wraps around as hardware does; bool is 0 or 1).
+[[nodiscard]] std::int64_t narrowed(DataType type, std::int64_t value);
 
 using Shape = std::vector<std::int64_t>;
 /// Product of the extents; throws Error(kBadInput) on overflow of 2^62 or a negative extent.

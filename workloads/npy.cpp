@@ -1,4 +1,6 @@
 // NumPy's .npy format, versions 1.0 to 3.0 (NEP 1 and numpy.lib.format), and seeded tensors for runs without inputs.
+#include "workloads/npy.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -139,6 +141,27 @@ class HeaderParser {
   std::string_view text_;
 };
 
+/// 16-bit floats are widened: exact, and every reader has float32.
+DataType stored_type(DataType type) {
+  return type == DataType::kFloat16 || type == DataType::kBFloat16 ? DataType::kFloat32 : type;
+}
+
+std::string npy_header(DataType type, const Shape& shape) {
+  const auto* descriptor =
+      std::find_if(kDescriptors.begin(), kDescriptors.end(), [&](const auto& d) { return d.second == type; });
+  std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descriptor->first,
+                                 fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  constexpr std::size_t kPreamble = 10;  // magic, version, header length
+  constexpr std::size_t kAlignment = 64;
+  while ((kPreamble + dict.size() + 1) % kAlignment != 0) dict += ' ';
+  dict += '\n';
+  std::string header(kMagic);
+  header += {'\x01', '\x00', static_cast<char>(dict.size() & 0xFFU), static_cast<char>(dict.size() >> 8)};
+  return header + dict;
+}
+
+}  // namespace
+
 HostTensor parse_npy(std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!text.starts_with(kMagic) || text.size() < 10) bad("is not a .npy file");
@@ -165,64 +188,12 @@ HostTensor parse_npy(std::span<const std::byte> bytes) {
   return tensor;
 }
 
-template <typename Stored, typename Held>
-void write_as(std::ostream& out, const std::vector<Held>& values) {
-  std::vector<Stored> stored(values.size());
-  std::transform(values.begin(), values.end(), stored.begin(), [](Held v) { return static_cast<Stored>(v); });
-  out.write(reinterpret_cast<const char*>(stored.data()), static_cast<std::streamsize>(stored.size() * sizeof(Stored)));
+std::string npy_bytes(const HostTensor& tensor) {
+  const DataType type = stored_type(tensor.type);
+  std::string bytes = npy_header(type, tensor.shape);
+  if (type == tensor.type) return bytes + encode_elements(tensor);
+  return bytes + encode_elements(held_as(tensor, type));
 }
-
-/// HostTensor's representations are written as they are, except for the narrower types that NumPy shares with us.
-void write_elements(std::ostream& out, const HostTensor& tensor, DataType stored) {
-  switch (stored) {
-    case DataType::kFloat32:
-      return write_as<float>(out, tensor.floats());
-    case DataType::kFloat64:
-      return write_as<double>(out, tensor.doubles());
-    case DataType::kInt8:
-      return write_as<std::int8_t>(out, tensor.ints());
-    case DataType::kUint8:
-    case DataType::kBool:
-      return write_as<std::uint8_t>(out, tensor.ints());
-    case DataType::kInt16:
-      return write_as<std::int16_t>(out, tensor.ints());
-    case DataType::kUint16:
-      return write_as<std::uint16_t>(out, tensor.ints());
-    case DataType::kInt32:
-      return write_as<std::int32_t>(out, tensor.ints());
-    case DataType::kUint32:
-      return write_as<std::uint32_t>(out, tensor.ints());
-    case DataType::kInt64:
-      return write_as<std::int64_t>(out, tensor.ints());
-    case DataType::kUint64:
-      return write_as<std::uint64_t>(out, tensor.ints());
-    case DataType::kFloat16:
-    case DataType::kBFloat16:
-      break;
-  }
-  internal_error("a 16-bit float is written to .npy without being widened");
-}
-
-/// 16-bit floats are widened: exact, and every reader has float32.
-DataType stored_type(DataType type) {
-  return type == DataType::kFloat16 || type == DataType::kBFloat16 ? DataType::kFloat32 : type;
-}
-
-std::string npy_header(DataType type, const Shape& shape) {
-  const auto* descriptor =
-      std::find_if(kDescriptors.begin(), kDescriptors.end(), [&](const auto& d) { return d.second == type; });
-  std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descriptor->first,
-                                 fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  constexpr std::size_t kPreamble = 10;  // magic, version, header length
-  constexpr std::size_t kAlignment = 64;
-  while ((kPreamble + dict.size() + 1) % kAlignment != 0) dict += ' ';
-  dict += '\n';
-  std::string header(kMagic);
-  header += {'\x01', '\x00', static_cast<char>(dict.size() & 0xFFU), static_cast<char>(dict.size() >> 8)};
-  return header + dict;
-}
-
-}  // namespace
 
 HostTensor load_npy(const std::string& path) {
   const auto file = MappedFile::open(path);
@@ -235,10 +206,8 @@ HostTensor load_npy(const std::string& path) {
 
 void save_npy(const std::string& path, const HostTensor& tensor) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  const auto type = stored_type(tensor.type);
   if (out) {
-    out << npy_header(type, tensor.shape);
-    write_elements(out, tensor, type);
+    out << npy_bytes(tensor);
     out.close();
   }
   if (!out) {

@@ -11,13 +11,15 @@ RuntimeShapes::RuntimeShapes(const Graph& graph) : static_(graph) {
   if (graph.has_dynamic_shapes()) copy_ = graph;
 }
 
+bool RuntimeShapes::is_static(const Node& node) const {
+  return !copy_ || std::none_of(node.outputs.begin(), node.outputs.end(),
+                                [&](TensorId id) { return id != kNone && copy_->tensors[id].dynamic; });
+}
+
 RuntimeShapes::Inferred::Inferred(RuntimeShapes& shapes, const Node& node, std::span<const HostTensor* const> inputs)
     : shapes_(shapes) {
-  if (!shapes.copy_) return;
+  if (shapes.is_static(node)) return;
   Graph& graph = *shapes.copy_;
-  const bool open = std::any_of(node.outputs.begin(), node.outputs.end(),
-                                [&](TensorId id) { return id != kNone && graph.tensors[id].dynamic; });
-  if (!open) return;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     if (node.inputs[i] == kNone) continue;
     Tensor& tensor = graph.tensors[node.inputs[i]];

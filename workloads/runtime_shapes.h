@@ -19,7 +19,8 @@ class RuntimeShapes {
 
   [[nodiscard]] const Graph& graph() const { return copy_ ? *copy_ : static_; }
 
-  [[nodiscard]] bool is_static() const { return !copy_; }
+  /// Whether the types and shapes of the node's outputs were known before the run.
+  [[nodiscard]] bool is_static(const Node& node) const;
 
   /// While it lives, the node's tensors in graph() have the types and shapes of this run, and what its inputs hold is
   /// at hand as if it were constant. Does nothing for nodes of static shape.

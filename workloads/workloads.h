@@ -28,6 +28,11 @@ namespace spillway::workloads {
 struct ShapeBindings {
   std::map<std::string, std::int64_t> dims{};
   std::map<std::string, Shape> inputs{};
+  /// Shapes of tensors that will be given: they bind what is dynamic in an input that nothing else binds.
+  std::map<std::string, Shape> offered{};
+  /// Values of inputs that conditions may depend on: an If whose condition they decide is replaced by its branch. The
+  /// inputs stay inputs.
+  std::map<std::string, HostTensor> values{};
   /// Shapes that depend on data (NonZero, a Reshape to a computed shape) are left to the run instead of refused.
   bool dynamic = false;
 };
@@ -82,7 +87,15 @@ using TensorMap = std::map<std::string, HostTensor>;
 /// How far the executor is.
 struct ExecuteProgress {
   std::int64_t nodes_done = 0, nodes = 0;
-  std::int64_t operations_done = 0, operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
+  std::int64_t operations_done = 0,
+               operations = 0;  ///< two a multiply-accumulate of a product, one an element of the rest
+};
+
+/// NaN or infinity in a result of an operator none of whose inputs has it, or in a graph input.
+struct NonFinite {
+  std::string node, op;  ///< empty: the tensor is a graph input
+  std::string tensor;
+  bool nan = false;  ///< or infinity
 };
 
 class BufferPool;  // execution/value.h
@@ -90,14 +103,21 @@ class BufferPool;  // execution/value.h
 struct ExecuteOptions {
   /// Memory to use, and to keep for the next run; its own if null. One run at a time.
   std::shared_ptr<BufferPool> buffers = nullptr;
-  bool double_sums = false;                                  ///< products of matrices are summed in double
+  bool double_sums = false;                                   ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
+  std::function<void(const NonFinite&)> non_finite = {};      ///< where it appears, in order; it may throw
+  /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution.
+  std::function<void(TensorId, const HostTensor&)> observe = {};
 };
 
 /// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and
 /// every tensor named in `keep`. Throws Error(kBadInput) on a wrong input name, shape or type, or missing weights.
 [[nodiscard]] TensorMap execute(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& keep = {},
                                 const ExecuteOptions& options = {});
+
+/// Bytes that the executor holds at once at most, by the graph's lifetimes: weights that are read in place do not
+/// count, nor tensors whose shapes depend on data.
+[[nodiscard]] std::int64_t peak_bytes(const Graph& graph);
 
 /// One ONNX TensorProto: what ONNX's own tests and tools keep a tensor in (.pb).
 struct NamedTensor {
@@ -110,6 +130,10 @@ void save_pb(const std::string& path, const NamedTensor& tensor);
 /// NumPy .npy files: little-endian f4, f8, f2, i4, i8, u1, b1, C order. Throws Error(kBadInput) naming the file.
 [[nodiscard]] HostTensor load_npy(const std::string& path);
 void save_npy(const std::string& path, const HostTensor& tensor);
+
+/// NumPy .npz archives, stored or deflated; written stored, the same tensors as the same bytes. Names are the arrays'.
+[[nodiscard]] TensorMap load_npz(const std::string& path);
+void save_npz(const std::string& path, const TensorMap& tensors);
 
 /// Seeded standard-normal values (floats) or small non-negative integers below `int_bound`, for runs without inputs.
 [[nodiscard]] HostTensor random_tensor(DataType type, const Shape& shape, std::uint64_t seed,

@@ -30,15 +30,14 @@ AddressMap dram_addresses(const Program& program, TensorId tensor) {
   return map_addresses(view, placement, workloads::whole(program.graph.tensors[at(tensor)].shape));
 }
 
-void put(const Program& program, TensorId tensor, const HostTensor& value, Memory& dram) {
+void put(const Program& program, TensorId tensor, HostTensor value, const StorageFormats& formats, Memory& dram) {
   const partitioner::StorageId id = program.layout.views[at(tensor)].storage;
   const configs::Format format = program.layout.storages[at(id)].format;
   const AddressMap map = dram_addresses(program, tensor);
-  if (value.holds_float()) {
-    write_floats(dram, map, format, id, value.floats().data());
-  } else {
-    write_integers(dram, map, format, id, value.ints().data());
-  }
+  if (value.holds_integer()) return write_integers(dram, map, format, id, value.ints().data());
+  if (value.holds_double()) value = workloads::narrowed_to_float(std::move(value));
+  if (formats.quantised(id)) formats.encode(tensor, workloads::whole(value.shape), value.floats());
+  write_floats(dram, map, format, id, value.floats().data());
 }
 
 /// A float32 constant stays where it is; reading it finds each factor's step there.
@@ -90,7 +89,7 @@ void check_input(const Tensor& tensor, const HostTensor& value) {
 
 }  // namespace
 
-void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memory& dram) {
+void fill_dram(const Program& program, const workloads::TensorMap& inputs, StorageFormats& formats, Memory& dram) {
   const workloads::Graph& graph = program.graph;
   std::vector<std::string> names;
   for (const TensorId id : graph.inputs) {
@@ -99,7 +98,7 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memor
     const auto given = inputs.find(tensor.name);
     if (given == inputs.end()) throw Error(ErrorKind::kBadInput, Place{.tensor = tensor.name}, "input is missing");
     check_input(tensor, given->second);
-    if (program.layout.views[at(id)].storage != kNone) put(program, id, given->second, dram);
+    if (program.layout.views[at(id)].storage != kNone) put(program, id, given->second, formats, dram);
   }
   for (const auto& [name, value] : inputs) {
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
@@ -112,11 +111,13 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Memor
     if (!storage.is_input || storage.root == kNone) continue;
     const Tensor& tensor = graph.tensors[at(storage.root)];
     if (!tensor.is_constant() || lend(program, static_cast<partitioner::StorageId>(s), dram)) continue;
-    put(program, storage.root, workloads::materialise(tensor), dram);
+    HostTensor value = workloads::materialise(tensor);
+    formats.hold(static_cast<partitioner::StorageId>(s), value);
+    put(program, storage.root, std::move(value), formats, dram);
   }
 }
 
-workloads::TensorMap read_outputs(const Program& program, const Memory& dram) {
+workloads::TensorMap read_outputs(const Program& program, const StorageFormats& formats, const Memory& dram) {
   workloads::TensorMap outputs;
   for (const TensorId id : program.graph.outputs) {
     const Tensor& tensor = program.graph.tensors[at(id)];
@@ -126,7 +127,13 @@ workloads::TensorMap read_outputs(const Program& program, const Memory& dram) {
       continue;
     }
     const configs::Format format = program.layout.storages[at(storage)].format;
-    HostTensor value = workloads::make_host_tensor(tensor.type, tensor.shape);
+    HostTensor value{tensor.type, tensor.shape, {}};
+    const auto count = static_cast<std::size_t>(tensor.elements());
+    if (workloads::is_float(tensor.type)) {
+      value.data = std::vector<float>(count);
+    } else {
+      value.data = std::vector<std::int64_t>(count);
+    }
     try {
       const AddressMap map = dram_addresses(program, id);
       if (value.holds_float()) {
@@ -138,6 +145,7 @@ workloads::TensorMap read_outputs(const Program& program, const Memory& dram) {
       throw Error(ErrorKind::kInternal, Place{.tensor = tensor.name},
                   "an output that the program has not stored: address " + std::to_string(wrong.address));
     }
+    if (formats.quantised(storage)) formats.decode(id, workloads::whole(value.shape), value.floats());
     outputs[tensor.name] = std::move(value);
   }
   return outputs;

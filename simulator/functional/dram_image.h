@@ -2,14 +2,18 @@
 #pragma once
 
 #include "simulator/functional/memory.h"
+#include "simulator/functional/storage_formats.h"
 #include "simulator/simulator.h"
 
 namespace spillway::simulator {
 
 /// Throws Error(kBadInput) if an input is missing, unknown, or of another shape or kind, or if weights are missing.
-void fill_dram(const partitioner::Program& program, const workloads::TensorMap& inputs, Memory& dram);
+/// Constants that are held in integers get their scales here.
+void fill_dram(const partitioner::Program& program, const workloads::TensorMap& inputs, StorageFormats& formats,
+               Memory& dram);
 
 /// Throws Error(kInternal) naming an output that nothing has written.
-[[nodiscard]] workloads::TensorMap read_outputs(const partitioner::Program& program, const Memory& dram);
+[[nodiscard]] workloads::TensorMap read_outputs(const partitioner::Program& program, const StorageFormats& formats,
+                                                const Memory& dram);
 
 }  // namespace spillway::simulator

@@ -1,9 +1,11 @@
 #include "simulator/functional/functional_machine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 
+#include "simulator/functional/integer_product.h"
 #include "simulator/functional/tensor_access.h"
 #include "simulator/run_cursor.h"
 #include "workloads/compute/simd.h"
@@ -117,31 +119,24 @@ class Stretches {
   Strides strides_{}, extent_{}, step_{};
 };
 
+/// Whether both operands of a product are integers that stand for real numbers.
+bool multiplies_integers(const Program& program, const StorageFormats& formats, const Command& command) {
+  const auto operands = program.operands(command);
+  return formats.quantised(operands[0].storage) && formats.quantised(operands[1].storage);
+}
+
 /// The output axis that the bias of a matrix operator runs along.
 int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 1 : 1; }
 
 }  // namespace
 
-void check_functional_formats(const Program& program) {
-  const auto refuse = [](Format format) {
-    throw Error(ErrorKind::kBadInput, Place{},
-                "functional execution in " + std::string(configs::name_of(format)) + " is not available yet",
-                "use --precision fp32");
-  };
-  for (const partitioner::Storage& storage : program.layout.storages) {
-    const bool is_bool =
-        storage.root != kNone && program.graph.tensors[at(storage.root)].type == workloads::DataType::kBool;
-    const bool known = storage.format == Format::kFp32 || storage.format == Format::kInt32 ||
-                       (storage.format == Format::kInt8 && is_bool);
-    if (!known) refuse(storage.format);
-  }
-  for (const Operand& operand : program.operand_pool) {
-    if (operand.space == Space::kAccumulator && operand.format != Format::kFp32) refuse(operand.format);
-  }
-}
-
-FunctionalMachine::FunctionalMachine(const Program& program, Memory& dram)
-    : program_(program), dram_(dram), scratchpad_("scratchpad", program.scratchpad_bytes) {
+FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormats& formats, Memory& dram,
+                                     FidelityProbe* probe)
+    : program_(program),
+      formats_(formats),
+      probe_(probe),
+      dram_(dram),
+      scratchpad_("scratchpad", program.scratchpad_bytes) {
   for (int e = 0; e < program.queues.matrix; ++e) {
     accumulators_.emplace_back("accumulators of matrix" + std::to_string(e), program.accumulator_bytes);
   }
@@ -159,6 +154,7 @@ void FunctionalMachine::execute(std::int32_t command) {
       case CommandKind::kGather:
         return gather(c);
       case CommandKind::kMatrix:
+        return multiplies_integers(program_, formats_, c) ? multiply(c) : compute(c);
       case CommandKind::kVector:
         return compute(c);
     }
@@ -325,7 +321,8 @@ const Operand* FunctionalMachine::target_of(const Command& command, const Kernel
                                    [&](const Kernel::Output& o) { return at(o.step) == s; });
   if (output == kernel.outputs.end()) return nullptr;
   const Operand& target = operands[at(output->operand)];
-  if (target.format != Format::kFp32) return nullptr;
+  if (target.format != Format::kFp32 || probe_ != nullptr) return nullptr;
+  if (command.kind == CommandKind::kVector && program_.precision.vector != Format::kFp32) return nullptr;
   if (workloads::operator_of(node_of(kernel.steps[s])).op_class == OpClass::kStatistics) return nullptr;
   const auto [begin, end] = extent_of(target);
   for (std::size_t o = 0; o < operands.size(); ++o) {
@@ -387,13 +384,15 @@ FunctionalMachine::Value FunctionalMachine::run_step(const Command& command, con
   } else {
     workloads::compute::through_dense(def.kernel, program_.graph, node, views, out);
   }
+  // Products go to the accumulators as they are; statistics are gathered at the width that they are stored in.
+  if (command.kind == CommandKind::kVector && !drains && def.op_class != OpClass::kStatistics) round_result(result);
   return result;
 }
 
 void FunctionalMachine::drain(const Command& command, const KernelStep& step, const workloads::StridedView& out) {
   const Node& node = node_of(step);
   const auto operands = program_.operands(command);
-  const Value sums = read(operands[at(step.inputs[0].index)], node.outputs[0], out.box);
+  const Value sums = scaled_sums(node, read(operands[at(step.inputs[0].index)], node.outputs[0], out.box));
   constexpr int kBias = 2;  // of Conv, ConvTranspose and MatMul alike
   if (step.inputs.size() < 2 || step.inputs[1].from != KernelInput::From::kOperand) {
     return workloads::compute::copy(sums.view, out);
@@ -437,10 +436,88 @@ FunctionalMachine::Value FunctionalMachine::step_input(const Command& command, c
     return read(program_.operands(command)[at(given.index)], given.tensor, wanted);
   }
   const Value& earlier = before[at(given.index)];
-  return earlier.tensor == given.tensor ? earlier : reinterpret(earlier, given.tensor, wanted);
+  Value value = earlier.tensor == given.tensor ? earlier : reinterpret(earlier, given.tensor, wanted);
+  // Drained sums are as wide as the accumulators until the vector engine takes them.
+  round_result(value);
+  return value;
+}
+
+void FunctionalMachine::round_result(Value& value) const {
+  if (program_.precision.vector == Format::kFp32 || value.view.box.empty()) return;
+  if (!workloads::is_float(program_.graph.tensors[at(value.tensor)].type)) return;
+  std::vector<float> rounded = dense_floats(value.view);  // others may still read the value as it was
+  round_to(program_.precision.vector, rounded);
+  value.buffer = std::make_shared<Scratch>(value.view.box.elements());
+  std::copy(rounded.begin(), rounded.end(), value.buffer->get());
+  value.view = {value.view.box, value.buffer->get(), dense_strides(value.view.box)};
+}
+
+// Sums of products of integers count in units of the operands' scales.
+FunctionalMachine::Value FunctionalMachine::scaled_sums(const Node& node, Value sums) const {
+  const auto& views = program_.layout.views;
+  const TensorId a = node.inputs[0];
+  const TensorId b = node.inputs[1];
+  if (!formats_.quantised(views[at(a)].storage) || !formats_.quantised(views[at(b)].storage)) return sums;
+  Box one = workloads::whole(program_.graph.tensors[at(a)].shape);
+  for (int d = 0; d < one.rank; ++d) one.extent[at(d)] = 1;
+  const float scale_a = formats_.scales(a, one)[0];
+  // Along the output's channels, as the bias.
+  const Box& box = sums.view.box;
+  const int axis = bias_axis(node, box.rank);
+  Box column = workloads::whole(program_.graph.tensors[at(b)].shape);
+  for (int d = 0; d < column.rank; ++d) column.set(d, 0, 1);
+  const int dim = node.op == "Conv" ? 0 : node.op == "ConvTranspose" ? 1 : column.rank - 1;
+  const bool by_channel = node.op != "ConvTranspose" || node.integer("group", 1) == 1;
+  if (by_channel) column.set(dim, box.begin[at(axis)], box.extent[at(axis)]);
+  const std::vector<float> scales = formats_.scales(b, column);
+  std::size_t inner = 1;
+  for (int d = axis + 1; d < box.rank; ++d) inner *= at(box.extent[at(d)]);
+  const std::vector<float> values = dense_floats(sums.view);
+  Value scaled{sums.tensor, {box, nullptr, dense_strides(box)}, std::make_shared<Scratch>(box.elements())};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    scaled.buffer->get()[i] = values[i] * (scale_a * scales[scales.size() == 1 ? 0 : i / inner % scales.size()]);
+  }
+  scaled.view.data = scaled.buffer->get();
+  return scaled;
+}
+
+void FunctionalMachine::multiply(const Command& command) {
+  const KernelStep& step = program_.kernels[at(command.kernel)].steps[0];
+  const Node& node = node_of(step);
+  const OpDef& def = workloads::operator_of(node);
+  const auto operands = program_.operands(command);
+  const Box& box = program_.boxes(command)[0];
+  std::array<std::vector<float>, 2> values;
+  std::vector<workloads::ConstRegionView> views(node.inputs.size());
+  for (std::size_t i = 0; i < 2; ++i) {
+    const TensorId tensor = node.inputs[i];
+    const Box region = def.region(program_.graph, node, static_cast<int>(i), box);
+    values[i] = dense_floats(read_raw(operands[i], tensor, region).view);
+    formats_.centre(tensor, values[i]);
+    views[i] = {region, values[i].data()};
+  }
+  const std::vector<double> sums = integer_product(program_.graph, node, views, command.matrix.k, box);
+  const Operand& to = operands[2];
+  const AddressMap map = map_addresses(program_.layout.views[at(node.outputs[0])], to.at, box);
+  if (to.format == Format::kInt32) {
+    std::vector<std::int64_t> whole(sums.size());
+    std::transform(sums.begin(), sums.end(), whole.begin(), [](double sum) { return std::llrint(sum); });
+    write_integers(memory_of(to), map, to.format, to.storage, whole.data());  // saturates
+  } else {
+    const std::vector<float> narrow(sums.begin(), sums.end());
+    write_floats(memory_of(to), map, to.format, to.storage, narrow.data());
+  }
 }
 
 FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorId tensor, const Box& box) {
+  Value value = read_raw(operand, tensor, box);
+  if (operand.space != Space::kAccumulator && formats_.quantised(operand.storage) && value.buffer != nullptr) {
+    formats_.decode(tensor, box, {value.buffer->get(), static_cast<std::size_t>(box.elements())});
+  }
+  return value;
+}
+
+FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, TensorId tensor, const Box& box) {
   const Memory& memory = memory_of(operand);
   Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
   if (!box.empty()) {
@@ -487,10 +564,36 @@ bool FunctionalMachine::claim(const Operand& operand, TensorId tensor, const Box
 void FunctionalMachine::write(const Operand& operand, const Value& value) {
   const Box& box = value.view.box;
   if (box.empty()) return;
+  std::vector<float> encoded;
   workloads::StridedView view;
-  if (claim(operand, value.tensor, box, view)) return workloads::compute::copy(value.view, view);
+  if (operand.space != Space::kAccumulator && formats_.quantised(operand.storage)) {
+    encoded = dense_floats(value.view);
+    formats_.encode(value.tensor, box, encoded);
+  } else if (claim(operand, value.tensor, box, view)) {
+    workloads::compute::copy(value.view, view);
+    if (probe_ != nullptr && operand.space != Space::kAccumulator) show(operand, value, {});
+    return;
+  }
   const AddressMap map = map_addresses(program_.layout.views[at(value.tensor)], operand.at, box);
-  write_floats(memory_of(operand), map, operand.format, operand.storage, dense_floats(value.view).data());
+  write_floats(memory_of(operand), map, operand.format, operand.storage,
+               (encoded.empty() ? dense_floats(value.view) : encoded).data());
+  if (probe_ != nullptr && operand.space != Space::kAccumulator) show(operand, value, std::move(encoded));
+}
+
+/// What has just been stored, as real numbers.
+void FunctionalMachine::show(const Operand& operand, const Value& value, std::vector<float> encoded) {
+  const workloads::NodeId producer = program_.graph.tensors[at(value.tensor)].producer;
+  if (producer == kNone) return;
+  const bool partial =
+      workloads::operator_of(program_.graph.nodes[at(producer)]).op_class == OpClass::kStatistics;  // until the last
+  if (partial || !workloads::is_float(program_.graph.tensors[at(value.tensor)].type)) return;
+  if (encoded.empty()) {
+    encoded = dense_floats(value.view);
+    round_to(operand.format, encoded);
+  } else {
+    formats_.decode(value.tensor, value.view.box, encoded);
+  }
+  probe_->see(value.tensor, value.view.box, encoded);
 }
 
 FunctionalMachine::Value FunctionalMachine::reinterpret(const Value& value, TensorId tensor, const Box& box) const {

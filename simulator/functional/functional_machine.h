@@ -6,20 +6,21 @@
 #include <vector>
 
 #include "partitioner/program.h"
+#include "simulator/functional/fidelity_probe.h"
 #include "simulator/functional/memory.h"
+#include "simulator/functional/storage_formats.h"
 #include "workloads/compute/strided.h"
 
 namespace spillway::simulator {
 
 using workloads::Box;
 
-/// Throws Error(kBadInput) naming the format that has no functional form yet.
-void check_functional_formats(const partitioner::Program& program);
-
 class FunctionalMachine {
  public:
   /// `dram` holds the initial contents and, in the end, the outputs.
-  FunctionalMachine(const partitioner::Program& program, Memory& dram);
+  /// `probe` may be nullptr.
+  FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram,
+                    FidelityProbe* probe);
 
   /// Throws Error(kInternal) naming command, address and tensor if it reads what is not there.
   void execute(std::int32_t command);
@@ -49,8 +50,14 @@ class FunctionalMachine {
   [[nodiscard]] const partitioner::Operand* target_of(const partitioner::Command& command,
                                                       const partitioner::Kernel& kernel, std::size_t s) const;
 
-  /// In place where the elements are floats at even distances, otherwise a copy.
+  void multiply(const partitioner::Command& command);
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
+  /// Elements as they lie there: in place where they are floats at even distances, otherwise a copy.
+  [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
+  void round_result(Value& value) const;
+  void show(const partitioner::Operand& operand, const Value& value, std::vector<float> encoded);
+  /// The sums, scaled if they are of products of integers.
+  [[nodiscard]] Value scaled_sums(const workloads::Node& node, Value sums) const;
   void write(const partitioner::Operand& operand, const Value& value);
   /// The place of `box` of the tensor in the operand's memory, claimed for writing; false if it has no even layout.
   [[nodiscard]] bool claim(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box,
@@ -62,6 +69,8 @@ class FunctionalMachine {
   [[nodiscard]] const workloads::Node& node_of(const partitioner::KernelStep& step) const;
 
   const partitioner::Program& program_;
+  const StorageFormats& formats_;
+  FidelityProbe* probe_;
   Memory& dram_;
   Memory scratchpad_;
   std::vector<Memory> accumulators_;  // by matrix engine

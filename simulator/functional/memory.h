@@ -32,7 +32,7 @@ class Pages {
 };
 
 /// Bytes are handed out by stretches: whoever reads or writes one says whose it is, and a stretch is checked at once.
-/// Values lie in the element format of their operand: kFp32, kInt32, or kInt8 for bool.
+/// Values lie in the element format of their operand.
 class Memory {
  public:
   Memory(std::string name, configs::Bytes bytes);
@@ -61,7 +61,7 @@ class Memory {
   void forget(std::int64_t address, std::int64_t bytes);
 
  private:
-  /// Owners are kept per granule of 4 bytes: the size of an element, or of four bools of one storage.
+  /// Owners are kept per granule of 4 bytes: an element, or up to four small ones of one storage.
   static constexpr std::int64_t kGranule = 4;
   [[nodiscard]] std::int32_t* owners() const { return reinterpret_cast<std::int32_t*>(owners_.data()); }
   void check(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const;

@@ -1,7 +1,11 @@
 #include "simulator/functional/tensor_access.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+
+#include "workloads/number_formats.h"
 
 namespace spillway::simulator {
 
@@ -22,44 +26,49 @@ std::int64_t offset_of(const std::vector<partitioner::FactorRef>& refs, const pa
 }
 
 /// `T` is how an element lies in memory, `Value` how it is wanted.
-template <typename T, typename Value>
-void read_as(const Memory& memory, const AddressMap& map, partitioner::StorageId storage, Value* to) {
+template <typename T, typename Value, typename Convert>
+void read_as(const Memory& memory, const AddressMap& map, partitioner::StorageId storage, Value* to,
+             const Convert& convert) {
+  constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
   for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
-    if (step == static_cast<std::int64_t>(sizeof(T)) || count == 1) {
-      const std::byte* from = memory.read(address, count * static_cast<std::int64_t>(sizeof(T)), storage);
-      for (std::int64_t k = 0; k < count; ++k) {
-        T value;
-        std::memcpy(&value, from + k * static_cast<std::int64_t>(sizeof(T)), sizeof value);
-        to[i + k] = static_cast<Value>(value);
-      }
-      return;
-    }
+    const bool together = step == kSize || count == 1;
+    const std::byte* run = together ? memory.read(address, count * kSize, storage) : nullptr;
     for (std::int64_t k = 0; k < count; ++k) {
       T value;
-      std::memcpy(&value, memory.read(address + k * step, sizeof(T), storage), sizeof value);
-      to[i + k] = static_cast<Value>(value);
+      std::memcpy(&value, together ? run + k * kSize : memory.read(address + k * step, kSize, storage), sizeof value);
+      to[i + k] = static_cast<Value>(convert(value));
     }
   });
 }
 
 template <typename T, typename Value, typename Convert>
 void write_as(Memory& memory, const AddressMap& map, partitioner::StorageId storage, const Value* from,
-              Convert convert) {
+              const Convert& convert) {
+  constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
   for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
-    if (step == static_cast<std::int64_t>(sizeof(T)) || count == 1) {
-      std::byte* to = memory.write(address, count * static_cast<std::int64_t>(sizeof(T)), storage);
-      for (std::int64_t k = 0; k < count; ++k) {
-        const T value = convert(from[i + k]);
-        std::memcpy(to + k * static_cast<std::int64_t>(sizeof(T)), &value, sizeof value);
-      }
-      return;
-    }
+    const bool together = step == kSize || count == 1;
+    std::byte* run = together ? memory.write(address, count * kSize, storage) : nullptr;
     for (std::int64_t k = 0; k < count; ++k) {
       const T value = convert(from[i + k]);
-      std::memcpy(memory.write(address + k * step, sizeof(T), storage), &value, sizeof value);
+      std::memcpy(together ? run + k * kSize : memory.write(address + k * step, kSize, storage), &value, sizeof value);
     }
   });
 }
+
+template <typename Integer>
+Integer saturated(std::int64_t value) {
+  using Limits = std::numeric_limits<Integer>;
+  return static_cast<Integer>(std::clamp<std::int64_t>(value, Limits::min(), Limits::max()));
+}
+
+/// To the nearest integer, halves to even; NaN is 0.
+template <typename Integer>
+Integer rounded(float value) {
+  constexpr float kFar = 0x1p62F;
+  return saturated<Integer>(std::isnan(value) ? 0 : std::llrint(std::clamp(value, -kFar, kFar)));
+}
+
+constexpr auto kSame = [](auto value) { return value; };
 
 }  // namespace
 
@@ -102,31 +111,68 @@ partitioner::Placement dense_placement(const Box& box, std::int64_t element_byte
 
 void read_floats(const Memory& memory, const AddressMap& map, Format format, partitioner::StorageId storage,
                  float* to) {
-  if (format == Format::kFp32) return read_as<float>(memory, map, storage, to);
-  if (format == Format::kInt32) return read_as<std::int32_t>(memory, map, storage, to);
-  read_as<std::int8_t>(memory, map, storage, to);
+  using workloads::float_from_float8;
+  switch (format) {
+    case Format::kFp32:
+      return read_as<float>(memory, map, storage, to, kSame);
+    case Format::kFp16:
+      return read_as<std::uint16_t>(memory, map, storage, to, workloads::float_from_half);
+    case Format::kBf16:
+      return read_as<std::uint16_t>(memory, map, storage, to, workloads::float_from_bfloat16);
+    case Format::kFp8E4M3:
+      return read_as<std::uint8_t>(memory, map, storage, to,
+                                   [](std::uint8_t v) { return float_from_float8(workloads::kE4M3, v); });
+    case Format::kFp8E5M2:
+      return read_as<std::uint8_t>(memory, map, storage, to,
+                                   [](std::uint8_t v) { return float_from_float8(workloads::kE5M2, v); });
+    case Format::kInt32:
+      return read_as<std::int32_t>(memory, map, storage, to, kSame);
+    case Format::kInt16:
+      return read_as<std::int16_t>(memory, map, storage, to, kSame);
+    case Format::kInt8:
+      return read_as<std::int8_t>(memory, map, storage, to, kSame);
+  }
+  internal_error("unknown number format");
 }
 
 void write_floats(Memory& memory, const AddressMap& map, Format format, partitioner::StorageId storage,
                   const float* from) {
-  if (format == Format::kFp32) return write_as<float>(memory, map, storage, from, [](float v) { return v; });
-  const auto rounded = [](float v) { return static_cast<std::int32_t>(std::llrint(v)); };
-  if (format == Format::kInt32) return write_as<std::int32_t>(memory, map, storage, from, rounded);
-  write_as<std::int8_t>(memory, map, storage, from, [&](float v) { return static_cast<std::int8_t>(rounded(v)); });
+  using workloads::float8_from_float;
+  switch (format) {
+    case Format::kFp32:
+      return write_as<float>(memory, map, storage, from, kSame);
+    case Format::kFp16:
+      return write_as<std::uint16_t>(memory, map, storage, from, workloads::half_from_float);
+    case Format::kBf16:
+      return write_as<std::uint16_t>(memory, map, storage, from, workloads::bfloat16_from_float);
+    case Format::kFp8E4M3:
+      return write_as<std::uint8_t>(memory, map, storage, from,
+                                    [](float v) { return float8_from_float(workloads::kE4M3, v); });
+    case Format::kFp8E5M2:
+      return write_as<std::uint8_t>(memory, map, storage, from,
+                                    [](float v) { return float8_from_float(workloads::kE5M2, v); });
+    case Format::kInt32:
+      return write_as<std::int32_t>(memory, map, storage, from, rounded<std::int32_t>);
+    case Format::kInt16:
+      return write_as<std::int16_t>(memory, map, storage, from, rounded<std::int16_t>);
+    case Format::kInt8:
+      return write_as<std::int8_t>(memory, map, storage, from, rounded<std::int8_t>);
+  }
+  internal_error("unknown number format");
 }
 
 void read_integers(const Memory& memory, const AddressMap& map, Format format, partitioner::StorageId storage,
                    std::int64_t* to) {
-  if (format == Format::kInt32) return read_as<std::int32_t>(memory, map, storage, to);
-  read_as<std::int8_t>(memory, map, storage, to);
+  if (format == Format::kInt32) return read_as<std::int32_t>(memory, map, storage, to, kSame);
+  if (format == Format::kInt16) return read_as<std::int16_t>(memory, map, storage, to, kSame);
+  read_as<std::int8_t>(memory, map, storage, to, kSame);
 }
 
 void write_integers(Memory& memory, const AddressMap& map, Format format, partitioner::StorageId storage,
                     const std::int64_t* from) {
-  if (format == Format::kInt32) {
-    return write_as<std::int32_t>(memory, map, storage, from, [](auto v) { return static_cast<std::int32_t>(v); });
-  }
-  write_as<std::int8_t>(memory, map, storage, from, [](auto v) { return static_cast<std::int8_t>(v); });
+  if (format == Format::kInt32) return write_as<std::int32_t>(memory, map, storage, from, saturated<std::int32_t>);
+  if (format == Format::kInt16) return write_as<std::int16_t>(memory, map, storage, from, saturated<std::int16_t>);
+  write_as<std::int8_t>(memory, map, storage, from, saturated<std::int8_t>);
 }
 
 }  // namespace spillway::simulator

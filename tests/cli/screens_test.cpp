@@ -99,7 +99,7 @@ TEST_CASE("a flag with a slip names the nearest of its verb", "[cli][screens]") 
     }
   }
   CHECK(contains(place.run("profile sd-tiny --werror").err, "did you mean '--Werror'?"));
-  CHECK(contains(place.run("run sd-tiny/unet --output o").err, "did you mean '--out'?"));
+  CHECK(contains(place.run("run sd-tiny/unet --ouput o").err, "did you mean '--output'?"));
   CHECK(place.files().empty());
 }
 

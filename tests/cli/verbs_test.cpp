@@ -118,6 +118,29 @@ TEST_CASE("run executes the Program, equals the reference and writes its outputs
   CHECK(contains(wrong.err, "shape is"));
 }
 
+TEST_CASE("run by the reference executor writes outputs and dumped tensors, in each format", "[cli][verbs]") {
+  const Workplace place;
+  const Ran npy = place.run("run sd-tiny/vae_decoder --reference --output o --format json");
+  INFO(npy.err << npy.out);
+  REQUIRE(npy.code == 0);
+  const json result = json::parse(npy.out);
+  CHECK(result.at("npu").is_null());
+  REQUIRE(place.files() == std::vector<std::string>{"o/sample.npy"});
+  // The NPU's output lies close, and another format holds the same bytes: as an input it is refused the same way.
+  REQUIRE(place.run("run sd-tiny/vae_decoder --reference --output p --output-format pb").code == 0);
+  REQUIRE(place.run("run sd-tiny/vae_decoder --reference --output z --output-format npz").code == 0);
+  for (const std::string file : {"o/sample.npy", "p/sample.pb", "z/outputs.npz"}) {
+    INFO(file);
+    const Ran wrong = place.run("run sd-tiny/vae_decoder --reference --input latent_sample=" + file);
+    CHECK(wrong.code == 2);
+    CHECK(contains(wrong.err, "shape is 1x3x64x64 when the graph's input is"));
+  }
+  const Ran unknown = place.run("run sd-tiny/vae_decoder --reference --output d --dump smaple");
+  CHECK(unknown.code == 2);
+  CHECK(contains(unknown.err, "did you mean 'sample'?"));
+  CHECK(contains(place.run("run sd-tiny/vae_decoder --reference --dump x").err, "--dump needs a folder"));
+}
+
 TEST_CASE("run in JSON carries the comparison", "[cli][verbs]") {
   const Workplace place;
   const Ran ran = place.run("run sd-tiny/text_encoder --check --format json");

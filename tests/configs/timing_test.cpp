@@ -162,5 +162,21 @@ TEST_CASE("interconnect and DRAM bursts round up to whole beats", "[configs][tim
   CHECK(dram_burst_bytes(dram, 40, 8) == 32);
 }
 
+TEST_CASE("operands of two formats run at the geometric mean of their rates and energies", "[timing]") {
+  NpuConfig npu = load_config("edge-8mb");  // int8 1, int16 1/4
+  CHECK(product_rate(npu.matrix, Format::kInt8) == 1.0);
+  CHECK(product_rate(npu.matrix, {Format::kInt8, Format::kInt16}) == 0.5);
+  CHECK(product_rate(npu.matrix, {Format::kInt16, Format::kInt8}) == 0.5);
+  npu.matrix.rate[static_cast<std::size_t>(Format::kBf16)] = 0;
+  CHECK(product_rate(npu.matrix, {Format::kInt8, Format::kBf16}) == 0);
+  // 64 folds of 64 x 64, 1000 rows each, at half the rate: twice the streamed cycles.
+  const MatrixShape shape{.m = 1000, .n = 512, .k = 512};
+  const auto both = matrix_cycles(npu.matrix, shape, Format::kInt8);
+  const auto mixed = matrix_cycles(npu.matrix, shape, {Format::kInt8, Format::kInt16});
+  CHECK(both.ideal == 64000);
+  CHECK(mixed.ideal == 128000);
+  CHECK(mixed.fill == both.fill);
+}
+
 }  // namespace
 }  // namespace spillway::configs

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "configs/error.h"
+#include "workloads/number_formats.h"
 
 namespace spillway::workloads::test {
 
@@ -27,7 +28,8 @@ bool close(double found, double wanted) {
 
 /// Empty if they agree.
 std::string difference(const HostTensor& found, const HostTensor& wanted) {
-  if (found.type != wanted.type) return fmt::format("is {} when {} is right", name_of(found.type), name_of(wanted.type));
+  if (found.type != wanted.type)
+    return fmt::format("is {} when {} is right", name_of(found.type), name_of(wanted.type));
   if (found.shape != wanted.shape) {
     return fmt::format("has shape {} when {} is right", to_string(found.shape), to_string(wanted.shape));
   }
@@ -44,10 +46,20 @@ std::string difference(const HostTensor& found, const HostTensor& wanted) {
   return std::visit(first_wrong, wanted.data);
 }
 
-std::vector<HostTensor> load_all(const fs::path& folder, const std::string& prefix) {
-  std::vector<HostTensor> tensors;
+/// NumPy has no bfloat16: where the model says it, the files hold the bits as uint16.
+HostTensor as_declared(HostTensor tensor, DataType declared) {
+  if (tensor.type != DataType::kUint16 || declared != DataType::kBFloat16) return tensor;
+  HostTensor result{declared, tensor.shape, {}};
+  for (const std::int64_t bits : tensor.ints()) {
+    result.floats().push_back(float_from_bfloat16(static_cast<std::uint16_t>(bits)));
+  }
+  return result;
+}
+
+std::vector<NamedTensor> load_all(const fs::path& folder, const std::string& prefix) {
+  std::vector<NamedTensor> tensors;
   for (int i = 0; fs::exists(folder / fmt::format("{}_{}.pb", prefix, i)); ++i) {
-    tensors.push_back(load_pb((folder / fmt::format("{}_{}.pb", prefix, i)).string()).tensor);
+    tensors.push_back(load_pb((folder / fmt::format("{}_{}.pb", prefix, i)).string()));
   }
   return tensors;
 }
@@ -59,11 +71,15 @@ std::string run_data_set(const Graph& graph, const fs::path& folder) {
     return "has other inputs or outputs than its model";
   }
   TensorMap inputs;
-  for (std::size_t i = 0; i < given.size(); ++i) inputs[graph.tensors[graph.inputs[i]].name] = given[i];
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const Tensor& tensor = graph.tensors[graph.inputs[i]];
+    inputs[tensor.name] = as_declared(given[i].tensor, tensor.type);
+  }
   const TensorMap outputs = execute(graph, inputs);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const auto& name = graph.tensors[graph.outputs[i]].name;
-    const auto wrong = difference(outputs.at(name), wanted[i]);
+    const auto wrong =
+        difference(outputs.at(name), as_declared(wanted[i].tensor, graph.tensors[graph.outputs[i]].type));
     if (!wrong.empty()) return fmt::format("output '{}' {}", name, wrong);
   }
   return {};
@@ -83,7 +99,10 @@ Outcome run_case(const std::string& folder, const std::string& name) {
   Outcome outcome;
   const fs::path place = fs::path(folder) / name;
   try {
-    const Graph graph = import_onnx((place / "model.onnx").string(), {.dynamic = true});
+    ShapeBindings bindings{.dynamic = true};
+    for (const auto& input : load_all(place / "test_data_set_0", "input"))
+      bindings.inputs[input.name] = input.tensor.shape;
+    const Graph graph = import_onnx((place / "model.onnx").string(), bindings);
     std::set<std::string> ops;
     for (const Node& node : graph.nodes) ops.insert(node.op);
     outcome.ops.assign(ops.begin(), ops.end());
@@ -108,7 +127,8 @@ std::map<std::string, std::string> not_run(const std::string& path) {
   for (std::string line; std::getline(file, line);) {
     if (line.empty() || line.front() == '#') continue;
     const auto colon = line.find(": ");
-    if (colon == std::string::npos) throw Error(ErrorKind::kBadInput, Place{.file = path}, "'" + line + "' gives no reason");
+    if (colon == std::string::npos)
+      throw Error(ErrorKind::kBadInput, Place{.file = path}, "'" + line + "' gives no reason");
     if (!reasons.emplace(line.substr(0, colon), line.substr(colon + 2)).second) {
       throw Error(ErrorKind::kBadInput, Place{.file = path}, "'" + line + "' is there twice");
     }

@@ -30,7 +30,6 @@ struct Stepped {
     LoopCost loop;
     loop.kinds = {step};
     loop.times = {times};
-    loop.first = loop.last = step;
     return shares_of(loop, group, {}, pipelining);
   }
 };

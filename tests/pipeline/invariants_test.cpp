@@ -65,6 +65,7 @@ TEST_CASE("sd21 and sdxl hold the invariants at several budgets", "[pipeline][in
     for (const std::string& name : workloads::zoo_graphs(model)) {
       const auto graph = test::zoo(model, name);
       for (const configs::Bytes budget : {2 << 20, 8 << 20, 32 << 20}) {
+        if (name == "unet" && budget != 8 << 20) continue;  // a quarter of a minute each
         INFO(model << "/" << name << " at " << budget);
         require_invariants(test::stage(graph, test::npu_with("edge-8mb", budget)));
       }

@@ -2,6 +2,7 @@
 #include "reports/derived.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "sample.h"
 
@@ -32,6 +33,8 @@ TEST_CASE("a format of lower rate lowers the peak", "[reports][derived]") {
   auto npu = sample_npu();
   npu.precision.activation = configs::Format::kFp16;
   npu.matrix.rate[static_cast<int>(configs::Format::kFp16)] = 0.5;
+  CHECK(peak_macs_per_cycle(npu) == Approx(4096 * std::sqrt(0.5)));  // int8 weights with fp16 activations
+  npu.precision.weight = configs::Format::kFp16;
   CHECK(peak_macs_per_cycle(npu) == 2048);
 }
 

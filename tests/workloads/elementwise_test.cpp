@@ -22,7 +22,7 @@ std::int64_t count(const configs::VectorWork& work, VectorOp op) { return work[s
 template <typename Formula>
 void check_unary(const std::string& op, const Floats& x, Formula formula, Attributes attributes = {}) {
   const auto n = static_cast<std::int64_t>(x.size());
-  const Floats y = compute(op, {floats({n}, x)}, std::move(attributes));
+  const Floats y = computed(op, {floats({n}, x)}, std::move(attributes));
   for (std::size_t i = 0; i < x.size(); ++i) {
     INFO(op << "(" << x[i] << ")");
     CHECK(y[i] == Approx(formula(static_cast<double>(x[i]))).epsilon(2e-6).margin(1e-7));
@@ -68,9 +68,9 @@ TEST_CASE("arithmetic broadcasts as NumPy does", "[operators][elementwise]") {
                                              10, 11, 12, 110, 111, 112, 210, 211, 212, 310, 311, 312});
   // A scalar, a row and a column against a matrix.
   const HostTensor m = floats({2, 3}, {1, 2, 3, 4, 5, 6});
-  CHECK(compute("Sub", {m, floats({}, {1})}) == Floats{0, 1, 2, 3, 4, 5});
-  CHECK(compute("Mul", {floats({3}, {1, 10, 100}), m}) == Floats{1, 20, 300, 4, 50, 600});
-  CHECK(compute("Div", {m, floats({2, 1}, {1, 2})}) == Floats{1, 2, 3, 2, 2.5, 3});
+  CHECK(computed("Sub", {m, floats({}, {1})}) == Floats{0, 1, 2, 3, 4, 5});
+  CHECK(computed("Mul", {floats({3}, {1, 10, 100}), m}) == Floats{1, 20, 300, 4, 50, 600});
+  CHECK(computed("Div", {m, floats({2, 1}, {1, 2})}) == Floats{1, 2, 3, 2, 2.5, 3});
   // A broadcast against an empty tensor is empty.
   CHECK(OneNode("Add", {floats({0, 3}, {}), floats({1}, {1})}).evaluate()[0].floats().empty());
 }
@@ -80,7 +80,7 @@ TEST_CASE("integers keep integer semantics", "[operators][elementwise]") {
   CHECK(compute_ints("Mod", {ints({4}, {7, -7, 7, -7}), ints({4}, {3, 3, -3, -3})}) == Ints{1, 2, -2, -1});
   CHECK(compute_ints("Mod", {ints({4}, {7, -7, 7, -7}), ints({4}, {3, 3, -3, -3})}, {{"fmod", std::int64_t{1}}}) ==
         Ints{1, -1, 1, -1});
-  CHECK(compute("Mod", {floats({2}, {-4.5F, 4.5F}), floats({2}, {2, -2})}, {{"fmod", std::int64_t{1}}}) ==
+  CHECK(computed("Mod", {floats({2}, {-4.5F, 4.5F}), floats({2}, {2, -2})}, {{"fmod", std::int64_t{1}}}) ==
         Floats{-0.5F, 0.5F});
   CHECK(compute_ints("Pow", {ints({4}, {3, -2, 1, 2}), ints({4}, {4, 3, -1, -1})}) == Ints{81, -8, 1, 0});
   CHECK(compute_ints("Add", {ints({1}, {200}, DataType::kUint8), ints({1}, {100}, DataType::kUint8)}) == Ints{44});
@@ -92,8 +92,8 @@ TEST_CASE("integers keep integer semantics", "[operators][elementwise]") {
 }
 
 TEST_CASE("powers, of integers and with exponents of another type", "[operators][elementwise]") {
-  CHECK(compute("Pow", {floats({3}, {3, 2, 4}), floats({3}, {2, -1, 0.5F})}) == Floats{9, 0.5F, 2});
-  CHECK(compute("Pow", {floats({2}, {3, 5}), ints({}, {2})}) == Floats{9, 25});
+  CHECK(computed("Pow", {floats({3}, {3, 2, 4}), floats({3}, {2, -1, 0.5F})}) == Floats{9, 0.5F, 2});
+  CHECK(computed("Pow", {floats({2}, {3, 5}), ints({}, {2})}) == Floats{9, 25});
   CHECK(compute_ints("Pow", {ints({1}, {9}), floats({}, {0.5F})}) == Ints{3});
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("comparisons, logic and selection", "[operators][elementwise]") {
   CHECK(compute_ints("IsInf", {floats({3}, {kInfinity, -kInfinity, 1})}) == Ints{1, 1, 0});
   CHECK(compute_ints("IsInf", {floats({2}, {kInfinity, -kInfinity})}, {{"detect_negative", std::int64_t{0}}}) ==
         Ints{1, 0});
-  CHECK(compute("Where", {bools({2, 1}, {1, 0}), floats({2}, {1, 2}), floats({}, {9})}) == Floats{1, 2, 9, 9});
+  CHECK(computed("Where", {bools({2, 1}, {1, 0}), floats({2}, {1, 2}), floats({}, {9})}) == Floats{1, 2, 9, 9});
   CHECK(compute_ints("Where", {bools({2}, {1, 0}), ints({2}, {1, 2}), ints({1}, {-7})}) == Ints{1, -7});
 }
 
@@ -125,11 +125,11 @@ TEST_CASE("any number of operands", "[operators][elementwise]") {
   const HostTensor a = floats({2}, {1, 6});
   const HostTensor b = floats({1}, {3});
   const HostTensor c = floats({2}, {5, kNaN});
-  CHECK(compute("Sum", {a}) == Floats{1, 6});
-  CHECK(compute("Sum", {a, b, a}) == Floats{5, 15});
-  CHECK(compute("Mean", {a, b, a}) == Floats{5.0F * (1.0F / 3), 15.0F * (1.0F / 3)});
-  CHECK(compute("Min", {a, b}) == Floats{1, 3});
-  const Floats largest = compute("Max", {a, c});
+  CHECK(computed("Sum", {a}) == Floats{1, 6});
+  CHECK(computed("Sum", {a, b, a}) == Floats{5, 15});
+  CHECK(computed("Mean", {a, b, a}) == Floats{5.0F * (1.0F / 3), 15.0F * (1.0F / 3)});
+  CHECK(computed("Min", {a, b}) == Floats{1, 3});
+  const Floats largest = computed("Max", {a, c});
   CHECK(largest[0] == 5);
   CHECK(std::isnan(largest[1]));
   CHECK(OneNode("Sum", {b, a, floats({3, 1}, {1, 2, 3})}).output().shape == Shape{3, 2});
@@ -137,13 +137,13 @@ TEST_CASE("any number of operands", "[operators][elementwise]") {
 
 TEST_CASE("Clip takes its bounds as attributes or inputs", "[operators][elementwise]") {
   const HostTensor x = floats({4}, {-5, 0, 5, kNaN});
-  const Floats attribute = compute("Clip", {x}, {{"min", -1.0F}, {"max", 2.0F}});
+  const Floats attribute = computed("Clip", {x}, {{"min", -1.0F}, {"max", 2.0F}});
   CHECK(Floats(attribute.begin(), attribute.begin() + 3) == Floats{-1, 0, 2});
   CHECK(std::isnan(attribute[3]));
   const HostTensor y = floats({3}, {-5, 0, 5});
-  CHECK(compute("Clip", {y, floats({}, {-1}), floats({}, {2})}) == Floats{-1, 0, 2});
-  CHECK(compute("Clip", {y, omitted(), floats({}, {2})}) == Floats{-5, 0, 2});
-  CHECK(compute("Clip", {y}) == Floats{-5, 0, 5});
+  CHECK(computed("Clip", {y, floats({}, {-1}), floats({}, {2})}) == Floats{-1, 0, 2});
+  CHECK(computed("Clip", {y, omitted(), floats({}, {2})}) == Floats{-5, 0, 2});
+  CHECK(computed("Clip", {y}) == Floats{-5, 0, 5});
   CHECK(compute_ints("Clip", {ints({3}, {-5, 0, 5}), ints({}, {-1})}) == Ints{-1, 0, 5});
   CHECK_THAT(refusal("Clip", {y, floats({2}, {1, 2})}), Contains("should be a scalar"));
 }
@@ -161,7 +161,7 @@ TEST_CASE("Cast truncates, wraps and tests", "[operators][elementwise]") {
   CHECK(cast(bools({2}, {0, 1}), kToFloat).floats() == Floats{0, 1});
   const HostTensor half = cast(floats({1}, {1.00001F}), kToHalf);
   CHECK(half.type == DataType::kFloat16);
-  CHECK(half.floats() == Floats{1.00001F});  // precision is the Program's: the reference stays in float32
+  CHECK(half.floats() == Floats{1.0F});  // rounds, as any implementation does
 }
 
 TEST_CASE("unary functions against double precision", "[operators][elementwise]") {
@@ -202,22 +202,23 @@ TEST_CASE("unary functions against double precision", "[operators][elementwise]"
 
 TEST_CASE("rounding and signs", "[operators][elementwise]") {
   const HostTensor x = floats({6}, {-1.5F, -0.5F, 0.5F, 1.5F, 2.5F, 2.7F});
-  CHECK(compute("Round", {x}) == Floats{-2, 0, 0, 2, 2, 3});  // halves to even
-  CHECK(compute("Ceil", {x}) == Floats{-1, 0, 1, 2, 3, 3});
-  CHECK(compute("Floor", {x}) == Floats{-2, -1, 0, 1, 2, 2});
-  CHECK(compute("Sign", {floats({3}, {-2, 0, 3})}) == Floats{-1, 0, 1});
+  CHECK(computed("Round", {x}) == Floats{-2, 0, 0, 2, 2, 3});  // halves to even
+  CHECK(computed("Ceil", {x}) == Floats{-1, 0, 1, 2, 3, 3});
+  CHECK(computed("Floor", {x}) == Floats{-2, -1, 0, 1, 2, 2});
+  CHECK(computed("Sign", {floats({3}, {-2, 0, 3})}) == Floats{-1, 0, 1});
   CHECK(compute_ints("Sign", {ints({3}, {-2, 0, 3})}) == Ints{-1, 0, 1});
   CHECK(compute_ints("Abs", {ints({2}, {-2, 3})}) == Ints{2, 3});
-  CHECK(compute("PRelu", {floats({2, 2}, {-1, 2, -3, -4}), floats({2}, {0.5F, 0.25F})}) == Floats{-0.5F, 2, -1.5F, -1});
+  CHECK(computed("PRelu", {floats({2, 2}, {-1, 2, -3, -4}), floats({2}, {0.5F, 0.25F})}) ==
+        Floats{-0.5F, 2, -1.5F, -1});
 }
 
 TEST_CASE("activations stay finite where float overflows", "[operators][elementwise]") {
   const HostTensor x = floats({2}, {-200.0F, 200.0F});
-  CHECK(compute("Sigmoid", {x}) == Floats{0, 1});
-  CHECK(compute("Silu", {x}) == Floats{0, 200});
-  CHECK(compute("Softplus", {x}) == Floats{0, 200});
-  CHECK(compute("Mish", {x}) == Floats{0, 200});
-  CHECK(compute("Gelu", {x}) == Floats{0, 200});
+  CHECK(computed("Sigmoid", {x}) == Floats{0, 1});
+  CHECK(computed("Silu", {x}) == Floats{0, 200});
+  CHECK(computed("Softplus", {x}) == Floats{0, 200});
+  CHECK(computed("Mish", {x}) == Floats{0, 200});
+  CHECK(computed("Gelu", {x}) == Floats{0, 200});
 }
 
 TEST_CASE("vector work adds up primitive operations per element", "[operators][elementwise]") {
@@ -245,7 +246,7 @@ TEST_CASE("vector work adds up primitive operations per element", "[operators][e
 TEST_CASE("random operators are seeded, counter-based and distributed as asked", "[operators][random]") {
   const HostTensor like = floats({100, 100}, Floats(10000));
   const auto draw = [&](const std::string& op, Attributes attributes) {
-    return compute(op, {like}, std::move(attributes));
+    return computed(op, {like}, std::move(attributes));
   };
   const Floats a = draw("RandomNormalLike", {{"seed", 1.0F}, {"mean", 3.0F}, {"scale", 2.0F}});
   CHECK(a == draw("RandomNormalLike", {{"seed", 1.0F}, {"mean", 3.0F}, {"scale", 2.0F}}));
@@ -268,7 +269,7 @@ TEST_CASE("random operators are seeded, counter-based and distributed as asked",
 TEST_CASE("trigonometry, hyperbolic functions and Shrink", "[operators][elementwise]") {
   const auto near = [](const char* op, float x, float wanted) {
     INFO(op);
-    CHECK(compute(op, {floats({}, {x})}).at(0) == Approx(wanted).margin(1e-6));
+    CHECK(computed(op, {floats({}, {x})}).at(0) == Approx(wanted).margin(1e-6));
   };
   near("Tan", 0.7853982F, 1.0F);
   near("Asin", 0.5F, 0.5235988F);
@@ -281,8 +282,8 @@ TEST_CASE("trigonometry, hyperbolic functions and Shrink", "[operators][elementw
   near("Atanh", 0.7615942F, 1.0F);
   // The examples of the ONNX specification: hard and soft.
   const HostTensor x = floats({5}, {-2, -1, 0, 1, 2});
-  CHECK(compute("Shrink", {x}, {{"lambd", 1.5F}}) == std::vector<float>{-2, 0, 0, 0, 2});
-  CHECK(compute("Shrink", {x}, {{"lambd", 1.5F}, {"bias", 1.5F}}) == std::vector<float>{-0.5F, 0, 0, 0, 0.5F});
+  CHECK(computed("Shrink", {x}, {{"lambd", 1.5F}}) == std::vector<float>{-2, 0, 0, 0, 2});
+  CHECK(computed("Shrink", {x}, {{"lambd", 1.5F}, {"bias", 1.5F}}) == std::vector<float>{-0.5F, 0, 0, 0, 0.5F});
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ TEST_CASE("a model cut short at any byte is an error, and says so where that can
 }
 
 TEST_CASE("operator sets outside 7 to 23", "[import][errors]") {
-  for (const auto opset : {6, 24, 999}) {
+  for (const auto opset : {5, 24, 999}) {  // Relu changed in 6
     auto maker = relu_model();
     maker.model.mutable_opset_import(0)->set_version(opset);
     CHECK_THAT(load_error(maker).what(),

@@ -172,11 +172,11 @@ TEST_CASE("auto_pad of Conv", "[operators][conv]") {
   const HostTensor x = noise({1, 1, 5, 6});
   const HostTensor w = noise({1, 1, 2, 3});
   // Rows: out 3, span (3-1)*2+2 = 6, one pad in all; columns: out 3, span 7, one pad in all.
-  const auto upper = compute("Conv", {x, w}, {{"auto_pad", std::string("SAME_UPPER")}, {"strides", IntList{2, 2}}});
-  CHECK(upper == compute("Conv", {x, w}, {{"pads", IntList{0, 0, 1, 1}}, {"strides", IntList{2, 2}}}));
-  const auto lower = compute("Conv", {x, w}, {{"auto_pad", std::string("SAME_LOWER")}, {"strides", IntList{2, 2}}});
-  CHECK(lower == compute("Conv", {x, w}, {{"pads", IntList{1, 1, 0, 0}}, {"strides", IntList{2, 2}}}));
-  CHECK(compute("Conv", {x, w}, {{"auto_pad", std::string("VALID")}}) == compute("Conv", {x, w}));
+  const auto upper = computed("Conv", {x, w}, {{"auto_pad", std::string("SAME_UPPER")}, {"strides", IntList{2, 2}}});
+  CHECK(upper == computed("Conv", {x, w}, {{"pads", IntList{0, 0, 1, 1}}, {"strides", IntList{2, 2}}}));
+  const auto lower = computed("Conv", {x, w}, {{"auto_pad", std::string("SAME_LOWER")}, {"strides", IntList{2, 2}}});
+  CHECK(lower == computed("Conv", {x, w}, {{"pads", IntList{1, 1, 0, 0}}, {"strides", IntList{2, 2}}}));
+  CHECK(computed("Conv", {x, w}, {{"auto_pad", std::string("VALID")}}) == computed("Conv", {x, w}));
 }
 
 TEST_CASE("ConvTranspose equals its definition, on any part", "[operators][conv][regions]") {
@@ -217,12 +217,12 @@ TEST_CASE("extents of ConvTranspose", "[operators][conv]") {
 TEST_CASE("MatMul by hand", "[operators][matmul]") {
   const HostTensor a = floats({2, 3}, {1, 2, 3, 4, 5, 6});
   const HostTensor b = floats({3, 2}, {7, 8, 9, 10, 11, 12});
-  CHECK(compute("MatMul", {a, b}) == std::vector<float>{58, 64, 139, 154});
-  CHECK(compute("MatMul", {a, b, floats({2}, {100, 200})}, {{"alpha", 2.0F}}) ==
+  CHECK(computed("MatMul", {a, b}) == std::vector<float>{58, 64, 139, 154});
+  CHECK(computed("MatMul", {a, b, floats({2}, {100, 200})}, {{"alpha", 2.0F}}) ==
         std::vector<float>{216, 328, 378, 508});
-  CHECK(compute("MatMul", {b, b}, {{"transA", std::int64_t{1}}}) == std::vector<float>{251, 278, 278, 308});
-  CHECK(compute("MatMul", {a, a}, {{"transB", std::int64_t{1}}}) == std::vector<float>{14, 32, 32, 77});
-  CHECK(compute("MatMul", {a, b}, {{"transA", std::int64_t{1}}, {"transB", std::int64_t{1}}}) ==
+  CHECK(computed("MatMul", {b, b}, {{"transA", std::int64_t{1}}}) == std::vector<float>{251, 278, 278, 308});
+  CHECK(computed("MatMul", {a, a}, {{"transB", std::int64_t{1}}}) == std::vector<float>{14, 32, 32, 77});
+  CHECK(computed("MatMul", {a, b}, {{"transA", std::int64_t{1}}, {"transB", std::int64_t{1}}}) ==
         std::vector<float>{39, 49, 59, 54, 68, 82, 69, 87, 105});
 }
 
@@ -234,9 +234,9 @@ TEST_CASE("MatMul with one-dimensional operands and broadcast batches", "[operat
   CHECK(dot.output().shape.empty());
   CHECK(dot.evaluate()[0].floats() == std::vector<float>{14});
   CHECK(OneNode("MatMul", {a, v}).output().shape == Shape{2});
-  CHECK(compute("MatMul", {a, v}) == std::vector<float>{14, 32});
+  CHECK(computed("MatMul", {a, v}) == std::vector<float>{14, 32});
   CHECK(OneNode("MatMul", {v, b}).output().shape == Shape{2});
-  CHECK(compute("MatMul", {v, b}) == std::vector<float>{58, 64});
+  CHECK(computed("MatMul", {v, b}) == std::vector<float>{58, 64});
   CHECK(OneNode("MatMul", {noise({2, 1, 4, 5}), noise({3, 5, 6})}).output().shape == Shape{2, 3, 4, 6});
   CHECK(OneNode("MatMul", {noise({4, 2, 3}), v}).output().shape == Shape{4, 2});
   CHECK_THAT(refusal("MatMul", {a, a}), Catch::Contains("contracts 3 of 2x3 with 2 of 2x3"));
@@ -280,9 +280,9 @@ TEST_CASE("shapes of products on the array", "[operators][matmul]") {
 TEST_CASE("Gemm by hand and on any part", "[operators][matmul][regions]") {
   const HostTensor a = floats({2, 2}, {1, 2, 3, 4});
   const HostTensor b = floats({2, 2}, {5, 6, 7, 8});
-  CHECK(compute("Gemm", {a, b, floats({2, 1}, {10, 20})}, {{"alpha", 2.0F}, {"beta", 0.5F}}) ==
+  CHECK(computed("Gemm", {a, b, floats({2, 1}, {10, 20})}, {{"alpha", 2.0F}, {"beta", 0.5F}}) ==
         std::vector<float>{43, 49, 96, 110});
-  CHECK(compute("Gemm", {a, b, floats({}, {1})}) == std::vector<float>{20, 23, 44, 51});
+  CHECK(computed("Gemm", {a, b, floats({}, {1})}) == std::vector<float>{20, 23, 44, 51});
   CHECK_THAT(refusal("Gemm", {a, noise({1, 2, 2})}), Catch::Contains("rank 2"));
   CHECK_THAT(refusal("Gemm", {a, b, noise({3})}), Catch::Contains("do not broadcast"));
   CHECK_THAT(refusal("Gemm", {a, b, noise({2, 2, 2})}), Catch::Contains("C is 2x2x2"));

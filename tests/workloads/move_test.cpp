@@ -67,7 +67,7 @@ TEST_CASE("Split divides evenly, by sizes, or into rounded-up parts", "[operator
 TEST_CASE("Slice: bounds from the end, clamped, backwards", "[operators][move]") {
   const HostTensor x = counting({10});
   const auto slice = [&](std::int64_t start, std::int64_t end, std::int64_t step) {
-    return compute("Slice", {x, fixed(list({start})), fixed(list({end})), fixed(list({0})), fixed(list({step}))});
+    return computed("Slice", {x, fixed(list({start})), fixed(list({end})), fixed(list({0})), fixed(list({step}))});
   };
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
   constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
@@ -100,9 +100,9 @@ TEST_CASE("Slice of attributes (opset 9), on several axes, with its region", "[o
 }
 
 TEST_CASE("Expand and Tile repeat", "[operators][move]") {
-  CHECK(compute("Expand", {floats({2, 1}, {1, 2}), fixed(list({3, 1, 2}))}) ==
+  CHECK(computed("Expand", {floats({2, 1}, {1, 2}), fixed(list({3, 1, 2}))}) ==
         Floats{1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2});
-  CHECK(compute("Expand", {floats({3}, {1, 2, 3}), fixed(list({1}))}) == Floats{1, 2, 3});  // the shape may be smaller
+  CHECK(computed("Expand", {floats({3}, {1, 2, 3}), fixed(list({1}))}) == Floats{1, 2, 3});  // the shape may be smaller
   CHECK(compute_ints("Tile", {ints({1, 2}, {1, 2}), fixed(list({2, 2}))}) == Ints{1, 2, 1, 2, 1, 2, 1, 2});
   CHECK_THAT(refusal("Tile", {counting({2}), fixed(list({1, 1}))}), Contains("repeats should have 1 elements"));
   CHECK_THAT(refusal("Tile", {counting({2}), fixed(list({-1}))}), Contains("-1 is out of range"));
@@ -117,18 +117,19 @@ TEST_CASE("Expand and Tile repeat", "[operators][move]") {
 TEST_CASE("Pad: constant, reflect, edge and wrap", "[operators][move]") {
   const HostTensor x = floats({3}, {1, 2, 3});
   const auto pad = [&](const std::string& mode, IntList pads) {
-    return compute("Pad", {x, fixed(list(std::move(pads)))}, {{"mode", mode}});
+    return computed("Pad", {x, fixed(list(std::move(pads)))}, {{"mode", mode}});
   };
   CHECK(pad("constant", {1, 2}) == Floats{0, 1, 2, 3, 0, 0});
   CHECK(pad("reflect", {2, 2}) == Floats{3, 2, 1, 2, 3, 2, 1});
   CHECK(pad("edge", {2, 1}) == Floats{1, 1, 1, 2, 3, 3});
   CHECK(pad("wrap", {2, 1}) == Floats{2, 3, 1, 2, 3, 1});
-  CHECK(compute("Pad", {x, fixed(list({0, 1})), fixed(floats({}, {9}))}) == Floats{1, 2, 3, 9});
-  CHECK(compute("Pad", {x}, {{"pads", IntList{1, 0}}, {"value", 7.0F}}) == Floats{7, 1, 2, 3});  // opset 2
+  CHECK(computed("Pad", {x, fixed(list({0, 1})), fixed(floats({}, {9}))}) == Floats{1, 2, 3, 9});
+  CHECK(computed("Pad", {x}, {{"pads", IntList{1, 0}}, {"value", 7.0F}}) == Floats{7, 1, 2, 3});  // opset 2
   CHECK(compute_ints("Pad", {ints({1}, {5}), fixed(list({1, 0})), fixed(ints({}, {-1}))}) == Ints{-1, 5});
   // Two dimensions, and only the named axis (opset 18).
-  CHECK(compute("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) == Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
-  CHECK(compute("Pad", {floats({2, 1}, {1, 2}), fixed(list({0, 1})), omitted(), fixed(list({-1}))}) ==
+  CHECK(computed("Pad", {floats({2, 2}, {1, 2, 3, 4}), fixed(list({0, 1, 1, 0}))}) ==
+        Floats{0, 1, 2, 0, 3, 4, 0, 0, 0});
+  CHECK(computed("Pad", {floats({2, 1}, {1, 2}), fixed(list({0, 1})), omitted(), fixed(list({-1}))}) ==
         Floats{1, 0, 2, 0});
   CHECK_THAT(refusal("Pad", {x, fixed(list({-2, -2}))}), Contains("pads -2 and -2 crop more than the extent 3"));
   CHECK_THAT(refusal("Pad", {x, fixed(list({INT64_MIN, 0}))}), Contains("crop more than the extent 3"));
@@ -141,7 +142,7 @@ TEST_CASE("Pad: constant, reflect, edge and wrap", "[operators][move]") {
 TEST_CASE("negative pads crop, and what is left is padded", "[operators][move]") {
   const HostTensor x = floats({4}, {1, 2, 3, 4});
   const auto pad = [&](const std::string& mode, IntList pads) {
-    return compute("Pad", {x, fixed(list(std::move(pads)))}, {{"mode", mode}});
+    return computed("Pad", {x, fixed(list(std::move(pads)))}, {{"mode", mode}});
   };
   CHECK(pad("constant", {-1, -2}) == Floats{2});
   CHECK(pad("constant", {2, -1}) == Floats{0, 0, 1, 2, 3});
@@ -169,13 +170,13 @@ TEST_CASE("DepthToSpace and SpaceToDepth", "[operators][move]") {
   const HostTensor x = floats({1, 8, 1, 1}, {0, 1, 2, 3, 4, 5, 6, 7});
   const Attributes dcr = {{"blocksize", std::int64_t{2}}, {"mode", std::string("DCR")}};
   const Attributes crd = {{"blocksize", std::int64_t{2}}, {"mode", std::string("CRD")}};
-  CHECK(compute("DepthToSpace", {x}, dcr) == Floats{0, 2, 4, 6, 1, 3, 5, 7});
-  CHECK(compute("DepthToSpace", {x}, crd) == Floats{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(computed("DepthToSpace", {x}, dcr) == Floats{0, 2, 4, 6, 1, 3, 5, 7});
+  CHECK(computed("DepthToSpace", {x}, crd) == Floats{0, 1, 2, 3, 4, 5, 6, 7});
   const OneNode one("DepthToSpace", {counting({2, 12, 3, 5})}, dcr);
   REQUIRE(one.output().shape == Shape{2, 3, 6, 10});
   // SpaceToDepth undoes DCR.
   const HostTensor forth = one.evaluate()[0];
-  CHECK(compute("SpaceToDepth", {forth}, {{"blocksize", std::int64_t{2}}}) == counting({2, 12, 3, 5}).floats());
+  CHECK(computed("SpaceToDepth", {forth}, {{"blocksize", std::int64_t{2}}}) == counting({2, 12, 3, 5}).floats());
   CHECK_THAT(refusal("DepthToSpace", {counting({1, 6, 1, 1})}, dcr), Contains("no blocks of 2"));
   CHECK_THAT(refusal("SpaceToDepth", {counting({1, 1, 3, 2})}, {{"blocksize", std::int64_t{2}}}),
              Contains("no blocks of 2"));
@@ -184,8 +185,8 @@ TEST_CASE("DepthToSpace and SpaceToDepth", "[operators][move]") {
 
 TEST_CASE("Gather takes slices by index", "[operators][move]") {
   const HostTensor table = counting({4, 3});
-  CHECK(compute("Gather", {table, ints({2}, {3, -4})}) == Floats{9, 10, 11, 0, 1, 2});
-  CHECK(compute("Gather", {table, ints({}, {1})}, {{"axis", std::int64_t{1}}}) == Floats{1, 4, 7, 10});
+  CHECK(computed("Gather", {table, ints({2}, {3, -4})}) == Floats{9, 10, 11, 0, 1, 2});
+  CHECK(computed("Gather", {table, ints({}, {1})}, {{"axis", std::int64_t{1}}}) == Floats{1, 4, 7, 10});
   const OneNode two("Gather", {counting({2, 3, 2}), ints({2, 2}, {2, 0, 1, 1})}, {{"axis", std::int64_t{1}}});
   REQUIRE(two.output().shape == Shape{2, 2, 2, 2});
   CHECK(two.evaluate()[0].floats() == Floats{4, 5, 0, 1, 2, 3, 2, 3, 10, 11, 6, 7, 8, 9, 8, 9});
@@ -201,12 +202,12 @@ TEST_CASE("Gather takes slices by index", "[operators][move]") {
 
 TEST_CASE("GatherElements and GatherND address single elements and tails", "[operators][move]") {
   const HostTensor x = counting({3, 2});
-  CHECK(compute("GatherElements", {x, ints({2, 2}, {2, 0, -1, 1})}) == Floats{4, 1, 4, 3});
-  CHECK(compute("GatherElements", {x, ints({3, 1}, {1, 0, 1})}, {{"axis", std::int64_t{1}}}) == Floats{1, 2, 5});
+  CHECK(computed("GatherElements", {x, ints({2, 2}, {2, 0, -1, 1})}) == Floats{4, 1, 4, 3});
+  CHECK(computed("GatherElements", {x, ints({3, 1}, {1, 0, 1})}, {{"axis", std::int64_t{1}}}) == Floats{1, 2, 5});
   CHECK_THAT(refusal("GatherElements", {x, ints({2, 3}, Ints(6, 0))}), Contains("do not fit"));
-  CHECK(compute("GatherND", {x, ints({2, 2}, {2, 1, 0, 0})}) == Floats{5, 0});
-  CHECK(compute("GatherND", {x, ints({1, 1}, {1})}) == Floats{2, 3});
-  CHECK(compute("GatherND", {counting({2, 3, 2}), ints({2, 1}, {2, -3})}, {{"batch_dims", std::int64_t{1}}}) ==
+  CHECK(computed("GatherND", {x, ints({2, 2}, {2, 1, 0, 0})}) == Floats{5, 0});
+  CHECK(computed("GatherND", {x, ints({1, 1}, {1})}) == Floats{2, 3});
+  CHECK(computed("GatherND", {counting({2, 3, 2}), ints({2, 1}, {2, -3})}, {{"batch_dims", std::int64_t{1}}}) ==
         Floats{4, 5, 6, 7});
   CHECK_THAT(refusal("GatherND", {x, ints({1, 3}, {0, 0, 0})}), Contains("do not address"));
   CHECK_THAT(refusal("GatherND", {x, ints({1, 1}, {3})}), Contains("index 3 is outside"));
@@ -214,12 +215,12 @@ TEST_CASE("GatherElements and GatherND address single elements and tails", "[ope
 
 TEST_CASE("Trilu keeps a triangle", "[operators][move]") {
   const HostTensor x = counting({3, 3});
-  CHECK(compute("Trilu", {x}) == Floats{0, 1, 2, 0, 4, 5, 0, 0, 8});
-  CHECK(compute("Trilu", {x, fixed(ints({}, {1}))}) == Floats{0, 1, 2, 0, 0, 5, 0, 0, 0});
-  CHECK(compute("Trilu", {x}, {{"upper", std::int64_t{0}}}) == Floats{0, 0, 0, 3, 4, 0, 6, 7, 8});
-  CHECK(compute("Trilu", {x, fixed(ints({}, {-1}))}, {{"upper", std::int64_t{0}}}) ==
+  CHECK(computed("Trilu", {x}) == Floats{0, 1, 2, 0, 4, 5, 0, 0, 8});
+  CHECK(computed("Trilu", {x, fixed(ints({}, {1}))}) == Floats{0, 1, 2, 0, 0, 5, 0, 0, 0});
+  CHECK(computed("Trilu", {x}, {{"upper", std::int64_t{0}}}) == Floats{0, 0, 0, 3, 4, 0, 6, 7, 8});
+  CHECK(computed("Trilu", {x, fixed(ints({}, {-1}))}, {{"upper", std::int64_t{0}}}) ==
         Floats{0, 0, 0, 3, 0, 0, 6, 7, 0});
-  CHECK(compute("Trilu", {x, fixed(ints({}, {1000}))}) == Floats(9, 0));
+  CHECK(computed("Trilu", {x, fixed(ints({}, {1000}))}) == Floats(9, 0));
   CHECK_THAT(refusal("Trilu", {counting({3})}), Contains("is not a matrix"));
 }
 

@@ -59,18 +59,18 @@ TEST_CASE("LayerNormalization by its definition", "[operators][norm]") {
     for (std::size_t i = 0; i < 4; ++i)
       wanted.push_back(y[i] * static_cast<double>(i + 1) + 10.0 * static_cast<double>(i + 1));
   }
-  check_near(compute("LayerNormalization", {x, scale, bias}, {{"epsilon", 1e-3F}}), wanted);
+  check_near(computed("LayerNormalization", {x, scale, bias}, {{"epsilon", 1e-3F}}), wanted);
 
   std::vector<double> tail;
   for (std::size_t row = 0; row < 3; ++row) {
     for (const double v : normalised(x.floats(), row * 8, 8, 1e-5)) tail.push_back(v);
   }
-  check_near(compute("LayerNormalization", {x}, {{"axis", std::int64_t{1}}}), tail);
+  check_near(computed("LayerNormalization", {x}, {{"axis", std::int64_t{1}}}), tail);
 }
 
 TEST_CASE("LayerNormalization far from zero", "[operators][norm]") {
   // Mean 4096, deviations -1 and 1: exact in float, lost if squares were summed in float.
-  check_near(compute("LayerNormalization", {floats({1, 2}, {4095.0F, 4097.0F})}, {{"epsilon", 0.0F}}), {-1.0, 1.0});
+  check_near(computed("LayerNormalization", {floats({1, 2}, {4095.0F, 4097.0F})}, {{"epsilon", 0.0F}}), {-1.0, 1.0});
 }
 
 TEST_CASE("instance, group and batch normalisation by their definitions", "[operators][norm]") {
@@ -93,19 +93,19 @@ TEST_CASE("instance, group and batch normalisation by their definitions", "[oper
       }
     }
   }
-  check_near(compute("InstanceNormalization", {x, scale, bias}), instance);
-  check_near(compute("GroupNormalization", {x, scale, bias}, {{"num_groups", std::int64_t{2}}}), group);
-  check_near(
-      compute("BatchNormalization", {x, scale, bias, floats({4}, {0.5F, 0.5F, 0.5F, 0.5F}), floats({4}, {4, 4, 4, 4})}),
-      batch);
+  check_near(computed("InstanceNormalization", {x, scale, bias}), instance);
+  check_near(computed("GroupNormalization", {x, scale, bias}, {{"num_groups", std::int64_t{2}}}), group);
+  check_near(computed("BatchNormalization",
+                      {x, scale, bias, floats({4}, {0.5F, 0.5F, 0.5F, 0.5F}), floats({4}, {4, 4, 4, 4})}),
+             batch);
   const auto statistics = OneNode("NormStatistics", {x}).evaluate()[0];
-  check_near(compute("NormApply", {x, statistics, scale, bias}, {{"groups", std::int64_t{4}}}), instance, 3e-6);
-  check_near(compute("NormApply", {x, statistics, scale, bias}, {{"groups", std::int64_t{2}}}), group, 3e-6);
+  check_near(computed("NormApply", {x, statistics, scale, bias}, {{"groups", std::int64_t{4}}}), instance, 3e-6);
+  check_near(computed("NormApply", {x, statistics, scale, bias}, {{"groups", std::int64_t{2}}}), group, 3e-6);
 }
 
 TEST_CASE("statistics are mean and sum of squared deviations", "[operators][norm]") {
   const HostTensor x = floats({1, 2, 4}, {1, 2, 3, 6, -1, -1, 1, 1});
-  CHECK(compute("NormStatistics", {x}) == std::vector<float>{3, 14, 0, 4});
+  CHECK(computed("NormStatistics", {x}) == std::vector<float>{3, 14, 0, 4});
 }
 
 TEST_CASE("partial statistics merge to the whole, in any cut", "[operators][norm]") {
@@ -166,12 +166,12 @@ TEST_CASE("NormApply asks for the statistics of whole groups", "[operators][norm
 
 TEST_CASE("Softmax by hand, and where it would overflow", "[operators][softmax]") {
   const double e = std::exp(1.0);
-  check_near(compute("Softmax", {floats({1, 3}, {0, 1, 2})}),
+  check_near(computed("Softmax", {floats({1, 3}, {0, 1, 2})}),
              {1 / (1 + e + e * e), e / (1 + e + e * e), e * e / (1 + e + e * e)});
-  check_near(compute("Softmax", {floats({2, 2}, {1e4F, 1e4F, -3.4e38F, 0.0F})}), {0.5, 0.5, 0.0, 1.0});
-  check_near(compute("LogSoftmax", {floats({1, 2}, {1000.0F, 1000.0F})}), {-std::log(2.0), -std::log(2.0)});
+  check_near(computed("Softmax", {floats({2, 2}, {1e4F, 1e4F, -3.4e38F, 0.0F})}), {0.5, 0.5, 0.0, 1.0});
+  check_near(computed("LogSoftmax", {floats({1, 2}, {1000.0F, 1000.0F})}), {-std::log(2.0), -std::log(2.0)});
   const HostTensor columns = floats({2, 2}, {0, 5, 0, 5});
-  check_near(compute("Softmax", {columns}, {{"axis", std::int64_t{0}}}), {0.5, 0.5, 0.5, 0.5});
+  check_near(computed("Softmax", {columns}, {{"axis", std::int64_t{0}}}), {0.5, 0.5, 0.5, 0.5});
 }
 
 TEST_CASE("Softmax before opset 13 takes the axes from its own on as one", "[operators][softmax]") {

@@ -117,7 +117,7 @@ class OneNode {
 };
 
 /// The floats that a node computes.
-inline std::vector<float> compute(const std::string& op, std::vector<In> inputs, Attributes attributes = {}) {
+inline std::vector<float> computed(const std::string& op, std::vector<In> inputs, Attributes attributes = {}) {
   return OneNode(op, std::move(inputs), std::move(attributes)).evaluate().at(0).floats();
 }
 inline std::vector<std::int64_t> compute_ints(const std::string& op, std::vector<In> inputs,

@@ -15,6 +15,7 @@ spillway_test(workloads_operator_tests
     move_test.cpp
     shape_test.cpp
     region_property_test.cpp
+    exact_types_test.cpp
     execute_test.cpp
     golden_test.cpp
   LIBS spillway::workloads)

@@ -39,10 +39,10 @@ TEST_CASE("QuantizeLinear rounds half to even and saturates", "[operators][quant
   CHECK(compute_ints("QuantizeLinear", {floats({2}, {-3, 300}), floats({}, {1})}) == std::vector<std::int64_t>{0, 255});
   CHECK(compute_ints("QuantizeLinear", {floats({1, 2, 2}, {4, 8, 4, 8}), floats({2}, {1, 4}), int8s({2}, {0, -1})}) ==
         std::vector<std::int64_t>{4, 8, 0, 1});
-  CHECK(compute("DequantizeLinear", {ints({4}, {0, 3, 128, 255}, DataType::kUint8), floats({}, {2}),
-                                     ints({}, {128}, DataType::kUint8)}) == std::vector<float>{-256, -250, 0, 254});
-  CHECK(compute("DequantizeLinear", {int8s({2, 2}, {1, 2, 3, 4}), floats({2}, {10, 100})},
-                {{"axis", std::int64_t{0}}}) == std::vector<float>{10, 20, 300, 400});
+  CHECK(computed("DequantizeLinear", {ints({4}, {0, 3, 128, 255}, DataType::kUint8), floats({}, {2}),
+                                      ints({}, {128}, DataType::kUint8)}) == std::vector<float>{-256, -250, 0, 254});
+  CHECK(computed("DequantizeLinear", {int8s({2, 2}, {1, 2, 3, 4}), floats({2}, {10, 100})},
+                 {{"axis", std::int64_t{0}}}) == std::vector<float>{10, 20, 300, 400});
 }
 
 TEST_CASE("a pair of Q and DQ is one rounding", "[canonical][quantisation]") {

@@ -26,18 +26,18 @@ TEST_CASE("reductions refuse axes outside the tensor or given twice", "[operator
 }
 
 TEST_CASE("each reduction by hand", "[operators][reduce]") {
-  CHECK(compute("ReduceSum", {kNumbers}, over({1})) == std::vector<float>{2, 7});
-  CHECK(compute("ReduceSum", {kNumbers}, over({0})) == std::vector<float>{-3, 3, 9});
-  CHECK(compute("ReduceMean", {kNumbers}, over({0, 1})) == std::vector<float>{1.5F});
-  CHECK(compute("ReduceMax", {kNumbers}, over({-1})) == std::vector<float>{3, 6});
-  CHECK(compute("ReduceMin", {kNumbers}, over({-1})) == std::vector<float>{-2, -4});
-  CHECK(compute("ReduceProd", {kNumbers}, over({1})) == std::vector<float>{-6, -120});
-  CHECK(compute("ReduceL1", {kNumbers}, over({1})) == std::vector<float>{6, 15});
-  CHECK(compute("ReduceSumSquare", {kNumbers}, over({1})) == std::vector<float>{14, 77});
-  CHECK(compute("ReduceL2", {floats({1, 2}, {3, 4})}, over({1})) == std::vector<float>{5});
-  CHECK(compute("ReduceLogSum", {floats({1, 2}, {1, 3})}, over({1}))[0] == Approx(std::log(4.0)));
-  CHECK(compute("ReduceLogSumExp", {floats({1, 2}, {1000, 1000})}, over({1}))[0] == Approx(1000 + std::log(2.0)));
-  CHECK(std::isnan(compute("ReduceMax", {floats({1, 3}, {1, NAN, 2})}, over({1}))[0]));
+  CHECK(computed("ReduceSum", {kNumbers}, over({1})) == std::vector<float>{2, 7});
+  CHECK(computed("ReduceSum", {kNumbers}, over({0})) == std::vector<float>{-3, 3, 9});
+  CHECK(computed("ReduceMean", {kNumbers}, over({0, 1})) == std::vector<float>{1.5F});
+  CHECK(computed("ReduceMax", {kNumbers}, over({-1})) == std::vector<float>{3, 6});
+  CHECK(computed("ReduceMin", {kNumbers}, over({-1})) == std::vector<float>{-2, -4});
+  CHECK(computed("ReduceProd", {kNumbers}, over({1})) == std::vector<float>{-6, -120});
+  CHECK(computed("ReduceL1", {kNumbers}, over({1})) == std::vector<float>{6, 15});
+  CHECK(computed("ReduceSumSquare", {kNumbers}, over({1})) == std::vector<float>{14, 77});
+  CHECK(computed("ReduceL2", {floats({1, 2}, {3, 4})}, over({1})) == std::vector<float>{5});
+  CHECK(computed("ReduceLogSum", {floats({1, 2}, {1, 3})}, over({1}))[0] == Approx(std::log(4.0)));
+  CHECK(computed("ReduceLogSumExp", {floats({1, 2}, {1000, 1000})}, over({1}))[0] == Approx(1000 + std::log(2.0)));
+  CHECK(std::isnan(computed("ReduceMax", {floats({1, 3}, {1, NAN, 2})}, over({1}))[0]));
 }
 
 TEST_CASE("which axes are reduced and which are kept", "[operators][reduce]") {
@@ -88,10 +88,10 @@ TEST_CASE("ArgMax and ArgMin, first and last of equals", "[operators][reduce]") 
 TEST_CASE("CumSum in all four ways", "[operators][reduce]") {
   const HostTensor x = floats({4}, {1, 2, 3, 4});
   const std::int64_t one = 1;
-  CHECK(compute("CumSum", {x, fixed(list({0}))}) == std::vector<float>{1, 3, 6, 10});
-  CHECK(compute("CumSum", {x, fixed(list({0}))}, {{"exclusive", one}}) == std::vector<float>{0, 1, 3, 6});
-  CHECK(compute("CumSum", {x, fixed(list({0}))}, {{"reverse", one}}) == std::vector<float>{10, 9, 7, 4});
-  CHECK(compute("CumSum", {x, fixed(list({0}))}, {{"exclusive", one}, {"reverse", one}}) ==
+  CHECK(computed("CumSum", {x, fixed(list({0}))}) == std::vector<float>{1, 3, 6, 10});
+  CHECK(computed("CumSum", {x, fixed(list({0}))}, {{"exclusive", one}}) == std::vector<float>{0, 1, 3, 6});
+  CHECK(computed("CumSum", {x, fixed(list({0}))}, {{"reverse", one}}) == std::vector<float>{10, 9, 7, 4});
+  CHECK(computed("CumSum", {x, fixed(list({0}))}, {{"exclusive", one}, {"reverse", one}}) ==
         std::vector<float>{9, 7, 4, 0});
 }
 

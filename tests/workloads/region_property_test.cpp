@@ -128,7 +128,15 @@ std::vector<Case> elementwise_cases() {
   cases.push_back({"Where", {truths({3, 1, 5}), x, noise({4, 1}, 9)}});
   cases.push_back({"Clip", {x}, {{"min", -0.5F}, {"max", 0.25F}}});
   cases.push_back({"Clip", {x, floats({}, {-0.5F}), floats({}, {0.25F})}});
-  for (const std::int64_t to : {1, 2, 6, 9}) cases.push_back({"Cast", {x}, {{"to", to}}});
+  for (const std::int64_t to : {1, 2, 6, 9, 10, 16}) cases.push_back({"Cast", {x}, {{"to", to}}});
+  cases.push_back({"CastLike", {x, ints({2}, {1, 2})}});
+  for (const char* op : {"BitwiseAnd", "BitwiseOr", "BitwiseXor"}) {
+    cases.push_back({op, {indices({4, 5}, 50), indices({5}, 50)}});
+  }
+  cases.push_back({"BitwiseNot", {indices({4, 5}, 50)}});
+  cases.push_back({"BitShift",
+                   {ints({3}, {1, 5, 200}, DataType::kUint8), ints({3}, {3, 1, 2}, DataType::kUint8)},
+                   {{"direction", std::string("RIGHT")}}});
   cases.push_back({"RandomNormal", {}, {{"shape", IntList{3, 4, 5}}}});
   cases.push_back({"RandomUniform", {}, {{"shape", IntList{30}}, {"seed", 4.0F}}});
   return cases;

@@ -12,14 +12,24 @@ namespace spillway::workloads {
 
 namespace {
 
+bool reads_further_outputs(const Graph& graph, const Node& node) {
+  for (std::size_t i = 1; i < node.outputs.size(); ++i) {
+    const TensorId id = node.outputs[i];
+    if (id != kNone && (!graph.tensors[id].consumers.empty() || graph.is_output(id))) return true;
+  }
+  return false;
+}
+
 void check_executable(const Graph& graph) {
   std::map<std::string, int> refused;
   bool only_shapes = true;
   for (const Node& node : graph.nodes) {
     const OpDef* def = find_operator(node.op);
     const bool executes = def != nullptr && (def->op_class == OpClass::kView || def->region != nullptr);
-    if (executes) continue;
-    ++refused[node.op];
+    // No kernel gives a second output (the places of a MaxPool, the statistics of a LayerNormalization).
+    const bool more = executes && def->op_class != OpClass::kStatistics && reads_further_outputs(graph, node);
+    if (executes && !more) continue;
+    ++refused[more ? node.op + " for its second output" : node.op];
     only_shapes &= def != nullptr && def->op_class == OpClass::kShape;
   }
   if (refused.empty()) return;
@@ -30,7 +40,8 @@ void check_executable(const Graph& graph) {
   throw Error(ErrorKind::kBadInput, Place{.file = graph.source}, "operators without an executable form: " + list,
               only_shapes
                   ? "shape arithmetic must fold: bind every dynamic dimension"
-                  : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host");
+                  : "no engine of the NPU computes them: cut the graph before them, what follows runs on the host; the "
+                    "reference executor runs it whole: spillway run --reference");
 }
 
 /// A Program is laid out before it runs: refuses, by name, the operators whose outputs' shapes depend on data.

@@ -146,7 +146,9 @@ class Expansion {
 
 void expand_einsums(Rewriter& rewriter) {
   for (const NodeId id : rewriter.nodes()) {
-    if (rewriter.node(id).op == "Einsum") rewriter.replace(std::vector{id}, Expansion(rewriter, id).run());
+    if (rewriter.node(id).op != "Einsum") continue;
+    const Einsum einsum = read_einsum(rewriter.graph(), rewriter.node(id));
+    if (einsum.terms.size() <= 2 && !einsum.diagonal) rewriter.replace(std::vector{id}, Expansion(rewriter, id).run());
   }
 }
 

@@ -47,7 +47,9 @@ bool changes_nothing(const Rewriter& rewriter, NodeId id) {
   if (node.op == "Identity") return true;
   if (node.op == "Dropout") return !needs_second_output(rewriter, node);
   if (node.op == "Cast" || node.op == "CastLike") {
-    return in.type == out.type || (is_float(in.type) && is_float(out.type));
+    // A narrower float rounds.
+    const bool narrower = out.type == DataType::kFloat16 || out.type == DataType::kBFloat16;
+    return in.type == out.type || (is_float(in.type) && is_float(out.type) && !narrower);
   }
   if (node.op == "Reshape" || node.op == "Squeeze" || node.op == "Unsqueeze" || node.op == "Flatten" ||
       node.op == "Expand") {

@@ -192,9 +192,8 @@ Scratch::~Scratch() {
     return;
   }
   if (free.size() == kKeptBlocks) {  // the smallest goes
-    const auto least = std::min_element(free.begin(), free.end(), [](const auto& a, const auto& b) {
-      return a.bytes < b.bytes;
-    });
+    const auto least =
+        std::min_element(free.begin(), free.end(), [](const auto& a, const auto& b) { return a.bytes < b.bytes; });
     std::free(least->data);
     free.erase(least);
   }

@@ -84,7 +84,7 @@ constexpr std::int64_t kBlockK = 384;        // a panel of it stays in the first
 constexpr std::int64_t kBlockColumns = 320;  // of b, packed: in the second cache
 constexpr std::int64_t kBlockRows = 560;     // of a
 constexpr std::int64_t kRowsAtOnce = 8;
-constexpr int kSets = 64 * 16;               // rows this many floats apart meet in the same sets of the first cache
+constexpr int kSets = 64 * 16;  // rows this many floats apart meet in the same sets of the first cache
 
 class Worker {
  public:

@@ -17,9 +17,9 @@ inline constexpr int kMaxMicroRows = 14;
 
 struct Simd {
   const char* name;
-  int lanes;                            ///< floats of a vector
-  int panel_vectors;                    ///< widest panel, in vectors
-  int rows[kMaxPanelVectors + 1];       ///< rows of the best tile, by panel width in vectors (1 to panel_vectors)
+  int lanes;                       ///< floats of a vector
+  int panel_vectors;               ///< widest panel, in vectors
+  int rows[kMaxPanelVectors + 1];  ///< rows of the best tile, by panel width in vectors (1 to panel_vectors)
   Micro micro[kMaxPanelVectors + 1][kMaxMicroRows + 1];         ///< by panel width in vectors, and rows
   Micro micro_double[kMaxPanelVectors + 1][kMaxMicroRows + 1];  ///< the same, summed in double; `add` must be false
 

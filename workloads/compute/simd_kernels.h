@@ -132,7 +132,7 @@ Floats scaled(Floats x, Ints n) {
 
 /// Cody and Waite's reduction to |r| <= ln 2 / 2 and the polynomial of Cephes' expf; within 2 ulp. NaN stays.
 Floats exponential(Floats x) {
-  x = x > 89.0F ? all(89.0F) : x;    // infinite from 88.73 on
+  x = x > 89.0F ? all(89.0F) : x;      // infinite from 88.73 on
   x = x < -104.0F ? all(-104.0F) : x;  // zero below -103.97
   // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
   const Floats shifted = x * 1.44269504088896341F + 12582912.0F;
@@ -368,7 +368,8 @@ void pack_vectors(std::int64_t k, const float* from, std::int64_t step, float* t
   }
 }
 
-void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width, float* to) {
+void pack_rows(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width,
+               float* to) {
   if (count == kLanes && width == count) return pack_vectors<1>(k, from, step, to);
   if (count == 2 * kLanes && width == count) return pack_vectors<2>(k, from, step, to);
   if (count == 3 * kLanes && width == count) return pack_vectors<3>(k, from, step, to);
@@ -521,10 +522,7 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .panel_vectors = 2,
     .rows = {0, 12, 6, 0},
     .micro = {{nullptr}, {SPILLWAY_MICROS_12(micro, 1)}, {SPILLWAY_MICROS_6(micro, 2)}, {nullptr}},
-    .micro_double = {{nullptr},
-                     {SPILLWAY_MICROS_12(micro_double, 1)},
-                     {SPILLWAY_MICROS_6(micro_double, 2)},
-                     {nullptr}},
+    .micro_double = {{nullptr}, {SPILLWAY_MICROS_12(micro_double, 1)}, {SPILLWAY_MICROS_6(micro_double, 2)}, {nullptr}},
 #endif
     .exp = exp_row,
     .sigmoid = sigmoid_row,

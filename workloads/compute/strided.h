@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "workloads/operators/operators.h"
 #include "workloads/compute/parallel.h"
+#include "workloads/operators/operators.h"
 
 namespace spillway::workloads::compute {
 

@@ -121,7 +121,8 @@ Segments::Segments(const Graph& graph, const std::set<TensorId>& kept) : segment
     if (segment_of_[i] >= 0) continue;
     Segment segment = Growth(graph, kept, segment_of_).from(static_cast<NodeId>(i));
     if (segment.nodes.empty()) continue;
-    for (const NodeId node : segment.nodes) segment_of_[static_cast<std::size_t>(node)] = static_cast<int>(segments_.size());
+    for (const NodeId node : segment.nodes)
+      segment_of_[static_cast<std::size_t>(node)] = static_cast<int>(segments_.size());
     segments_.push_back(std::move(segment));
   }
 }
@@ -166,7 +167,8 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
   const int cuttable = attention ? out.box.rank - 2 : out.box.rank - 1;
   while (cut < cuttable && size / interior.extent[cut] >= largest) size /= interior.extent[cut++];
   const std::int64_t line = size / interior.extent[cut];
-  const std::int64_t step = std::clamp<std::int64_t>(largest / std::max<std::int64_t>(line, 1), 1, interior.extent[cut]);
+  const std::int64_t step =
+      std::clamp<std::int64_t>(largest / std::max<std::int64_t>(line, 1), 1, interior.extent[cut]);
   const std::int64_t stretches = (interior.extent[cut] + step - 1) / step;
   std::int64_t pieces = stretches;
   for (int d = 0; d < cut; ++d) pieces *= interior.extent[d];
@@ -197,8 +199,7 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
       for (std::size_t k = 0; k < node.inputs.size(); ++k) {
         const int maker = node.inputs[k] == kNone ? -1 : maker_of(node.inputs[k]);
         if (maker < 0) continue;
-        boxes[static_cast<std::size_t>(maker)] =
-            operator_of(node).region(graph, node, static_cast<int>(k), boxes[i]);
+        boxes[static_cast<std::size_t>(maker)] = operator_of(node).region(graph, node, static_cast<int>(k), boxes[i]);
         last_reader[static_cast<std::size_t>(maker)] =
             std::max(last_reader[static_cast<std::size_t>(maker)], static_cast<int>(i));
       }
@@ -211,7 +212,7 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
       float* reuse = nullptr;
       for (const TensorId id : node.inputs) {
         const int maker = id == kNone ? -1 : maker_of(id);
-        inputs.push_back(maker >= 0 ? between[static_cast<std::size_t>(maker)]
+        inputs.push_back(maker >= 0    ? between[static_cast<std::size_t>(maker)]
                          : id == kNone ? ConstStridedView{}
                                        : sources[static_cast<std::size_t>(id)]);
         // Values between nodes have one shape: the last reader may write where it reads.

@@ -1,7 +1,7 @@
 // Nodes that the reference executor runs together, a piece of the last one's output at a time, so that what lies
 // between them never leaves the cache: chains of element-wise operators, and attention (MatMul, element-wise operators,
-// Softmax, MatMul) by blocks of queries. Kernels and region maps are the operators' own, and each element is computed by
-// the same operations in the same order as it would be node by node: results are the same to the last bit.
+// Softmax, MatMul) by blocks of queries. Kernels and region maps are the operators' own, and each element is computed
+// by the same operations in the same order as it would be node by node: results are the same to the last bit.
 #pragma once
 
 #include <set>

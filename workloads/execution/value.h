@@ -26,7 +26,7 @@ class BufferPool {
   void trim();
 
   std::multimap<std::size_t, float*> free_;  ///< by bytes
-  std::size_t all_bytes_ = 0;  ///< handed out or waiting
+  std::size_t all_bytes_ = 0;                ///< handed out or waiting
 };
 
 /// Float tensors have `data`, in any layout; the others (and what operators without a strided form make) have `host`.

@@ -20,6 +20,14 @@ bool one_of(std::string_view op, const std::array<std::string_view, N>& names) {
   return std::find(names.begin(), names.end(), op) != names.end();
 }
 
+/// Operators of the reference executor alone whose work grows faster than their tensors: folded only where they are
+/// small.
+bool grows_fast(std::string_view op) {
+  return one_of(op, std::array<std::string_view, 14>{"ConvInteger", "DFT", "Det", "GRU", "GridSample", "LSTM",
+                                                     "MatMulInteger", "MaxRoiPool", "NonMaxSuppression", "QLinearConv",
+                                                     "QLinearMatMul", "RNN", "RoiAlign", "STFT"});
+}
+
 /// Each run gives other values.
 bool is_random(std::string_view op) {
   return one_of(op, std::array<std::string_view, 6>{"RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -115,7 +123,10 @@ void Folder::fold(Node& node) {
 
 bool Folder::fold_by_evaluation(Node& node, const OpDef& def) {
   // Weights that a quantised export stores as integers are constants all the same.
-  const std::int64_t most = node.op == "DequantizeLinear" ? kMaxDequantizedElements : kMaxFoldedElements;
+  constexpr std::int64_t kMaxFastElements = std::int64_t{1} << 12;
+  const std::int64_t most = node.op == "DequantizeLinear" ? kMaxDequantizedElements
+                            : grows_fast(node.op)         ? kMaxFastElements
+                                                          : kMaxFoldedElements;
   const auto small = [&](TensorId id) { return id == kNone || graph_.tensors[id].elements() <= most; };
   if (!can_evaluate(def) || !std::all_of(node.outputs.begin(), node.outputs.end(), small)) return false;
   if (reads_shape_only(node.op)) {

@@ -18,7 +18,93 @@ namespace {
 constexpr std::int64_t kOldestOpset = 7;
 constexpr std::int64_t kNewestOpset = 23;
 
+/// Operators whose definition in operator set 7 is older than that: the set that it dates from.
+struct Unchanged {
+  std::string_view op;
+  std::int64_t since;
+};
+constexpr Unchanged kUnchanged[] = {
+    {"Abs", 6},
+    {"ArgMax", 1},
+    {"ArgMin", 1},
+    {"Cast", 6},
+    {"Ceil", 6},
+    {"Clip", 6},
+    {"Concat", 4},
+    {"Constant", 1},
+    {"Conv", 1},
+    {"ConvTranspose", 1},
+    {"DepthToSpace", 1},
+    {"Elu", 6},
+    {"Exp", 6},
+    {"Flatten", 1},
+    {"Floor", 6},
+    {"Gather", 1},
+    {"GlobalAveragePool", 1},
+    {"GlobalLpPool", 2},
+    {"GlobalMaxPool", 1},
+    {"HardSigmoid", 6},
+    {"Hardmax", 1},
+    {"Identity", 1},
+    {"InstanceNormalization", 6},
+    {"LRN", 1},
+    {"LeakyRelu", 6},
+    {"Log", 6},
+    {"LogSoftmax", 1},
+    {"LpNormalization", 1},
+    {"LpPool", 2},
+    {"MatMul", 1},
+    {"Max", 6},
+    {"MaxPool", 1},
+    {"MaxRoiPool", 1},
+    {"Mean", 6},
+    {"Min", 6},
+    {"Neg", 6},
+    {"Not", 1},
+    {"Pad", 2},
+    {"Reciprocal", 6},
+    {"ReduceL1", 1},
+    {"ReduceL2", 1},
+    {"ReduceLogSum", 1},
+    {"ReduceLogSumExp", 1},
+    {"ReduceMax", 1},
+    {"ReduceMean", 1},
+    {"ReduceMin", 1},
+    {"ReduceProd", 1},
+    {"ReduceSum", 1},
+    {"ReduceSumSquare", 1},
+    {"Relu", 6},
+    {"Reshape", 5},
+    {"Selu", 6},
+    {"Shape", 1},
+    {"Sigmoid", 6},
+    {"Size", 1},
+    {"Slice", 1},
+    {"Softmax", 1},
+    {"Softplus", 1},
+    {"Softsign", 1},
+    {"SpaceToDepth", 1},
+    {"Split", 2},
+    {"Sqrt", 6},
+    {"Squeeze", 1},
+    {"Sum", 6},
+    {"Tanh", 6},
+    {"Tile", 6},
+    {"TopK", 1},
+    {"Transpose", 1},
+    {"Unsqueeze", 1},
+};
+
 bool is_default_domain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
+
+/// Whether each operator of a graph from before operator set 7 means there what it means in operator set 7.
+bool all_unchanged(const onnx::GraphProto& graph, std::int64_t opset) {
+  return std::all_of(graph.node().begin(), graph.node().end(), [&](const onnx::NodeProto& node) {
+    const auto known = std::find_if(std::begin(kUnchanged), std::end(kUnchanged),
+                                    [&](const Unchanged& entry) { return entry.op == node.op_type(); });
+    return is_default_domain(node.domain()) && known != std::end(kUnchanged) && opset >= known->since;
+  });
+}
 
 std::int64_t read_opset(const onnx::ModelProto& model) {
   std::int64_t opset = 0;
@@ -29,7 +115,8 @@ std::int64_t read_opset(const onnx::ModelProto& model) {
     throw Error(ErrorKind::kBadInput, Place{}, "names no version of the ONNX operator set",
                 "export the model with a current exporter");
   }
-  if (opset < kOldestOpset || opset > kNewestOpset) {
+  const bool old = opset >= 1 && opset < kOldestOpset && all_unchanged(model.graph(), opset);
+  if ((opset < kOldestOpset && !old) || opset > kNewestOpset) {
     throw Error(ErrorKind::kBadInput, Place{},
                 fmt::format("uses ONNX operator set {} when {} to {} are supported", opset, kOldestOpset, kNewestOpset),
                 "convert it with onnx.version_converter, or export it with opset_version=17");
@@ -48,7 +135,7 @@ bool is_control_flow(const onnx::NodeProto& node) {
 }
 
 /// Lists everything that cannot be loaded at once: a user should not learn of it one run at a time.
-void check_operators(const onnx::GraphProto& graph) {
+void check_operators(const onnx::GraphProto& graph, bool conditionals) {
   std::map<std::string, int> unsupported;
   std::map<std::string, int> control_flow;
   for (const auto& node : graph.node()) {
@@ -60,7 +147,8 @@ void check_operators(const onnx::GraphProto& graph) {
       ++unsupported[op];
     }
   }
-  if (unsupported.empty() && control_flow.empty()) return;
+  const bool only_ifs = control_flow.empty() || (control_flow.size() == 1 && control_flow.contains("If"));
+  if (unsupported.empty() && (control_flow.empty() || (conditionals && only_ifs))) return;
   std::string list;
   for (const auto& [op, count] : unsupported) list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", op, count);
   for (const auto& [op, count] : control_flow) {
@@ -68,8 +156,8 @@ void check_operators(const onnx::GraphProto& graph) {
   }
   throw Error(ErrorKind::kBadInput, Place{}, fmt::format("operators that are not supported: {}", list),
               control_flow.empty() ? "re-export without them, or add them to workloads/operators"
-                                   : "a static graph is needed: trace the model instead of scripting it, or let "
-                                     "onnx-simplifier resolve branches whose condition is constant");
+                                   : "a static graph is needed: trace the model instead of scripting it; an If is "
+                                     "resolved where shapes, constants or integers given by --input decide it");
 }
 
 Declared read_declared(const onnx::TypeProto& type) {
@@ -98,14 +186,14 @@ Declared read_declared(const onnx::TypeProto& type) {
 
 class GraphReader {
  public:
-  explicit GraphReader(ExternalFiles& files) : files_(files) {}
+  GraphReader(ExternalFiles& files, bool conditionals) : files_(files), conditionals_(conditionals) {}
 
   ReadGraph read(onnx::ModelProto& model) {
     graph_.opset = read_opset(model);
     auto& proto = *model.mutable_graph();
     check_text(proto.name(), "the graph's name");
     graph_.name = proto.name();
-    check_operators(proto);
+    check_operators(proto, conditionals_);
     if (proto.node().empty()) throw Error(ErrorKind::kBadInput, Place{}, "the graph has no operators");
     if (proto.sparse_initializer_size() != 0) {
       throw Error(ErrorKind::kBadInput, Place{.tensor = proto.sparse_initializer(0).values().name()},
@@ -133,6 +221,14 @@ class GraphReader {
       throw Error(ErrorKind::kBadInput, Place{.tensor = name}, fmt::format("{} has the name of another tensor", what));
     }
     graph_.tensors.push_back(Tensor{.name = name});
+    return id;
+  }
+
+  TensorId add_unnamed(const onnx::NodeProto& node, NodeId producer) {
+    std::string name = node.name() + ":0";
+    while (ids_.contains(name)) name += "_";
+    const TensorId id = add_tensor(name, "an output");
+    graph_.tensors[id].producer = producer;
     return id;
   }
 
@@ -204,6 +300,10 @@ class GraphReader {
         outputs.push_back(add_tensor(output, "an output"));
         graph_.tensors[outputs.back()].producer = static_cast<NodeId>(index);
       }
+      // An operator may be wanted for its other outputs (the last state of a GRU); its first one exists all the same.
+      const bool wanted = std::any_of(outputs.begin(), outputs.end(), [](TensorId id) { return id != kNone; });
+      if (!wanted) outputs.clear();
+      if (wanted && outputs.front() == kNone) outputs.front() = add_unnamed(node, static_cast<NodeId>(index));
     }
   }
 
@@ -231,11 +331,13 @@ class GraphReader {
       }
       node.inputs.push_back(found->second);
     }
-    if (node.outputs.empty() || node.outputs.front() == kNone) {
+    if (node.outputs.empty()) {
       throw Error(ErrorKind::kBadInput, Place{.node = node.name}, "has no first output");
     }
     try {
-      if (node.op == "Constant") {
+      if (node.op == "If") {
+        // Let through for its condition alone.
+      } else if (node.op == "Constant") {
         read_constant_node(proto, node);
       } else {
         for (auto& attribute : *proto.mutable_attribute()) read_attribute(attribute, node);
@@ -342,6 +444,7 @@ class GraphReader {
   }
 
   ExternalFiles& files_;
+  bool conditionals_;
   Graph graph_;
   std::unordered_map<std::string, TensorId> ids_;
   std::unordered_map<TensorId, Declared> declared_;
@@ -360,6 +463,8 @@ std::string to_string(const std::vector<DeclaredExtent>& extents) {
   return result;
 }
 
-ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files) { return GraphReader(files).read(model); }
+ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files, bool conditionals) {
+  return GraphReader(files, conditionals).read(model);
+}
 
 }  // namespace spillway::workloads

@@ -32,6 +32,7 @@ struct ReadGraph {
 
 /// Empties `model` of its weights. Throws Error(kBadInput) for whatever makes it no graph that can be loaded: opset,
 /// control flow and unsupported operators (all at once), duplicate or dangling names, cycles, bad tensors.
-[[nodiscard]] ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files);
+/// With `conditionals`, nodes If are let through: their outputs are tensors of which nothing is known.
+[[nodiscard]] ReadGraph read_graph(onnx::ModelProto& model, ExternalFiles& files, bool conditionals = false);
 
 }  // namespace spillway::workloads

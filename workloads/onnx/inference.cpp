@@ -79,7 +79,7 @@ void infer_shapes(ReadGraph& read, bool dynamic) {
   for (auto& node : graph.nodes) {
     if (node.folded) continue;  // a Constant
     try {
-      if (reads_open_tensor(graph, node)) {
+      if (reads_open_tensor(graph, node) || node.op == "If") {
         leave_open(graph, node);
         continue;
       }

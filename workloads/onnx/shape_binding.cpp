@@ -42,11 +42,14 @@ void check_input_shape(const Tensor& tensor) {
 }
 
 /// Checks a whole shape that the user gave against what the file fixes, and learns the dimension names in it.
-void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shape& shape, BoundDims& dims) {
+/// Empty tensors are data like any other to a graph of dynamic shapes.
+void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shape& shape, bool dynamic,
+                      BoundDims& dims) {
   const Place place{.tensor = tensor.name};
-  if (std::any_of(shape.begin(), shape.end(), [](auto extent) { return extent < 1; })) {
+  const std::int64_t least = dynamic ? 0 : 1;
+  if (std::any_of(shape.begin(), shape.end(), [&](auto extent) { return extent < least; })) {
     throw Error(ErrorKind::kBadInput, place,
-                fmt::format("is bound to {} when every extent should be at least 1", to_string(shape)));
+                fmt::format("is bound to {} when every extent should be at least {}", to_string(shape), least));
   }
   if (!declared.extents) return;
   const auto& extents = *declared.extents;
@@ -61,9 +64,26 @@ void bind_whole_input(const Tensor& tensor, const Declared& declared, const Shap
                   fmt::format("is bound to {} when the model fixes {}: dimension {} is {} and cannot become {}",
                               to_string(shape), to_string(extents), d, *extents[d].value, shape[d]));
     }
-    if (!extents[d].name.empty())
+    if (!extents[d].name.empty() && shape[d] > 0)
       bind_dim(dims, extents[d].name, shape[d], fmt::format("the shape of input '{}'", tensor.name));
   }
+}
+
+/// Whether a shape fits an input as far as the file and the named dimensions say, and says more.
+bool completes(const Declared& declared, const Shape& shape, const ShapeBindings& bindings) {
+  if (!declared.extents) return true;
+  if (declared.extents->size() != shape.size()) return false;
+  bool open = false;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    const auto& extent = (*declared.extents)[d];
+    const auto named = bindings.dims.find(extent.name);
+    const auto fixed = extent.value                                           ? extent.value
+                       : !extent.name.empty() && named != bindings.dims.end() ? std::optional(named->second)
+                                                                              : std::nullopt;
+    if (fixed && *fixed != shape[d]) return false;
+    open |= !fixed;
+  }
+  return open;
 }
 
 /// The --shape flag that would bind an input: what is known as it is, the rest by an arbitrary legal extent.
@@ -89,15 +109,22 @@ void bind_inputs(ReadGraph& read, const ShapeBindings& bindings) {
 
   std::set<std::string> declared_names;
   std::set<std::string> used_inputs;
+  std::map<std::string, Shape> taken = bindings.inputs;
   for (const auto id : graph.inputs) {
     const auto& tensor = graph.tensors[id];
     const auto& declared = read.declared[id];
     for (const auto& extent : declared.extents.value_or(std::vector<DeclaredExtent>{}))
       declared_names.insert(extent.name);
     const auto bound = bindings.inputs.find(tensor.name);
-    if (bound == bindings.inputs.end()) continue;
+    if (bound == bindings.inputs.end()) {
+      const auto offered = bindings.offered.find(tensor.name);
+      if (offered == bindings.offered.end() || !completes(declared, offered->second, bindings)) continue;
+      bind_whole_input(tensor, declared, offered->second, bindings.dynamic, dims);
+      taken.emplace(tensor.name, offered->second);
+      continue;
+    }
     used_inputs.insert(tensor.name);
-    bind_whole_input(tensor, declared, bound->second, dims);
+    bind_whole_input(tensor, declared, bound->second, bindings.dynamic, dims);
   }
 
   std::vector<std::string> unbound;
@@ -108,8 +135,8 @@ void bind_inputs(ReadGraph& read, const ShapeBindings& bindings) {
     const Place place{.tensor = tensor.name};
     if (!declared.type) throw Error(ErrorKind::kBadInput, place, "is a graph input without an element type");
     tensor.type = *declared.type;
-    const auto whole_shape = bindings.inputs.find(tensor.name);
-    if (whole_shape != bindings.inputs.end()) {
+    const auto whole_shape = taken.find(tensor.name);
+    if (whole_shape != taken.end()) {
       tensor.shape = whole_shape->second;
       check_input_shape(tensor);
       continue;

@@ -20,48 +20,75 @@ constexpr VectorOp kExp = VectorOp::kExp;
 constexpr VectorOp kSqrt = VectorOp::kSqrt;
 constexpr VectorOp kErf = VectorOp::kErf;
 
-/// A function of one float without attributes, with its cost per element.
-template <float (*kFunction)(float), VectorOp kOp>
+/// A function of one number without attributes, with its cost per element.
+template <auto kFunction, VectorOp kOp>
 struct Function : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return kFunction(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return kFunction(x);
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kOp, 1); }
 };
 
-float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
-float softplus(float x) { return (x > 0.0F ? x : 0.0F) + std::log1p(std::exp(-std::abs(x))); }
+template <std::floating_point T>
+T sigmoid(T x) {
+  return T{1} / (T{1} + std::exp(-x));
+}
+template <std::floating_point T>
+T softplus(T x) {
+  return (x > 0 ? x : T{0}) + std::log1p(std::exp(-std::abs(x)));
+}
 
 struct Exp : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return std::exp(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return std::exp(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().exp(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1); }
 };
 struct Erf : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return std::erf(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return std::erf(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().erf(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kErf, 1); }
 };
 struct Sqrt : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return std::sqrt(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return std::sqrt(x);
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kSqrt, 1); }
 };
 struct Reciprocal : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return 1.0F / x; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return 1.0F / x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kDiv, 1); }
 };
 struct Neg : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return -x; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return -x;
+  }
   std::int64_t operator()(std::int64_t x) const { return static_cast<std::int64_t>(-static_cast<std::uint64_t>(x)); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kAddMul, 1); }
 };
 struct Abs : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return std::abs(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return std::abs(x);
+  }
   std::int64_t operator()(std::int64_t x) const {
     return x < 0 ? static_cast<std::int64_t>(-static_cast<std::uint64_t>(x)) : x;
   }
@@ -69,19 +96,28 @@ struct Abs : Plain {
 };
 struct Sign : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return x > 0.0F ? 1.0F : x < 0.0F ? -1.0F : x; }  // NaN stays, -0 stays
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x > 0.0F ? 1.0F : x < 0.0F ? -1.0F : x;
+  }  // NaN stays, -0 stays
   std::int64_t operator()(std::int64_t x) const { return (x > 0 ? 1 : 0) - (x < 0 ? 1 : 0); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2); }
 };
 struct Tanh : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return std::tanh(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return std::tanh(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().tanh(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 2, kDiv, 1); }  // (e-1)/(e+1)
 };
 struct Sigmoid : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return sigmoid(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return sigmoid(x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().sigmoid(n, x, y); }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 1, kAddMul, 1, kDiv, 1); }
 };
@@ -89,7 +125,10 @@ struct Sigmoid : Plain {
 struct Silu {
   float alpha;
   Silu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
-  float operator()(float x) const { return x * sigmoid(alpha * x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x * sigmoid(alpha * x);
+  }
   void row(std::int64_t n, float* y, const float* x) const { compute::simd().silu(n, x, alpha, y); }
   static VectorWork cost(const Graph&, const Node& n) {
     return ops(kExp, 1, kAddMul, n.real("alpha", 1.0F) == 1.0F ? 2 : 3, kDiv, 1);
@@ -105,9 +144,10 @@ struct QuickGelu : Silu {
 struct Gelu {
   bool tanh_form;
   Gelu(const Graph&, const Node& n) : tanh_form(is_tanh(n)) {}
-  float operator()(float x) const {
-    if (tanh_form) return 0.5F * x * (1.0F + std::tanh(0.79788456F * (x + 0.044715F * x * x * x)));
-    return 0.5F * x * (1.0F + std::erf(x * 0.70710678F));
+  template <std::floating_point T>
+  T operator()(T x) const {
+    if (tanh_form) return T(0.5) * x * (1 + std::tanh(T(0.7978845608028654) * (x + T(0.044715) * x * x * x)));
+    return T(0.5) * x * (1 + std::erf(x * T(0.7071067811865475)));
   }
   void row(std::int64_t n, float* y, const float* x) const {
     if (!tanh_form) return compute::simd().gelu(n, x, y);
@@ -129,19 +169,28 @@ void infer_gelu(InferContext& context) {
 
 struct Relu : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return x < 0.0F ? 0.0F : x; }  // NaN stays
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x < 0.0F ? 0.0F : x;
+  }  // NaN stays
   std::int64_t operator()(std::int64_t x) const { return x < 0 ? 0 : x; }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1); }
 };
 struct LeakyRelu {
   float alpha;
   LeakyRelu(const Graph&, const Node& n) : alpha(n.real("alpha", 0.01F)) {}
-  float operator()(float x) const { return x < 0.0F ? alpha * x : x; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x < 0.0F ? alpha * x : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kAddMul, 1); }
 };
 struct PRelu : Plain {
   using Plain::Plain;
-  float operator()(float x, float slope) const { return x < 0.0F ? slope * x : x; }
+  template <std::floating_point T>
+  T operator()(T x, T slope) const {
+    return x < 0.0F ? slope * x : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kAddMul, 1); }
 };
 void infer_prelu(InferContext& context) {  // the slope broadcasts to the input, not both ways
@@ -156,63 +205,89 @@ void infer_prelu(InferContext& context) {  // the slope broadcasts to the input,
 struct Elu {
   float alpha;
   Elu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
-  float operator()(float x) const { return x < 0.0F ? alpha * (std::exp(x) - 1.0F) : x; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x < 0.0F ? alpha * (std::exp(x) - 1.0F) : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kExp, 1, kAddMul, 2); }
 };
 struct Selu {
   float alpha, gamma;
   Selu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.67326319F)), gamma(n.real("gamma", 1.05070102F)) {}
-  float operator()(float x) const { return gamma * (x > 0.0F ? x : alpha * (std::exp(x) - 1.0F)); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return gamma * (x > 0.0F ? x : alpha * (std::exp(x) - 1.0F));
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kExp, 1, kAddMul, 3); }
 };
 struct Celu {
   float alpha;
   Celu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
-  float operator()(float x) const { return x < 0.0F ? alpha * (std::exp(x / alpha) - 1.0F) : x; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x < 0.0F ? alpha * (std::exp(x / alpha) - 1.0F) : x;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kExp, 1, kAddMul, 3); }  // x * (1/alpha)
 };
 struct ThresholdedRelu {
   float alpha;
   ThresholdedRelu(const Graph&, const Node& n) : alpha(n.real("alpha", 1.0F)) {}
-  float operator()(float x) const { return x > alpha ? x : 0.0F; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x > alpha ? x : 0.0F;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1); }
 };
 struct Shrink {
   float bias, lambd;
   Shrink(const Graph&, const Node& n) : bias(n.real("bias", 0.0F)), lambd(n.real("lambd", 0.5F)) {}
-  float operator()(float x) const { return x < -lambd ? x + bias : x > lambd ? x - bias : 0.0F; }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x < -lambd ? x + bias : x > lambd ? x - bias : 0.0F;
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2, kAddMul, 1); }
 };
 struct Softplus : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return softplus(x); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return softplus(x);
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 2, kAddMul, 1); }
 };
 struct Softsign : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return x / (1.0F + std::abs(x)); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x / (1.0F + std::abs(x));
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 1, kAddMul, 1, kDiv, 1); }
 };
 struct HardSigmoid {
   float alpha, beta;
   HardSigmoid(const Graph&, const Node& n) : alpha(n.real("alpha", 0.2F)), beta(n.real("beta", 0.5F)) {}
-  float operator()(float x) const {
-    const float y = alpha * x + beta;
-    return y < 0.0F ? 0.0F : y > 1.0F ? 1.0F : y;
+  template <std::floating_point T>
+  T operator()(T x) const {
+    const T y = alpha * x + beta;
+    return y < 0 ? T{0} : y > 1 ? T{1} : y;
   }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2, kAddMul, 2); }
 };
 struct HardSwish : Plain {
   using Plain::Plain;
-  float operator()(float x) const {
-    const float y = x * (1.0F / 6.0F) + 0.5F;
-    return x * (y < 0.0F ? 0.0F : y > 1.0F ? 1.0F : y);
+  template <std::floating_point T>
+  T operator()(T x) const {
+    const T y = x * T(1.0 / 6.0) + T(0.5);
+    return x * (y < 0 ? T{0} : y > 1 ? T{1} : y);
   }
   static VectorWork cost(const Graph&, const Node&) { return ops(kCompare, 2, kAddMul, 3); }
 };
 struct Mish : Plain {
   using Plain::Plain;
-  float operator()(float x) const { return x * std::tanh(softplus(x)); }
+  template <std::floating_point T>
+  T operator()(T x) const {
+    return x * std::tanh(softplus(x));
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(kExp, 3, kAddMul, 1 + 2 + 1, kDiv, 1); }
 };
 
@@ -227,22 +302,23 @@ std::span<const OpDef> activation_operators() {
       unary<Sqrt>("Sqrt", infer_float),
       unary<Reciprocal>("Reciprocal", infer_float),
       unary<Exp>("Exp", infer_float),
-      unary<Function<std::log, kExp>>("Log", infer_float),
-      unary<Function<std::sin, kExp>>("Sin", infer_float),
-      unary<Function<std::cos, kExp>>("Cos", infer_float),
+      unary<Function<[](auto x) { return std::log(x); }, kExp>>("Log", infer_float),
+      unary<Function<[](auto x) { return std::sin(x); }, kExp>>("Sin", infer_float),
+      unary<Function<[](auto x) { return std::cos(x); }, kExp>>("Cos", infer_float),
       unary<Erf>("Erf", infer_float),
-      unary<Function<std::tan, kExp>>("Tan", infer_float),
-      unary<Function<std::asin, kExp>>("Asin", infer_float),
-      unary<Function<std::acos, kExp>>("Acos", infer_float),
-      unary<Function<std::atan, kExp>>("Atan", infer_float),
-      unary<Function<std::sinh, kExp>>("Sinh", infer_float),
-      unary<Function<std::cosh, kExp>>("Cosh", infer_float),
-      unary<Function<std::asinh, kExp>>("Asinh", infer_float),
-      unary<Function<std::acosh, kExp>>("Acosh", infer_float),
-      unary<Function<std::atanh, kExp>>("Atanh", infer_float),
-      unary<Function<std::ceil, kAddMul>>("Ceil", infer_float),
-      unary<Function<std::floor, kAddMul>>("Floor", infer_float),
-      unary<Function<std::nearbyint, kAddMul>>("Round", infer_float),  // halves to even: the default rounding mode
+      unary<Function<[](auto x) { return std::tan(x); }, kExp>>("Tan", infer_float),
+      unary<Function<[](auto x) { return std::asin(x); }, kExp>>("Asin", infer_float),
+      unary<Function<[](auto x) { return std::acos(x); }, kExp>>("Acos", infer_float),
+      unary<Function<[](auto x) { return std::atan(x); }, kExp>>("Atan", infer_float),
+      unary<Function<[](auto x) { return std::sinh(x); }, kExp>>("Sinh", infer_float),
+      unary<Function<[](auto x) { return std::cosh(x); }, kExp>>("Cosh", infer_float),
+      unary<Function<[](auto x) { return std::asinh(x); }, kExp>>("Asinh", infer_float),
+      unary<Function<[](auto x) { return std::acosh(x); }, kExp>>("Acosh", infer_float),
+      unary<Function<[](auto x) { return std::atanh(x); }, kExp>>("Atanh", infer_float),
+      unary<Function<[](auto x) { return std::ceil(x); }, kAddMul>>("Ceil", infer_float),
+      unary<Function<[](auto x) { return std::floor(x); }, kAddMul>>("Floor", infer_float),
+      unary<Function<[](auto x) { return std::nearbyint(x); }, kAddMul>>(
+          "Round", infer_float),  // halves to even: the default rounding mode
       unary<Tanh>("Tanh", infer_float),
       unary<Sigmoid>("Sigmoid", infer_float),
       unary<Silu>("Silu", infer_float),

@@ -55,8 +55,7 @@ std::int64_t spatial_elements(const Box& box) {
 template <typename Body>
 void for_each_position(const Box& box, const std::array<std::int64_t, kMaxRank>& stride, const Body& body) {
   const Nest<1> nest(box, {Walk{.offset = 0, .stride = stride}});
-  nest.for_each_row(
-      [&](const std::array<std::int64_t, 1>& at) { body(at[0], nest.row_length(), nest.row_stride(0)); });
+  nest.for_each_row([&](const std::array<std::int64_t, 1>& at) { body(at[0], nest.row_length(), nest.row_stride(0)); });
 }
 
 double strided_sum(const float* x, std::int64_t n, std::int64_t step) {
@@ -117,7 +116,9 @@ void statistics_kernel(const Graph& /*graph*/, const Node& /*node*/, std::span<c
     const auto each = [&](const auto& body) { for_each_position(spatial, x.stride, body); };
     if (!side_by_side) {
       double sum = 0.0;
-      each([&](std::int64_t at, std::int64_t length, std::int64_t step) { sum += strided_sum(data + at, length, step); });
+      each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
+        sum += strided_sum(data + at, length, step);
+      });
       const double mean = sum / static_cast<double>(count);
       double m2 = 0.0;
       each([&](std::int64_t at, std::int64_t length, std::int64_t step) {
@@ -276,8 +277,8 @@ struct Moments {
 };
 
 /// The channels' statistics merged (Chan et al.): all have the same number of elements.
-Moments finish_group(const ConstStridedView& statistics, std::int64_t sample, std::int64_t first,
-                     std::int64_t channels, std::int64_t elements) {
+Moments finish_group(const ConstStridedView& statistics, std::int64_t sample, std::int64_t first, std::int64_t channels,
+                     std::int64_t elements) {
   const float* s = statistics.data + (sample - statistics.box.begin[0]) * statistics.stride[0] +
                    (first - statistics.box.begin[1]) * statistics.stride[1];
   const std::int64_t step = statistics.stride[1];

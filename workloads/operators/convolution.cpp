@@ -208,8 +208,7 @@ class Patches final : public compute::Packer {
         const std::int64_t lo = start < 0 ? std::min(length, (-start + step - 1) / step) : 0;
         const std::int64_t hi = start >= size ? 0 : std::min(length, (size - start + step - 1) / step);
         if (hi > lo) {
-          const Run run{done + lo, hi - lo, from + (start + lo * step) * stride_[inner + 2],
-                        step * stride_[inner + 2]};
+          const Run run{done + lo, hi - lo, from + (start + lo * step) * stride_[inner + 2], step * stride_[inner + 2]};
           Run* before = runs.empty() ? nullptr : &runs.back();
           if (before != nullptr && before->to + before->count == run.to && before->step == run.step &&
               before->from + before->count * before->step == run.from) {
@@ -305,8 +304,9 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
   const bool biased = inputs.size() > 2 && inputs[2].data != nullptr;
   std::vector<float> bias(biased ? static_cast<std::size_t>(out.box.extent[1]) : 0);
   for (std::size_t i = 0; i < bias.size(); ++i) {
-    bias[i] = inputs[2].data[inputs[2].stride[0] * (out.box.begin[1] - inputs[2].box.begin[0] +
-                                                    static_cast<std::int64_t>(i))];
+    bias[i] =
+        inputs[2]
+            .data[inputs[2].stride[0] * (out.box.begin[1] - inputs[2].box.begin[0] + static_cast<std::int64_t>(i))];
   }
   std::vector<std::unique_ptr<compute::Packer>> packers;
   std::vector<Product> products;
@@ -328,9 +328,9 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
         p.pack_a = kernels.get();
       }
       if (input_step != 0) {
-        p.b = {x.data + (sample - x.box.begin[0]) * x.stride[0] +
-                   (group * c.in_channels - x.box.begin[1]) * x.stride[1],
-               input_step, x.stride[1]};
+        p.b = {
+            x.data + (sample - x.box.begin[0]) * x.stride[0] + (group * c.in_channels - x.box.begin[1]) * x.stride[1],
+            input_step, x.stride[1]};
       } else {
         p.pack_b = patches.get();
       }

@@ -1,4 +1,5 @@
-// Einsum of one or two operands. Canonicalised to transpositions and one product, so it has no kernel of its own.
+// Einsum. Of one or two operands without diagonals it is canonicalised to transpositions and one product, so it has no
+// kernel of its own.
 #include "workloads/operators/einsum.h"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ constexpr std::string_view kEllipsis = "...";
 bool is_label(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
 /// The labels of one term, an ellipsis replaced by `ellipsis` axes of its own.
-std::string labels_of(const Node& node, const std::string& term, std::size_t ellipsis) {
+std::string labels_of(const Node& node, const std::string& term, std::size_t ellipsis, bool repeats) {
   std::string labels;
   bool seen = false;
   for (std::size_t i = 0; i < term.size(); ++i) {
@@ -25,9 +26,8 @@ std::string labels_of(const Node& node, const std::string& term, std::size_t ell
       seen = true;
       i += kEllipsis.size() - 1;
     } else if (is_label(term[i])) {
-      if (labels.find(term[i]) != std::string::npos) {
-        bad_node(node, std::string("names the axis '") + term[i] + "' twice in '" + term + "'",
-                 "a diagonal is not supported");
+      if (!repeats && labels.find(term[i]) != std::string::npos) {
+        bad_node(node, std::string("names the axis '") + term[i] + "' twice in its result '" + term + "'");
       }
       labels.push_back(term[i]);
     } else {
@@ -70,13 +70,14 @@ std::string implied_output(const std::vector<std::string>& terms) {
 }
 
 void infer(InferContext& context) {
-  check_arity(context, 1, 2);
+  check_arity(context, 1, 64);
   Graph& graph = context.graph;
   const Node& node = context.node;
   const Einsum einsum = read_einsum(graph, node);
   check_float_input(context, 0);
-  if (node.inputs.size() > 1 && graph.input(node, 1).type != graph.input(node, 0).type) {
-    bad_node(node, "its operands are of different types");
+  for (int i = 1; i < static_cast<int>(node.inputs.size()); ++i) {
+    if (!graph.has_input(node, i)) bad_node(node, "has an empty input");
+    if (graph.input(node, i).type != graph.input(node, 0).type) bad_node(node, "its operands are of different types");
   }
   set_output(context, 0, graph.input(node, 0).type, einsum.shape_of(einsum.output));
 }
@@ -86,7 +87,7 @@ std::vector<std::int64_t> steps_of(const std::string& order, const std::string& 
   std::vector<std::int64_t> steps(order.size(), 0);
   std::int64_t stride = 1;
   for (std::size_t d = labels.size(); d-- > 0;) {
-    steps[order.find(labels[d])] = stride;
+    steps[order.find(labels[d])] += stride;  // both steps of a diagonal
     stride *= einsum.extent.at(labels[d]);
   }
   return steps;
@@ -161,10 +162,6 @@ Einsum read_einsum(const Graph& graph, const Node& node) {
     bad_node(node, "equation '" + equation + "' has " + std::to_string(written.size()) + " terms for " +
                        std::to_string(node.inputs.size()) + " operands");
   }
-  if (written.size() > 2) {
-    bad_node(node, "joins " + std::to_string(written.size()) + " operands",
-             "one or two are supported: nest the products");
-  }
   Einsum einsum;
   std::size_t widest = 0;
   for (std::size_t i = 0; i < written.size(); ++i) {
@@ -172,11 +169,14 @@ Einsum read_einsum(const Graph& graph, const Node& node) {
     const std::size_t letters = letters_of(written[i]);
     const bool fits = has_ellipsis(written[i]) ? letters <= shape.size() : letters == shape.size();
     const std::size_t ellipsis = fits ? shape.size() - letters : 0;
-    einsum.terms.push_back(labels_of(node, written[i], ellipsis));
+    einsum.terms.push_back(labels_of(node, written[i], ellipsis, true));
     if (!fits || shape.size() > kMaxRank) {
       bad_node(node, "term '" + written[i] + "' does not go with shape " + to_string(shape));
     }
     widest = std::max(widest, ellipsis);
+    std::string labels = einsum.terms.back();
+    std::sort(labels.begin(), labels.end());
+    einsum.diagonal |= std::adjacent_find(labels.begin(), labels.end()) != labels.end();
     for (std::size_t d = 0; d < shape.size(); ++d) {
       const auto [known, fresh] = einsum.extent.emplace(einsum.terms.back()[d], shape[d]);
       if (fresh || known->second == shape[d]) continue;
@@ -184,8 +184,8 @@ Einsum read_einsum(const Graph& graph, const Node& node) {
                          std::to_string(shape[d]) + " one axis");
     }
   }
-  einsum.output =
-      arrow == std::string::npos ? implied_output(einsum.terms) : labels_of(node, equation.substr(arrow + 2), widest);
+  einsum.output = arrow == std::string::npos ? implied_output(einsum.terms)
+                                             : labels_of(node, equation.substr(arrow + 2), widest, false);
   for (const char label : einsum.output) {
     if (!einsum.extent.contains(label)) {
       bad_node(node, "equation '" + equation + "' has an output axis that no operand has");

@@ -14,6 +14,7 @@ struct Einsum {
   std::vector<std::string> terms;  ///< labels of each operand
   std::string output;
   std::map<char, std::int64_t> extent;
+  bool diagonal = false;  ///< an operand has a label twice
 
   [[nodiscard]] bool in_output(char label) const { return output.find(label) != std::string::npos; }
   [[nodiscard]] Shape shape_of(const std::string& labels) const;
@@ -21,8 +22,7 @@ struct Einsum {
   [[nodiscard]] std::int64_t products() const;
 };
 
-/// Throws Error(kBadInput) placed at the node: an equation that is none, does not go with the operands' shapes, takes a
-/// diagonal, or joins more than two operands.
+/// Throws Error(kBadInput) placed at the node: an equation that is none, or does not go with the operands' shapes.
 [[nodiscard]] Einsum read_einsum(const Graph& graph, const Node& node);
 
 }  // namespace spillway::workloads

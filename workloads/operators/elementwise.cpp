@@ -80,7 +80,10 @@ std::int64_t wrap_negate(std::int64_t a) { return static_cast<std::int64_t>(-sta
 
 struct Add : Plain {
   using Plain::Plain;
-  float operator()(float a, float b) const { return a + b; }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return a + b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().add(n, a, step_a, b, step_b, y);
   }
@@ -89,7 +92,10 @@ struct Add : Plain {
 };
 struct Sub : Add {
   using Add::Add;
-  float operator()(float a, float b) const { return a - b; }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return a - b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().sub(n, a, step_a, b, step_b, y);
   }
@@ -97,7 +103,10 @@ struct Sub : Add {
 };
 struct Mul : Add {
   using Add::Add;
-  float operator()(float a, float b) const { return a * b; }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return a * b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().mul(n, a, step_a, b, step_b, y);
   }
@@ -107,13 +116,20 @@ struct Mul : Add {
 struct Div {
   const Node& node;
   Div(const Graph&, const Node& n) : node(n) {}
-  float operator()(float a, float b) const { return a / b; }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return a / b;
+  }
   void row(std::int64_t n, float* y, const float* a, int step_a, const float* b, int step_b) const {
     compute::simd().div(n, a, step_a, b, step_b, y);
   }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b == 0) bad_node(node, "division by zero");
     return b == -1 ? wrap_negate(a) : a / b;
+  }
+  std::uint64_t operator()(std::uint64_t a, std::uint64_t b) const {
+    if (b == 0) bad_node(node, "division by zero");
+    return a / b;
   }
   static VectorWork cost(const Graph&, const Node&) { return ops(VectorOp::kDiv, 1); }
 };
@@ -123,12 +139,19 @@ struct Mod {
   const Node& node;
   bool fmod;
   Mod(const Graph&, const Node& n) : node(n), fmod(n.integer("fmod", 0) != 0) {}
-  float operator()(float a, float b) const { return std::fmod(a, b); }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return std::fmod(a, b);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b == 0) bad_node(node, "division by zero");
     if (b == -1) return 0;
     const std::int64_t rest = a % b;
     return !fmod && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  }
+  std::uint64_t operator()(std::uint64_t a, std::uint64_t b) const {
+    if (b == 0) bad_node(node, "division by zero");
+    return a % b;
   }
   // a - b * trunc(a / b)
   static VectorWork cost(const Graph&, const Node&) { return ops(VectorOp::kDiv, 1, VectorOp::kAddMul, 3); }
@@ -142,7 +165,10 @@ void infer_mod(InferContext& context) {
 
 struct Pow : Plain {
   using Plain::Plain;
-  float operator()(float a, float b) const { return b == 2.0F ? a * a : std::pow(a, b); }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return b == T{2} ? a * a : std::pow(a, b);
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const {
     if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 == 0 ? 1 : -1) : 0;
     std::int64_t result = 1;
@@ -177,8 +203,12 @@ struct Test : Plain {
 template <typename Relation>
 struct Compare : Test {
   using Test::Test;
-  float operator()(float a, float b) const { return Relation()(a, b) ? 1.0F : 0.0F; }
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    return Relation()(a, b) ? T{1} : T{0};
+  }
   std::int64_t operator()(std::int64_t a, std::int64_t b) const { return Relation()(a, b) ? 1 : 0; }
+  std::uint64_t operator()(std::uint64_t a, std::uint64_t b) const { return Relation()(a, b) ? 1 : 0; }
 };
 struct And : Test {
   using Test::Test;
@@ -202,13 +232,19 @@ void infer_not(InferContext& context) {
 }
 struct IsNaN : Test {
   using Test::Test;
-  float operator()(float a) const { return std::isnan(a) ? 1.0F : 0.0F; }
+  template <std::floating_point T>
+  T operator()(T a) const {
+    return std::isnan(a) ? T{1} : T{0};
+  }
 };
 struct IsInf {
   bool positive, negative;
   IsInf(const Graph&, const Node& n)
       : positive(n.integer("detect_positive", 1) != 0), negative(n.integer("detect_negative", 1) != 0) {}
-  float operator()(float a) const { return std::isinf(a) && (a > 0.0F ? positive : negative) ? 1.0F : 0.0F; }
+  template <std::floating_point T>
+  T operator()(T a) const {
+    return std::isinf(a) && (a > 0 ? positive : negative) ? T{1} : T{0};
+  }
   static VectorWork cost(const Graph&, const Node&) { return ops(VectorOp::kCompare, 1); }
 };
 void infer_float_test(InferContext& context) {
@@ -218,7 +254,10 @@ void infer_float_test(InferContext& context) {
 
 struct Where : Test {
   using Test::Test;
-  float operator()(float condition, float a, float b) const { return condition != 0.0F ? a : b; }
+  template <std::floating_point T>
+  T operator()(T condition, T a, T b) const {
+    return condition != 0 ? a : b;
+  }
   std::int64_t operator()(std::int64_t condition, std::int64_t a, std::int64_t b) const {
     return condition != 0 ? a : b;
   }

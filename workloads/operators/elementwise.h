@@ -158,8 +158,7 @@ void run_strided(const F& f, const std::array<const Shape*, N>& shapes, std::spa
       } else if constexpr (N == 2) {
         y[i * step[0]] = f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]]);
       } else {
-        y[i * step[0]] =
-            f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]], data[2][at[3] + i * step[3]]);
+        y[i * step[0]] = f(data[0][at[1] + i * step[1]], data[1][at[2] + i * step[2]], data[2][at[3] + i * step[3]]);
       }
     }
   });
@@ -218,6 +217,24 @@ concept OnIntegers = (N == 1 &&
                        { op(x, x, x) } -> std::same_as<std::int64_t>;
                      });
 
+template <typename Op, int N>
+concept OnDoubles = (N == 1 &&
+                     requires(const Op& op, double x) {
+                       { op(x) } -> std::same_as<double>;
+                     }) ||
+                    (N == 2 &&
+                     requires(const Op& op, double x) {
+                       { op(x, x) } -> std::same_as<double>;
+                     }) ||
+                    (N == 3 && requires(const Op& op, double x) {
+                      { op(x, x, x) } -> std::same_as<double>;
+                    });
+/// Where unsigned 64-bit integers behave otherwise than signed ones: comparison, quotient, remainder.
+template <typename Op, int N>
+concept OnUnsigned = N == 2 && requires(const Op& op, std::uint64_t x) {
+  { op(x, x) } -> std::same_as<std::uint64_t>;
+};
+
 /// The integer semantics on integers that are held as floats.
 template <typename Op>
 struct IntegersAsFloats {
@@ -256,7 +273,41 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstStridedVi
   }
 }
 
-/// Whole tensors: 64-bit integer arithmetic where all inputs are integers, else as the kernel does it.
+/// All inputs as doubles, the result as `type` holds it.
+template <typename Op, int N>
+HostTensor evaluate_in_double(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
+  const Tensor& declared = graph.output(node);
+  std::array<std::vector<double>, N> converted;
+  std::array<Source<double>, N> sources;
+  for (int k = 0; k < N; ++k) {
+    sources[k] = {&inputs[k]->shape, whole(inputs[k]->shape), nullptr};
+    if (inputs[k]->holds_double()) {
+      sources[k].data = inputs[k]->doubles().data();
+      continue;
+    }
+    std::visit([&](const auto& values) { converted[k].assign(values.begin(), values.end()); }, inputs[k]->data);
+    sources[k].data = converted[k].data();
+  }
+  HostTensor result = make_tensor(DataType::kFloat64, declared.shape);
+  run<N>(Op(graph, node), sources, whole(declared.shape), result.doubles().data());
+  if (is_float(declared.type)) return held_as(std::move(result), declared.type);
+  HostTensor integers = make_tensor(declared.type, declared.shape);
+  for (std::size_t i = 0; i < integers.ints().size(); ++i) {
+    integers.ints()[i] = to_integer(declared.type, result.doubles()[i]);
+  }
+  return integers;
+}
+
+template <int N>
+bool any_double(std::span<const HostTensor* const> inputs) {
+  for (int k = 0; k < N; ++k) {
+    if (inputs[k]->holds_double()) return true;
+  }
+  return false;
+}
+
+/// Whole tensors: 64-bit integer arithmetic where all inputs are integers, in double where one is float64, else as the
+/// kernel does it.
 template <typename Op, int N>
 std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   if constexpr (OnIntegers<Op, N>) {
@@ -269,12 +320,30 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
         sources[k] = {&inputs[k]->shape, whole(inputs[k]->shape), inputs[k]->ints().data()};
       }
       auto& values = results[0].ints();
+      if constexpr (OnUnsigned<Op, N>) {
+        if (graph.input(node, 0).type == DataType::kUint64) {  // held by their bits
+          std::array<Source<std::uint64_t>, N> bits;
+          for (int k = 0; k < N; ++k) {
+            bits[k] = {sources[k].shape, sources[k].box, reinterpret_cast<const std::uint64_t*>(sources[k].data)};
+          }
+          run<N>(Op(graph, node), bits, whole(declared.shape), reinterpret_cast<std::uint64_t*>(values.data()));
+          return results;
+        }
+      }
       run<N>(Op(graph, node), sources, whole(declared.shape), values.data());
       for (std::int64_t& value : values) value = narrowed(declared.type, value);
       return results;
     }
   }
-  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<kernel<Op, N>>}, graph, node, inputs);
+  if constexpr (OnDoubles<Op, N>) {
+    if (any_double<N>(inputs)) {
+      std::vector<HostTensor> results;
+      results.push_back(evaluate_in_double<Op, N>(graph, node, inputs));
+      return results;
+    }
+  }
+  return evaluate_by_kernel(OpDef{.name = node.op, .kernel = compute::dense_kernel<kernel<Op, N>>}, graph, node,
+                            inputs);
 }
 
 template <typename Op, int N>
@@ -283,6 +352,7 @@ OpDef define(std::string_view name, void (*infer)(InferContext&)) {
           .op_class = OpClass::kElementwise,
           .infer = infer,
           .evaluate = evaluate<Op, N>,
+          .float64 = OnDoubles<Op, N>,
           .region = broadcast_region,
           .kernel = compute::dense_kernel<kernel<Op, N>>,
           .strided = kernel<Op, N>,

@@ -30,5 +30,15 @@ namespace spillway::workloads {
 [[nodiscard]] std::span<const OpDef> quantisation_operators();   ///< quantisation.cpp
 [[nodiscard]] std::span<const OpDef> one_hot_operators();        ///< one_hot.cpp
 [[nodiscard]] std::span<const OpDef> random_operators();         ///< random.cpp
+[[nodiscard]] std::span<const OpDef> selection_operators();      ///< selection.cpp: NonZero, Compress, Unique
+[[nodiscard]] std::span<const OpDef> detection_operators();  ///< detection.cpp: NonMaxSuppression, RoiAlign, MaxRoiPool
+[[nodiscard]] std::span<const OpDef> scatter_operators();    ///< scatter.cpp: ScatterElements, ScatterND
+[[nodiscard]] std::span<const OpDef> grid_sample_operators();  ///< grid_sample.cpp
+[[nodiscard]] std::span<const OpDef> recurrent_operators();    ///< recurrent.cpp: RNN, GRU, LSTM
+[[nodiscard]] std::span<const OpDef>
+integer_product_operators();  ///< integer_products.cpp: MatMulInteger, ConvInteger, QLinear...
+[[nodiscard]] std::span<const OpDef> signal_operators();      ///< signal.cpp: DFT, STFT, windows
+[[nodiscard]] std::span<const OpDef> bitwise_operators();     ///< bitwise.cpp: BitShift, Bitwise*
+[[nodiscard]] std::span<const OpDef> along_axis_operators();  ///< along_axis.cpp: Hardmax, LpNormalization, Det, ...
 
 }  // namespace spillway::workloads

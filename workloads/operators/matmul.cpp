@@ -4,6 +4,7 @@
 
 #include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
+#include "workloads/operators/integer_products.h"
 #include "workloads/operators/support.h"
 
 namespace spillway::workloads {
@@ -192,8 +193,8 @@ void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstSt
   multiply_regions(graph, node, inputs, out, bias.empty() ? nullptr : bias.data(), sums);
 }
 
-void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                 const StridedView& out, compute::Sums sums) {
+void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
+                 compute::Sums sums) {
   if (out.box.empty()) return;
   multiply_regions(graph, node, inputs, out, nullptr, sums);
   if (inputs.size() < 3 || inputs[2].data == nullptr) return;
@@ -231,10 +232,22 @@ configs::MatrixShape product_work(const Graph& graph, const Node& node, const Bo
   return shape;
 }
 
+/// Integers exactly; floats by the kernel.
+std::vector<HostTensor> evaluate_matmul(const Graph& graph, const Node& node,
+                                        std::span<const HostTensor* const> inputs) {
+  if (!inputs[0]->holds_integer()) {
+    return evaluate_by_kernel({.name = node.op, .kernel = compute::dense_kernel<matmul_kernel>}, graph, node, inputs);
+  }
+  std::vector<HostTensor> results;
+  results.push_back(integer_matmul(graph, node, inputs));
+  return results;
+}
+
 constexpr OpDef kOperators[] = {
     {.name = "MatMul",
      .op_class = OpClass::kMatrix,
      .infer = infer_matmul,
+     .evaluate = evaluate_matmul,
      .region = matmul_region,
      .kernel = compute::dense_kernel<matmul_kernel>,
      .strided = matmul_kernel,

@@ -79,13 +79,8 @@ void infer_layer(InferContext& context) {
   }
   Shape kept = x.shape;
   for (auto d = static_cast<std::size_t>(axis); d < kept.size(); ++d) kept[d] = 1;
-  for (std::size_t i = 1; i < node.outputs.size(); ++i) {
-    const TensorId extra = node.outputs[i];
-    if (extra != kNone && (!graph.tensors[extra].consumers.empty() || graph.is_output(extra))) {
-      bad_node(node, "its outputs Mean and InvStdDev are not supported");
-    }
+  for (std::size_t i = 1; i < node.outputs.size(); ++i)
     set_output(context, static_cast<int>(i), DataType::kFloat32, kept);
-  }
   set_output(context, 0, x.type, x.shape);
 }
 
@@ -142,8 +137,8 @@ void layer_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
       scale_at += index[d] * affine[0].stride[d];
       bias_at += index[d] * affine[1].stride[d];
     }
-    const bool plain = rows.row_stride(0) == 1 && rows.row_stride(1) == 1 &&
-                       rows.row_stride(2) == rows.row_stride(3) && rows.row_stride(2) <= 1;
+    const bool plain = rows.row_stride(0) == 1 && rows.row_stride(1) == 1 && rows.row_stride(2) == rows.row_stride(3) &&
+                       rows.row_stride(2) <= 1;
     rows.for_each_row([&](const std::array<std::int64_t, 4>& at) {
       if (plain) {
         return compute::simd().normalise(rows.row_length(), x + at[0], m.mean, m.inverse_deviation,
@@ -158,6 +153,28 @@ void layer_kernel(const Graph& graph, const Node& node, std::span<const ConstReg
     });
     for (int d = axis - 1; d >= 0 && ++index[d] == kept_box.extent[d]; --d) index[d] = 0;
   });
+}
+
+/// With Mean and InvStdDev, which only the reference executor gives.
+std::vector<HostTensor> evaluate_layer(const Graph& graph, const Node& node,
+                                       std::span<const HostTensor* const> inputs) {
+  auto results = evaluate_by_kernel({.name = node.op, .kernel = layer_kernel}, graph, node, inputs);
+  if (node.outputs.size() < 2) return results;
+  const HostTensor& x = *inputs[0];
+  const auto axis = static_cast<std::size_t>(first_axis(graph, node));
+  const std::int64_t row = elements_of(x.shape, axis, x.shape.size());
+  Shape kept = x.shape;
+  std::fill(kept.begin() + static_cast<std::ptrdiff_t>(axis), kept.end(), 1);
+  for (int i = 0; i < 2; ++i) results.push_back(make_tensor(DataType::kFloat32, kept));
+  const Box box = whole(Shape{row});
+  const Reduction loops(box, box, {true});
+  for (std::size_t r = 0; r < results[1].held(); ++r) {
+    const Moments m =
+        moments_of(loops, x.floats().data() + static_cast<std::int64_t>(r) * row, node.real("epsilon", 1e-5F));
+    results[1].floats()[r] = static_cast<float>(m.mean);
+    results[2].floats()[r] = static_cast<float>(m.inverse_deviation);
+  }
+  return results;
 }
 
 VectorWork layer_work(const Graph& graph, const Node& node, const Box& out) {
@@ -278,6 +295,7 @@ constexpr OpDef kOperators[] = {
     {.name = "LayerNormalization",
      .op_class = OpClass::kRow,
      .infer = infer_layer,
+     .evaluate = evaluate_layer,
      .region = layer_region,
      .kernel = layer_kernel,
      .vector_work = layer_work,

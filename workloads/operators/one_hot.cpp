@@ -29,7 +29,8 @@ void infer_one_hot(InferContext& context) {
   const Tensor& values = context.graph.input(context.node, 2);
   if (values.shape != Shape{2}) bad_node(context.node, "values should hold the off and the on value");
   Shape shape = indices.shape;
-  shape.insert(shape.begin() + one_hot_axis(context.node, shape.size()), depth_of(context.node, known_value(context, 1, "its depth is")));
+  shape.insert(shape.begin() + one_hot_axis(context.node, shape.size()),
+               depth_of(context.node, known_value(context, 1, "its depth is")));
   set_output(context, 0, values.type, std::move(shape));
 }
 

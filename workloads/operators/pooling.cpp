@@ -1,8 +1,11 @@
-// MaxPool and AveragePool over sliding windows; GlobalAveragePool and GlobalMaxPool over everything spatial.
+// MaxPool, AveragePool, LpPool over sliding windows and MaxUnpool; GlobalAveragePool and GlobalMaxPool over everything
+// spatial.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "workloads/operators/families.h"
+#include "workloads/operators/host.h"
 #include "workloads/operators/reduction.h"
 #include "workloads/operators/spatial.h"
 
@@ -28,23 +31,18 @@ Window pool_window(const Graph& graph, const Node& node) {
 bool rounds_up(const Node& node) { return node.integer("ceil_mode", 0) != 0; }
 
 void infer_pool(InferContext& context) {
-  check_arity(context, 1, 1, 2);
-  check_float_input(context, 0);
   const Graph& graph = context.graph;
   const Node& node = context.node;
+  check_arity(context, 1, 1, node.op == "MaxPool" ? 2 : 1);
   const Tensor& x = graph.input(node, 0);
+  const bool eight_bits = x.type == DataType::kInt8 || x.type == DataType::kUint8;
+  if (node.op != "MaxPool" || !eight_bits) check_float_input(context, 0);
   const Window window = pool_window(graph, node);
   Shape out{x.shape[0], x.shape[1]};
   for (int d = 0; d < window.dims(); ++d) {
     out.push_back(window_count(node, window, d, x.shape[d + 2], rounds_up(node)));
   }
-  if (node.outputs.size() > 1 && node.outputs[1] != kNone) {
-    const TensorId indices = node.outputs[1];
-    if (node.op != "MaxPool" || !graph.tensors[indices].consumers.empty() || graph.is_output(indices)) {
-      bad_node(node, "its second output is not supported");
-    }
-    set_output(context, 1, DataType::kInt64, out);
-  }
+  set_output(context, 1, DataType::kInt64, out);
   set_output(context, 0, x.type, std::move(out));
 }
 
@@ -130,6 +128,163 @@ void pool_kernel(const Graph& graph, const Node& node, std::span<const ConstRegi
   }
 }
 
+/// Calls body(window, place) for every output of a pool, in order, and every tap of it inside the input, in order; a
+/// place is an element of the plane that the output pools.
+template <typename Body, typename End>
+void for_each_tap(const Window& window, const Shape& in, const Shape& out, Body body, End end) {
+  const int dims = window.dims();
+  const std::int64_t count = elements_of(out, 2, out.size());
+  std::array<Range, kMaxRank> range;
+  for (std::int64_t k = 0; k < count; ++k) {
+    std::int64_t rest = k;
+    std::int64_t taps = 1;
+    for (int d = dims - 1; d >= 0; --d) {
+      range[d] = range_of(window, d, in[d + 2], rest % out[d + 2]);
+      rest /= out[d + 2];
+      taps *= range[d].count;
+    }
+    std::array<std::int64_t, kMaxRank> tap{};
+    for (std::int64_t t = 0; t < taps; ++t) {
+      std::int64_t at = 0;
+      for (int d = 0; d < dims; ++d) at = at * in[d + 2] + range[d].first + tap[d] * range[d].step;
+      body(at);
+      for (int d = dims - 1; d >= 0 && ++tap[d] == range[d].count; --d) tap[d] = 0;
+    }
+    end(k);
+  }
+}
+
+/// A place in a row-major plane, counted with the first spatial axis fastest.
+std::int64_t column_major(std::int64_t place, const Shape& in) {
+  std::array<std::int64_t, kMaxRank> at{};
+  for (auto d = in.size() - 1; d >= 2; --d) {
+    at[d] = place % in[d];
+    place /= in[d];
+  }
+  std::int64_t result = 0;
+  for (auto d = in.size() - 1; d >= 2; --d) result = result * in[d] + at[d];
+  return result;
+}
+
+/// MaxPool, with the places of the largest elements (in the whole input, flattened) if they are wanted: which no
+/// engine gives.
+std::vector<HostTensor> evaluate_max_pool(const Graph& graph, const Node& node,
+                                          std::span<const HostTensor* const> inputs) {
+  auto results = evaluate_by_kernel({.name = node.op, .kernel = pool_kernel<true>}, graph, node, inputs);
+  if (node.outputs.size() < 2) return results;
+  const Shape& in = inputs[0]->shape;
+  results.push_back(make_tensor(DataType::kInt64, results[0].shape));
+  const Window window = pool_window(graph, node);
+  const std::int64_t plane = elements_of(in, 2, in.size());
+  const std::int64_t outputs = elements_of(results[0].shape, 2, in.size());
+  const bool columns = node.integer("storage_order", 0) != 0;
+  const auto find = [&](const auto& x) {
+    for (std::int64_t c = 0; c < in[0] * in[1] && outputs > 0; ++c) {
+      const auto* from = x.data() + c * plane;
+      std::int64_t best = -1;
+      for_each_tap(
+          window, in, results[0].shape, [&](std::int64_t at) { best = best < 0 || from[at] > from[best] ? at : best; },
+          [&](std::int64_t k) {
+            const std::int64_t place = columns ? column_major(best, in) : best;
+            results[1].ints()[static_cast<std::size_t>(c * outputs + k)] = c * plane + place;
+            best = -1;
+          });
+    }
+  };
+  std::visit(find, inputs[0]->data);
+  return results;
+}
+
+// --- LpPool: the norm of a window; MaxUnpool: what a MaxPool took, back in its places ---
+
+std::int64_t norm_of(const Node& node) {
+  const std::int64_t p = node.integer("p", 2);
+  if (p < 1 || p > 1024) bad_node(node, "p is " + std::to_string(p) + " when it should be from 1 to 1024");
+  return p;
+}
+
+void infer_lp_pool(InferContext& context) {
+  infer_pool(context);
+  static_cast<void>(norm_of(context.node));
+}
+
+std::vector<HostTensor> evaluate_lp_pool(const Graph& graph, const Node& node,
+                                         std::span<const HostTensor* const> inputs) {
+  HostTensor y = make_tensor(graph.output(node).type, graph.output(node).shape);
+  const Shape& in = inputs[0]->shape;
+  const Window window = pool_window(graph, node);
+  const std::int64_t plane = elements_of(in, 2, in.size());
+  const std::int64_t outputs = elements_of(y.shape, 2, in.size());
+  const auto p = static_cast<double>(norm_of(node));
+  for (std::int64_t c = 0; c < in[0] * in[1]; ++c) {
+    const float* x = inputs[0]->floats().data() + c * plane;
+    double sum = 0.0;
+    for_each_tap(
+        window, in, y.shape, [&](std::int64_t at) { sum += std::pow(std::abs(double{x[at]}), p); },
+        [&](std::int64_t k) {
+          y.floats()[static_cast<std::size_t>(c * outputs + k)] = static_cast<float>(std::pow(sum, 1.0 / p));
+          sum = 0.0;
+        });
+  }
+  std::vector<HostTensor> results;
+  results.push_back(std::move(y));
+  return results;
+}
+
+/// The shape that the pooled tensor had, as far as the window tells: what the places count in.
+Shape unpooled_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.input(node, 0).shape;
+  const Window window = window_of(node, x, node.integers("kernel_shape"));
+  Shape shape{x[0], x[1]};
+  for (int d = 0; d < window.dims(); ++d) {
+    const std::int64_t extent =
+        (x[d + 2] - 1) * window.stride[d] + window.span(d) - window.pad_begin[d] - window.pad_end[d];
+    shape.push_back(std::max<std::int64_t>(0, extent));
+  }
+  return shape;
+}
+
+void infer_unpool(InferContext& context) {
+  check_arity(context, 2, 3);
+  check_integer_input(context, 1);
+  const Node& node = context.node;
+  const Tensor& x = context.graph.input(node, 0);
+  if (context.graph.input(node, 1).shape != x.shape) bad_node(node, "its values and places differ in shape");
+  const Shape pooled = unpooled_shape(context.graph, node);
+  const auto given = integers_argument(context, "output_shape", 2);
+  bool larger = !given || given->size() == pooled.size();
+  for (std::size_t d = 0; given && larger && d < pooled.size(); ++d) larger = (*given)[d] >= pooled[d];
+  if (!larger) bad_node(node, "output_shape " + to_string(*given) + " does not hold " + to_string(pooled));
+  set_output(context, 0, x.type, given.value_or(pooled));
+}
+
+std::vector<HostTensor> evaluate_unpool(const Graph& graph, const Node& node,
+                                        std::span<const HostTensor* const> inputs) {
+  HostTensor y = make_tensor(graph.output(node).type, graph.output(node).shape);
+  const Shape pooled = unpooled_shape(graph, node);
+  const std::int64_t count = elements_of(pooled);
+  const auto place = [&]<typename T>(std::vector<T>& out) {
+    const auto& x = std::get<std::vector<T>>(inputs[0]->data);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      std::int64_t rest = inputs[1]->ints()[i];
+      if (rest < 0 || rest >= count)
+        bad_node(node, "place " + std::to_string(rest) + " is outside " + to_string(pooled));
+      std::int64_t at = 0;
+      std::int64_t stride = 1;
+      for (auto d = pooled.size(); d-- > 0;) {
+        at += rest % pooled[d] * stride;
+        rest /= pooled[d];
+        stride *= y.shape[d];
+      }
+      out[static_cast<std::size_t>(at)] = x[i];
+    }
+  };
+  std::visit(place, y.data);
+  std::vector<HostTensor> results;
+  results.push_back(std::move(y));
+  return results;
+}
+
 template <bool kMax>
 VectorWork pool_work(const Graph& /*graph*/, const Node& node, const Box& out) {
   const std::int64_t taps = elements_of(node.integers("kernel_shape"));
@@ -195,6 +350,7 @@ constexpr OpDef kOperators[] = {
     {.name = "MaxPool",
      .op_class = OpClass::kWindow,
      .infer = infer_pool,
+     .evaluate = evaluate_max_pool,
      .region = pool_region,
      .kernel = pool_kernel<true>,
      .vector_work = pool_work<true>},
@@ -216,6 +372,8 @@ constexpr OpDef kOperators[] = {
      .region = global_region,
      .kernel = global_kernel<false>,
      .vector_work = global_work<false>},
+    host_operator("LpPool", infer_lp_pool, evaluate_lp_pool),
+    host_operator("MaxUnpool", infer_unpool, evaluate_unpool, true),
 };
 
 }  // namespace

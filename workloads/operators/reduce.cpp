@@ -224,6 +224,8 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
   const Box out = whole(declared.shape);
   if (inputs[0]->holds_float()) {
     reduce<Fold, double>(graph, node, in, inputs[0]->floats().data(), out, results[0].floats().data());
+  } else if (inputs[0]->holds_double()) {
+    reduce<Fold, double>(graph, node, in, inputs[0]->doubles().data(), out, results[0].doubles().data());
   } else {
     reduce<Fold, std::int64_t>(graph, node, in, inputs[0]->ints().data(), out, results[0].ints().data());
     for (std::int64_t& v : results[0].ints()) v = narrowed(declared.type, v);
@@ -272,6 +274,7 @@ constexpr OpDef reducer(std::string_view name, int passes = 1) {
           .op_class = OpClass::kRow,
           .infer = infer,
           .evaluate = evaluate<Fold>,
+          .float64 = true,
           .region = region,
           .kernel = kernel<Fold>,
           .vector_work = work<Fold>,

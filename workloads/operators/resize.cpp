@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <optional>
 
 #include "workloads/operators/families.h"
 #include "workloads/operators/support.h"
@@ -17,9 +19,13 @@ using configs::VectorWork;
 struct Parameters {
   std::vector<float> scales;
   std::vector<std::int64_t> sizes;
+  std::vector<float> roi;  ///< tf_crop_and_resize: starts, then ends
 };
 
 int scales_input(const Graph& graph, const Node& node) { return node.op == "Upsample" || graph.opset < 11 ? 1 : 2; }
+
+/// The region of interest counts in this mode alone.
+bool crops(const Node& node) { return node.text("coordinate_transformation_mode", "") == "tf_crop_and_resize"; }
 
 Parameters parameters_of(const Graph& graph, const Node& node, const InferContext* context) {
   Parameters p;
@@ -29,6 +35,10 @@ Parameters parameters_of(const Graph& graph, const Node& node, const InferContex
     if (!graph.has_input(node, i) || graph.input(node, i).elements() == 0) return std::nullopt;
     return context != nullptr ? known_value(*context, i, "its scales or sizes are") : materialise(graph.input(node, i));
   };
+  p.roi = node.reals("roi");
+  if (p.roi.empty() && crops(node)) {
+    if (auto value = given(1)) p.roi = narrowed_to_float(std::move(*value)).floats();
+  }
   const int scales = scales_input(graph, node);
   if (p.scales.empty()) {
     if (const auto value = given(scales); value && value->holds_float()) p.scales = value->floats();
@@ -48,11 +58,12 @@ void check_mode(const Graph& graph, const Node& node) {
   if (!since_11) return;
   const std::string transformation = node.text("coordinate_transformation_mode", "half_pixel");
   for (const char* known : {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
-                            "half_pixel_symmetric"}) {
+                            "half_pixel_symmetric", "tf_crop_and_resize"}) {
     if (transformation == known) {
       if (node.integer("antialias", 0) != 0) bad_node(node, "antialias is not supported");
-      if (node.text("keep_aspect_ratio_policy", "stretch") != "stretch") {
-        bad_node(node, "keep_aspect_ratio_policy is not supported");
+      const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
+      if (policy != "stretch" && policy != "not_larger" && policy != "not_smaller") {
+        bad_node(node, "keep_aspect_ratio_policy '" + policy + "' is not known");
       }
       return;
     }
@@ -73,6 +84,22 @@ std::vector<int> named_axes(const Node& node, int rank, std::size_t count) {
   return axes;
 }
 
+/// keep_aspect_ratio_policy (opset 18): the scale that all named axes get, the least or the largest that `sizes` asks.
+std::optional<double> common_scale(const Node& node, const Shape& in, const std::vector<int>& axes,
+                                   const std::vector<std::int64_t>& sizes) {
+  const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
+  if (policy == "stretch" || sizes.empty()) return std::nullopt;
+  std::optional<double> common;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (in[axes[i]] == 0 || sizes[i] < 0 || sizes[i] > std::numeric_limits<std::int32_t>::max()) {
+      bad_node(node, "cannot resize an extent of " + std::to_string(in[axes[i]]) + " to " + std::to_string(sizes[i]));
+    }
+    const double scale = static_cast<double>(sizes[i]) / static_cast<double>(in[axes[i]]);
+    common = !common ? scale : policy == "not_larger" ? std::min(*common, scale) : std::max(*common, scale);
+  }
+  return common;
+}
+
 void infer(InferContext& context) {
   check_arity(context, 1, 4);
   const Graph& graph = context.graph;
@@ -84,11 +111,17 @@ void infer(InferContext& context) {
   if (p.scales.empty() == p.sizes.empty()) bad_node(node, "needs either scales or sizes");
   Shape out = x.shape;
   const auto axes = named_axes(node, rank, std::max(p.scales.size(), p.sizes.size()));
+  if (crops(node) && p.roi.size() != 2 * axes.size())
+    bad_node(node, "roi should have a start and an end for each axis");
+  const std::optional<double> common = common_scale(node, x.shape, axes, p.sizes);
   for (std::size_t i = 0; i < axes.size(); ++i) {
-    if (!p.sizes.empty()) {
+    if (common) {
+      out[axes[i]] = static_cast<std::int64_t>(std::round(*common * static_cast<double>(x.shape[axes[i]])));
+    } else if (!p.sizes.empty()) {
       out[axes[i]] = p.sizes[i];
     } else {
-      const double extent = std::floor(static_cast<double>(x.shape[axes[i]]) * p.scales[i]);
+      const double part = crops(node) ? static_cast<double>(p.roi[i + axes.size()]) - p.roi[i] : 1.0;
+      const double extent = std::floor(static_cast<double>(x.shape[axes[i]]) * part * p.scales[i]);
       if (!(p.scales[i] > 0.0F) || !(extent < 2147483648.0)) {
         bad_node(node, "scale of " + std::to_string(p.scales[i]) + " does not go with an extent of " +
                            std::to_string(x.shape[axes[i]]));
@@ -122,17 +155,26 @@ double keys(double distance, double a) {
 /// The resampling of one axis.
 class Axis {
  public:
-  Axis(const Graph& graph, const Node& node, std::int64_t in, std::int64_t out, float scale)
+  Axis(const Graph& graph, const Node& node, std::int64_t in, std::int64_t out, float scale, float start, float end)
       : in_(in),
         out_(out),
         scale_(scale),
+        start_(start),
+        end_(end),
         mode_(mode_of(node)),
         cubic_coefficient_(node.real("cubic_coeff_a", -0.75F)),
         exclude_outside_(node.integer("exclude_outside", 0) != 0) {
     const bool old = node.op == "Upsample" || graph.opset < 11;
     transformation_ = old ? "asymmetric" : node.text("coordinate_transformation_mode", "half_pixel");
     rounding_ = old ? "floor" : node.text("nearest_mode", "round_prefer_floor");
-    identity_ = in == out && scale == 1.0F;
+    identity_ = in == out && scale == 1.0F && start == 0.0F && end == 1.0F;
+  }
+
+  /// Beyond the input, where tf_crop_and_resize puts extrapolation_value.
+  [[nodiscard]] bool outside(std::int64_t position) const {
+    if (transformation_ != "tf_crop_and_resize" || identity_) return false;
+    const float at = origin(static_cast<float>(position));
+    return at < 0.0F || at > static_cast<float>(in_ - 1);
   }
 
   [[nodiscard]] bool identity() const { return identity_; }
@@ -204,6 +246,11 @@ class Axis {
     if (transformation_ == "align_corners") {
       return out_ == 1 ? 0.0F : x * static_cast<float>(in_ - 1) / static_cast<float>(out_ - 1);
     }
+    if (transformation_ == "tf_crop_and_resize") {
+      const auto last = static_cast<float>(in_ - 1);
+      return out_ > 1 ? start_ * last + x * (end_ - start_) * last / static_cast<float>(out_ - 1)
+                      : 0.5F * (start_ + end_) * last;
+    }
     if (transformation_ == "pytorch_half_pixel") return out_ > 1 ? (x + 0.5F) / scale_ - 0.5F : 0.0F;
     if (transformation_ == "tf_half_pixel_for_nn") return (x + 0.5F) / scale_;
     if (transformation_ == "half_pixel_symmetric") {
@@ -221,6 +268,7 @@ class Axis {
 
   std::int64_t in_, out_;
   float scale_;
+  float start_, end_;  ///< of the region of interest, as parts of the input
   Mode mode_;
   double cubic_coefficient_;
   bool exclude_outside_, identity_ = false;
@@ -235,12 +283,19 @@ std::vector<Axis> axes_of(const Graph& graph, const Node& node) {
   for (std::size_t d = 0; d < in.size(); ++d) {
     scales.push_back(in[d] == 0 ? 1.0F : static_cast<float>(out[d]) / static_cast<float>(in[d]));
   }
-  if (!p.scales.empty()) {
-    const auto named = named_axes(node, static_cast<int>(in.size()), p.scales.size());
-    for (std::size_t i = 0; i < named.size(); ++i) scales[named[i]] = p.scales[i];
+  std::vector<float> starts(in.size(), 0.0F);
+  std::vector<float> ends(in.size(), 1.0F);
+  const auto named = named_axes(node, static_cast<int>(in.size()), std::max(p.scales.size(), p.sizes.size()));
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    if (!p.scales.empty()) scales[named[i]] = p.scales[i];
+    if (!crops(node)) continue;
+    starts[named[i]] = p.roi[i];
+    ends[named[i]] = p.roi[i + named.size()];
   }
   std::vector<Axis> axes;
-  for (std::size_t d = 0; d < in.size(); ++d) axes.emplace_back(graph, node, in[d], out[d], scales[d]);
+  for (std::size_t d = 0; d < in.size(); ++d) {
+    axes.emplace_back(graph, node, in[d], out[d], scales[d], starts[d], ends[d]);
+  }
   return axes;
 }
 
@@ -279,6 +334,21 @@ std::vector<float> resample(const std::vector<float>& from, std::int64_t outer, 
   return to;
 }
 
+/// Overwrites what lies beyond the input in any axis.
+void extrapolate(const std::vector<Axis>& axes, float value, const RegionView& out) {
+  std::array<std::vector<bool>, kMaxRank> outside;
+  for (int d = 0; d < out.box.rank; ++d) {
+    for (std::int32_t p = out.box.begin[d]; p < out.box.end(d); ++p) outside[d].push_back(axes[d].outside(p));
+  }
+  for (std::int64_t i = 0; i < out.box.elements(); ++i) {
+    std::int64_t rest = i;
+    for (int d = out.box.rank - 1; d >= 0; --d) {
+      if (outside[d][static_cast<std::size_t>(rest % out.box.extent[d])]) out.data[i] = value;
+      rest /= out.box.extent[d];
+    }
+  }
+}
+
 void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
   if (out.box.empty()) return;
   const auto axes = axes_of(graph, node);
@@ -305,6 +375,7 @@ void kernel(const Graph& graph, const Node& node, std::span<const ConstRegionVie
     current.set(d, out.box.begin[d], out.box.extent[d]);
   }
   std::copy(values.begin(), values.end(), out.data);
+  if (crops(node)) extrapolate(axes, node.real("extrapolation_value", 0.0F), out);
 }
 
 /// Nearest moves an element; linear and cubic take two and four positions an interpolated axis: in two axes four and

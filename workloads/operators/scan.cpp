@@ -86,11 +86,8 @@ std::vector<HostTensor> arg_evaluate(const Graph& graph, const Node& node, std::
   results.push_back(make_tensor(DataType::kInt64, graph.output(node).shape));
   const Box in = whole(inputs[0]->shape);
   const Box out = whole(results[0].shape);
-  if (inputs[0]->holds_float()) {
-    find<kLargest>(graph, node, in, inputs[0]->floats().data(), out, results[0].ints().data());
-  } else {
-    find<kLargest>(graph, node, in, inputs[0]->ints().data(), out, results[0].ints().data());
-  }
+  std::visit([&](const auto& x) { find<kLargest>(graph, node, in, x.data(), out, results[0].ints().data()); },
+             inputs[0]->data);
   return results;
 }
 
@@ -161,6 +158,8 @@ std::vector<HostTensor> cumsum_evaluate(const Graph& graph, const Node& node,
   const Box box = whole(inputs[0]->shape);
   if (inputs[0]->holds_float()) {
     accumulate<double>(graph, node, box, inputs[0]->floats().data(), box, results[0].floats().data());
+  } else if (inputs[0]->holds_double()) {
+    accumulate<double>(graph, node, box, inputs[0]->doubles().data(), box, results[0].doubles().data());
   } else {
     accumulate<std::int64_t>(graph, node, box, inputs[0]->ints().data(), box, results[0].ints().data());
   }
@@ -176,15 +175,20 @@ VectorWork cumsum_work(const Graph& graph, const Node& node, const Box& out) {
 void infer_topk(InferContext& context) {
   check_arity(context, 1, 2, 2);
   const Tensor& x = context.graph.input(context.node, 0);
-  const auto k = integers_argument(context, "k", 1);
-  if (!k || k->size() != 1) bad_node(context.node, "its k should be one known number");
+  // Before opset 10 an attribute.
+  const bool attribute = context.node.attributes.contains("k");
+  if (!attribute && !context.graph.has_input(context.node, 1)) bad_node(context.node, "its k is missing");
+  const HostTensor* given = attribute ? nullptr : &known_value(context, 1, "its k is");
+  if (given != nullptr && (!given->holds_integer() || given->held() != 1))
+    bad_node(context.node, "its k should be one integer");
+  const std::int64_t k = attribute ? context.node.integer("k", 0) : given->ints()[0];
   const int axis = normalise_axis(context.node, context.node.integer("axis", -1), static_cast<int>(x.shape.size()));
-  if (k->front() < 0 || k->front() > x.shape[axis]) {
-    bad_node(context.node, "takes " + std::to_string(k->front()) + " of " + std::to_string(x.shape[axis]));
+  if (k < 0 || k > x.shape[axis]) {
+    bad_node(context.node, "takes " + std::to_string(k) + " of " + std::to_string(x.shape[axis]));
   }
   const DataType type = x.type;
   Shape shape = x.shape;
-  shape[axis] = k->front();
+  shape[axis] = k;
   set_output(context, 0, type, shape);
   set_output(context, 1, DataType::kInt64, shape);
 }
@@ -215,17 +219,15 @@ void select(const Node& node, const Shape& in, int axis, const std::vector<T>& x
 std::vector<HostTensor> topk_evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
   const HostTensor& x = *inputs[0];
   const int axis = normalise_axis(node, node.integer("axis", -1), static_cast<int>(x.shape.size()));
-  const std::int64_t k = integers_argument(graph, node, "k", 1).value().front();
-  Shape shape = x.shape;
-  shape[axis] = k;
+  const Shape& shape = graph.output(node).shape;
+  const std::int64_t k = shape[axis];
   std::vector<HostTensor> results;
   results.push_back(make_tensor(x.type, shape));
   results.push_back(make_tensor(DataType::kInt64, shape));
-  if (x.holds_float()) {
-    select(node, x.shape, axis, x.floats(), k, results[0].floats(), results[1].ints());
-  } else {
-    select(node, x.shape, axis, x.ints(), k, results[0].ints(), results[1].ints());
-  }
+  const auto run = [&]<typename T>(std::vector<T>& values) {
+    select(node, x.shape, axis, std::get<std::vector<T>>(x.data), k, values, results[1].ints());
+  };
+  std::visit(run, results[0].data);
   return results;
 }
 
@@ -234,6 +236,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer_arg,
      .evaluate = arg_evaluate<true>,
+     .float64 = true,
      .region = arg_region,
      .kernel = arg_kernel<true>,
      .vector_work = arg_work},
@@ -241,6 +244,7 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer_arg,
      .evaluate = arg_evaluate<false>,
+     .float64 = true,
      .region = arg_region,
      .kernel = arg_kernel<false>,
      .vector_work = arg_work},
@@ -248,10 +252,11 @@ constexpr OpDef kOperators[] = {
      .op_class = OpClass::kRow,
      .infer = infer_cumsum,
      .evaluate = cumsum_evaluate,
+     .float64 = true,
      .region = cumsum_region,
      .kernel = cumsum_kernel,
      .vector_work = cumsum_work},
-    {.name = "TopK", .op_class = OpClass::kRow, .infer = infer_topk, .evaluate = topk_evaluate},
+    {.name = "TopK", .op_class = OpClass::kRow, .infer = infer_topk, .evaluate = topk_evaluate, .float64 = true},
 };
 
 }  // namespace

@@ -15,8 +15,7 @@ void bad_node(const Node& node, const std::string& problem, const std::string& h
 const HostTensor& known_value(const InferContext& context, int i, const std::string& what) {
   if (const HostTensor* value = context.value(i)) return *value;
   const Node& node = context.node;
-  throw UnknownUntilRun(ErrorKind::kBadInput,
-                        Place{.node = node.name, .tensor = context.graph.input(node, i).name},
+  throw UnknownUntilRun(ErrorKind::kBadInput, Place{.node = node.name, .tensor = context.graph.input(node, i).name},
                         node.op + ": " + what + " not known before the graph runs",
                         "bind every dynamic dimension so that the shape arithmetic can be folded; the reference "
                         "executor (spillway run --reference) takes shapes that depend on data");
@@ -160,31 +159,13 @@ configs::VectorWork work_of(configs::VectorOp op, std::int64_t count) {
   return work;
 }
 
-std::int64_t narrowed(DataType type, std::int64_t value) {
-  switch (type) {
-    case DataType::kInt8:
-      return static_cast<std::int8_t>(value);
-    case DataType::kUint8:
-      return static_cast<std::uint8_t>(value);
-    case DataType::kInt16:
-      return static_cast<std::int16_t>(value);
-    case DataType::kUint16:
-      return static_cast<std::uint16_t>(value);
-    case DataType::kInt32:
-      return static_cast<std::int32_t>(value);
-    case DataType::kUint32:
-      return static_cast<std::uint32_t>(value);
-    case DataType::kBool:
-      return value != 0 ? 1 : 0;
-    default:
-      return value;
-  }
-}
-
-std::int64_t to_integer(DataType type, float value) {
-  if (type == DataType::kBool) return value != 0.0F ? 1 : 0;
+std::int64_t to_integer(DataType type, double value) {
+  if (type == DataType::kBool) return value != 0.0 ? 1 : 0;
   if (std::isnan(value)) return 0;
-  constexpr float kLimit = 9223372036854775808.0F;  // 2^63
+  constexpr double kLimit = 9223372036854775808.0;     // 2^63
+  if (type == DataType::kUint64 && value >= kLimit) {  // held by its bits
+    return value >= 2.0 * kLimit ? -1 : static_cast<std::int64_t>(static_cast<std::uint64_t>(value));
+  }
   if (value >= kLimit) return narrowed(type, std::numeric_limits<std::int64_t>::max());
   if (value < -kLimit) return narrowed(type, std::numeric_limits<std::int64_t>::min());
   return narrowed(type, static_cast<std::int64_t>(value));
@@ -219,6 +200,8 @@ DataType data_type_of(const Node& node, std::int64_t onnx_type) {
       return DataType::kUint64;
     case 16:
       return DataType::kBFloat16;
+    case 8:
+      bad_node(node, "element type 8 (string) is not supported");
     default:
       bad_node(node, "element type " + std::to_string(onnx_type) + " is not supported");
   }

@@ -15,7 +15,8 @@ namespace spillway::workloads {
 /// Throws Error(kBadInput) placed at the node.
 [[noreturn]] void bad_node(const Node& node, const std::string& problem, const std::string& help = {});
 
-/// The value of input i, which the outputs' shapes depend on. Throws UnknownUntilRun, naming `what`, if nobody knows it.
+/// The value of input i, which the outputs' shapes depend on. Throws UnknownUntilRun, naming `what`, if nobody knows
+/// it.
 [[nodiscard]] const HostTensor& known_value(const InferContext& context, int i, const std::string& what);
 
 /// Refuses a node whose input or output count is outside the operator's signature, or that omits one of the first
@@ -61,10 +62,8 @@ void check_float_input(const InferContext& context, int i);
 /// Work of `count` operations of one class.
 [[nodiscard]] configs::VectorWork work_of(configs::VectorOp op, std::int64_t count);
 
-/// Values of an integer type as that type holds them (wraps around as hardware does; bool is 0 or 1).
-[[nodiscard]] std::int64_t narrowed(DataType type, std::int64_t value);
-/// Truncated toward zero, saturated to int64, NaN is 0; then narrowed.
-[[nodiscard]] std::int64_t to_integer(DataType type, float value);
+/// Truncated toward zero, saturated to int64 (to uint64 if that is the type), NaN is 0; then narrowed.
+[[nodiscard]] std::int64_t to_integer(DataType type, double value);
 
 /// The DataType of an ONNX TensorProto.DataType number (attributes `to`, `dtype`); throws if we do not hold such
 /// tensors.

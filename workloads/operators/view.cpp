@@ -176,14 +176,19 @@ void infer_identity(InferContext& context) {
 
 // --- Dropout: in an inference graph the data passes through and the optional mask is all true ---
 
+bool only_zero(const HostTensor& ratio) {
+  return std::visit([](const auto& values) { return values.size() == 1 && values[0] == 0; }, ratio.data);
+}
+
 void infer_dropout(InferContext& context) {
   check_arity(context, 1, 3, 2);
   const Tensor x = context.graph.input(context.node, 0);
   if (context.graph.has_input(context.node, 2)) {
-    const HostTensor* training = context.value(2);
-    const bool off =
-        training != nullptr && training->holds_integer() && training->ints() == std::vector<std::int64_t>{0};
-    if (!off) bad_node(context.node, "is in training mode; only inference graphs are run");
+    const HostTensor& training = known_value(context, 2, "whether it trains is");
+    const bool off = training.holds_integer() && training.ints() == std::vector<std::int64_t>{0};
+    // Training drops nothing at a ratio of zero.
+    const bool zero = context.graph.has_input(context.node, 1) && only_zero(known_value(context, 1, "its ratio is"));
+    if (!off && !zero) bad_node(context.node, "is in training mode; only inference graphs are run");
   }
   set_output(context, 0, x.type, x.shape);
   set_output(context, 1, DataType::kBool, x.shape);

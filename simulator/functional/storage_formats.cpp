@@ -1,0 +1,241 @@
+#include "simulator/functional/storage_formats.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "simulator/functional/tensor_access.h"
+#include "workloads/number_formats.h"
+#include "workloads/operators/operators.h"
+
+namespace spillway::simulator {
+
+using partitioner::CommandKind;
+using partitioner::kNone;
+using partitioner::Program;
+using partitioner::Storage;
+using partitioner::StorageId;
+using partitioner::TensorId;
+using workloads::Quantiser;
+using workloads::Range;
+
+namespace {
+
+bool is_integer(Format format) { return format == Format::kInt8 || format == Format::kInt16; }
+
+int bits_of(Format format) { return static_cast<int>(8 * configs::bytes_of(format)); }
+
+/// Whether a storage's elements are real numbers, rather than indices or masks.
+bool is_real(const Program& program, const Storage& storage) {
+  return storage.root != kNone && workloads::is_float(program.graph.tensors[storage.root].type);
+}
+
+/// Storages that DMA copies into each other, as sets: the least member stands for each.
+std::vector<StorageId> copied_together(const Program& program) {
+  std::vector<StorageId> leader(program.layout.storages.size());
+  std::iota(leader.begin(), leader.end(), 0);
+  const auto find = [&](StorageId s) {
+    while (leader[s] != s) s = leader[s] = leader[leader[s]];
+    return s;
+  };
+  for (const partitioner::Command& command : program.commands) {
+    if (command.kind != CommandKind::kLoad && command.kind != CommandKind::kStore && command.kind != CommandKind::kCopy)
+      continue;
+    const auto operands = program.operands(command);
+    const StorageId a = find(operands[0].storage);
+    const StorageId b = find(operands[1].storage);
+    leader[std::max(a, b)] = std::min(a, b);
+  }
+  for (StorageId s = 0; s < static_cast<StorageId>(leader.size()); ++s) leader[s] = find(s);
+  return leader;
+}
+
+/// A constant that an integer grid was made for: the scale and zero point of FakeQuantize.
+std::optional<Quantiser> given_grid(const Program& program, const Storage& storage, int bits) {
+  const workloads::NodeId producer = program.graph.tensors[storage.root].producer;
+  if (producer == kNone || program.graph.nodes[producer].op != "FakeQuantize") return std::nullopt;
+  const workloads::Node& node = program.graph.nodes[producer];
+  const auto scalar = [&](std::size_t i) -> std::optional<float> {
+    if (i >= node.inputs.size() || node.inputs[i] == kNone) return 0.0F;
+    const workloads::Tensor& tensor = program.graph.tensors[node.inputs[i]];
+    if (!tensor.is_constant() || tensor.constant->missing() || tensor.elements() != 1) return std::nullopt;
+    return workloads::materialise(tensor).floats()[0];
+  };
+  const auto scale = scalar(1);
+  const auto zero = scalar(2);
+  const float low = node.real("low", 0);
+  const float high = node.real("high", 0);
+  if (!scale || !zero || high - low + 1 != static_cast<float>(1 << bits)) return std::nullopt;
+  // An unsigned grid is the signed one moved by half its integers.
+  Quantiser q;
+  q.scale = *scale;
+  q.low = -(1 << (bits - 1));
+  q.high = -q.low - 1;
+  q.zero_point = static_cast<std::int32_t>(*zero - low) + q.low;
+  return q;
+}
+
+/// The logical dimension of a matrix operator's second input that its output channels run along; kNone if none does.
+int channel_dim(const Program& program, const workloads::Node& node) {
+  if (node.op == "Conv") return 0;
+  if (node.op == "ConvTranspose") return node.integer("group", 1) == 1 ? 1 : kNone;
+  return static_cast<int>(program.layout.views[node.inputs[1]].dims.size()) - 1;
+}
+
+/// The factors of a constant's storage that all products with it have their channels along, outermost first.
+std::optional<std::vector<int>> channel_factors(const Program& program, StorageId storage) {
+  std::optional<std::vector<int>> factors;
+  for (const workloads::Node& node : program.graph.nodes) {
+    const workloads::OpDef* op = workloads::find_operator(node.op);
+    if (op == nullptr || op->op_class != workloads::OpClass::kMatrix) continue;
+    const auto reads = [&](std::size_t i) {
+      return i < node.inputs.size() && node.inputs[i] != kNone &&
+             program.layout.views[node.inputs[i]].storage == storage;
+    };
+    if (reads(0)) return std::nullopt;
+    if (!reads(1)) continue;
+    const int dim = channel_dim(program, node);
+    if (dim == kNone) return std::nullopt;
+    std::vector<int> mine;
+    for (const auto& ref : program.layout.views[node.inputs[1]].dims[static_cast<std::size_t>(dim)]) {
+      mine.push_back(ref.factor);
+    }
+    if (factors && *factors != mine) return std::nullopt;
+    factors = std::move(mine);
+  }
+  return factors;
+}
+
+}  // namespace
+
+void round_to(Format format, std::span<float> values) {
+  switch (format) {
+    case Format::kFp32:
+      return;
+    case Format::kFp16:
+      for (float& v : values) v = workloads::float_from_half(workloads::half_from_float(v));
+      return;
+    case Format::kBf16:
+      for (float& v : values) v = workloads::float_from_bfloat16(workloads::bfloat16_from_float(v));
+      return;
+    case Format::kFp8E4M3:
+    case Format::kFp8E5M2: {
+      const auto f = format == Format::kFp8E4M3 ? workloads::kE4M3 : workloads::kE5M2;
+      for (float& v : values) v = workloads::float_from_float8(f, workloads::float8_from_float(f, v));
+      return;
+    }
+    case Format::kInt8:
+    case Format::kInt16:
+    case Format::kInt32: {
+      const double top = std::ldexp(1.0, bits_of(format) - 1);
+      for (float& v : values) v = static_cast<float>(std::clamp<double>(std::nearbyint(v), -top, top - 1));
+      return;
+    }
+  }
+}
+
+StorageFormats::StorageFormats(const Program& program, const workloads::Calibration* calibration)
+    : program_(program), entries_(program.layout.storages.size()) {
+  const auto& storages = program.layout.storages;
+  std::vector<std::optional<Range>> ranges(storages.size());
+  const std::vector<StorageId> leader = copied_together(program);
+  std::vector<char> needed(storages.size(), 0);
+  for (StorageId s = 0; s < static_cast<StorageId>(storages.size()); ++s) {
+    const bool constant = storages[s].root != kNone && program.graph.tensors[storages[s].root].is_constant();
+    if (is_integer(storages[s].format) && is_real(program, storages[s]) && !constant) needed[leader[s]] = 1;
+  }
+  if (std::find(needed.begin(), needed.end(), 1) == needed.end()) return;
+  if (calibration != nullptr) {
+    for (TensorId t = 0; t < static_cast<TensorId>(program.layout.views.size()); ++t) {
+      const StorageId s = program.layout.views[t].storage;
+      if (s == kNone) continue;
+      const auto known = calibration->ranges.find(program.graph.tensors[t].name);
+      if (known == calibration->ranges.end()) continue;
+      auto& range = ranges[leader[s]];
+      if (!range) range = Range{};
+      range = {std::min(range->low, known->second.low), std::max(range->high, known->second.high)};
+    }
+  }
+  for (StorageId s = 0; s < static_cast<StorageId>(storages.size()); ++s) {
+    if (!needed[leader[s]] || !is_integer(storages[s].format) || !is_real(program, storages[s])) continue;
+    if (program.graph.tensors[storages[s].root].is_constant()) continue;
+    if (!ranges[leader[s]]) {
+      throw Error(ErrorKind::kBadInput, Place{.tensor = storages[s].name},
+                  calibration == nullptr
+                      ? "is held in " + std::string(configs::name_of(storages[s].format)) + ": its range must be known"
+                      : "the calibration has no range for it; it was made for the graph '" + calibration->graph + "'",
+                  "calibrate this very model");
+    }
+    const Range range = *ranges[leader[s]];
+    const int bits = bits_of(storages[s].format);
+    const bool alone = std::count(leader.begin(), leader.end(), leader[s]) == 1;
+    if (const auto grid = alone ? given_grid(program, storages[s], bits) : std::nullopt) {
+      entries_[s].quantisers = {*grid};
+      continue;
+    }
+    entries_[s].quantisers = {calibration->symmetric ? workloads::symmetric_quantiser(range, bits)
+                                                     : workloads::asymmetric_quantiser(range, bits)};
+  }
+}
+
+void StorageFormats::hold(StorageId storage, const workloads::HostTensor& value) {
+  const Storage& s = program_.layout.storages[storage];
+  if (!is_integer(s.format) || !value.holds_float()) return;
+  Entry& entry = entries_[storage];
+  std::size_t channels = 1;
+  if (const auto factors = channel_factors(program_, storage)) {
+    for (auto f = factors->rbegin(); f != factors->rend(); ++f) {
+      entry.channel.stride[static_cast<std::size_t>(*f)] = static_cast<std::int64_t>(channels);
+      channels *= static_cast<std::size_t>(s.extent[static_cast<std::size_t>(*f)]);
+    }
+  }
+  std::vector<float> largest(channels, 0);
+  const AddressMap map = map_addresses(program_.layout.views[s.root], entry.channel,
+                                       workloads::whole(program_.graph.tensors[s.root].shape));
+  for_each_element(map, [&](std::int64_t channel, std::int64_t i) {
+    float& most = largest[static_cast<std::size_t>(channel)];
+    most = std::max(most, std::fabs(value.floats()[static_cast<std::size_t>(i)]));
+  });
+  for (const float most : largest) {
+    entry.quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits_of(s.format)));
+  }
+}
+
+template <typename Visit>
+void StorageFormats::for_each(TensorId tensor, const workloads::Box& box, Visit visit) const {
+  const Entry& entry = entry_of(tensor);
+  if (entry.quantisers.size() == 1) {
+    const std::int64_t elements = box.elements();
+    for (std::int64_t i = 0; i < elements; ++i) visit(entry.quantisers[0], static_cast<std::size_t>(i));
+    return;
+  }
+  for_each_element(map_addresses(program_.layout.views[tensor], entry.channel, box),
+                   [&](std::int64_t channel, std::int64_t i) {
+                     visit(entry.quantisers[static_cast<std::size_t>(channel)], static_cast<std::size_t>(i));
+                   });
+}
+
+void StorageFormats::encode(TensorId tensor, const workloads::Box& box, std::span<float> values) const {
+  for_each(tensor, box,
+           [&](const Quantiser& q, std::size_t i) { values[i] = static_cast<float>(q.encode(values[i])); });
+}
+
+void StorageFormats::decode(TensorId tensor, const workloads::Box& box, std::span<float> values) const {
+  for_each(tensor, box,
+           [&](const Quantiser& q, std::size_t i) { values[i] = q.decode(static_cast<std::int32_t>(values[i])); });
+}
+
+void StorageFormats::centre(TensorId tensor, std::span<float> values) const {
+  const auto zero = static_cast<float>(entry_of(tensor).quantisers[0].zero_point);  // scales by channel have none
+  if (zero == 0) return;
+  for (float& v : values) v -= zero;
+}
+
+std::vector<float> StorageFormats::scales(TensorId tensor, const workloads::Box& box) const {
+  std::vector<float> scales(static_cast<std::size_t>(box.elements()));
+  for_each(tensor, box, [&](const Quantiser& q, std::size_t i) { scales[i] = q.scale; });
+  return scales;
+}
+
+}  // namespace spillway::simulator

@@ -1,0 +1,56 @@
+// How the elements of every storage stand for real numbers: as floats of some width, as integers with a scale and a
+// zero point, or (indices, masks) as what they are.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "partitioner/program.h"
+#include "workloads/calibration.h"
+#include "workloads/quantiser.h"
+
+namespace spillway::simulator {
+
+using configs::Format;
+
+/// To what a format can hold. Integers: to whole numbers that saturate.
+void round_to(Format format, std::span<float> values);
+
+class StorageFormats {
+ public:
+  /// `calibration` may be nullptr where no storage of real numbers is held in integers. Activations that DMA puts side
+  /// by side (a Concat's pieces) share a range, since it copies bytes. Weights: see hold().
+  /// Throws Error(kBadInput) if ranges are missing, naming the tensor.
+  StorageFormats(const partitioner::Program& program, const workloads::Calibration* calibration);
+
+  /// Sets the scales of a constant by its values: symmetric; one for each output channel of the matrix operators that
+  /// multiply by it, where all mean the same by that, else one for all.
+  void hold(partitioner::StorageId storage, const workloads::HostTensor& value);
+
+  /// Whether the elements are integers that stand for real numbers.
+  [[nodiscard]] bool quantised(partitioner::StorageId storage) const {
+    return storage != partitioner::kNone && !entries_[storage].quantisers.empty();
+  }
+  /// What the elements of a part of a tensor, row-major, are in integers (as floats) and the other way round.
+  void encode(partitioner::TensorId tensor, const workloads::Box& box, std::span<float> values) const;
+  void decode(partitioner::TensorId tensor, const workloads::Box& box, std::span<float> values) const;
+  /// Takes off the zero point: the integers that products are of.
+  void centre(partitioner::TensorId tensor, std::span<float> values) const;
+  /// The scale of each element, row-major.
+  [[nodiscard]] std::vector<float> scales(partitioner::TensorId tensor, const workloads::Box& box) const;
+
+ private:
+  struct Entry {
+    std::vector<workloads::Quantiser> quantisers;  ///< one, or one by channel
+    partitioner::Placement channel;                ///< "address" of an element: its channel
+  };
+  [[nodiscard]] const Entry& entry_of(partitioner::TensorId tensor) const {
+    return entries_[program_.layout.views[tensor].storage];
+  }
+  template <typename Visit>
+  void for_each(partitioner::TensorId tensor, const workloads::Box& box, Visit visit) const;
+  const partitioner::Program& program_;
+  std::vector<Entry> entries_;  ///< by storage
+};
+
+}  // namespace spillway::simulator
