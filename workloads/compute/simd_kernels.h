@@ -198,7 +198,8 @@ Floats error_function(Floats x) {
 void exp_row(std::int64_t n, const float* x, float* y) { map(n, x, y, exponential); }
 void sigmoid_row(std::int64_t n, const float* x, float* y) { map(n, x, y, logistic); }
 void silu_row(std::int64_t n, const float* x, float alpha, float* y) {
-  map(n, x, y, [alpha](Floats v) { return v / (1.0F + exponential(v * -alpha)); });
+  // As Mul of Sigmoid computes it, to the last bit.
+  map(n, x, y, [alpha](Floats v) { return v * logistic(v * alpha); });
 }
 void tanh_row(std::int64_t n, const float* x, float* y) { map(n, x, y, hyperbolic_tangent); }
 void erf_row(std::int64_t n, const float* x, float* y) { map(n, x, y, error_function); }
