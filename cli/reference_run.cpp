@@ -7,8 +7,6 @@
 #include <cmath>
 #include <fstream>
 
-#include "reports/format.h"
-
 namespace spillway::cli {
 
 namespace {
@@ -28,16 +26,6 @@ std::optional<std::int64_t> available_bytes() {
   return std::nullopt;
 }
 
-void check_memory(const workloads::Graph& graph, const std::string& model) {
-  const std::int64_t needed = workloads::peak_bytes(graph);
-  const auto available = available_bytes();
-  if (!available || needed <= *available) return;
-  throw Error(ErrorKind::kBadInput, Place{.file = model},
-              fmt::format("needs about {} of memory to run when {} are available", reports::binary_bytes(needed),
-                          reports::binary_bytes(*available)),
-              "make its inputs smaller (--shape, --batch, --image), or run it on a machine with more memory");
-}
-
 std::string appearance(const workloads::NonFinite& event) {
   const std::string what = event.nan ? "NaN" : "infinity";
   if (event.node.empty()) return fmt::format("{} is in input '{}'", what, event.tensor);
@@ -47,9 +35,18 @@ std::string appearance(const workloads::NonFinite& event) {
 
 }  // namespace
 
+void check_memory(const workloads::Graph& graph, const std::string& model) {
+  const std::int64_t needed = workloads::peak_bytes(graph);
+  const auto available = available_bytes();
+  if (!available || needed <= *available) return;
+  throw Error(ErrorKind::kBadInput, Place{.file = model},
+              fmt::format("needs about {:.1f} GB of memory to run when {:.1f} GB are available",
+                          static_cast<double>(needed) / 1e9, static_cast<double>(*available) / 1e9),
+              "make its inputs smaller (--shape, --batch, --image), or run it on a machine with more memory");
+}
+
 workloads::TensorMap run_reference(const workloads::Graph& graph, const workloads::TensorMap& inputs,
                                    const ReferenceRun& run, Context& context, Progress& progress) {
-  check_memory(graph, run.model);
   bool nan_seen = false;
   bool infinity_seen = false;
   std::vector<std::string> events;

@@ -17,9 +17,12 @@ struct ReferenceRun {
   bool double_sums = false;  ///< products of matrices are summed in double
 };
 
+/// Throws Error(kBadInput), saying how much, if running the graph needs more memory than there is. Cheap: before
+/// anything is generated.
+void check_memory(const workloads::Graph& graph, const std::string& model);
+
 /// Executes the graph. Warns of the first operator that makes NaN, and the first that makes infinity, of finite inputs;
-/// throws Error(kBadInput) instead if told so. Throws Error(kBadInput) before it starts if the graph needs more memory
-/// than there is.
+/// throws Error(kBadInput) instead if told so.
 [[nodiscard]] workloads::TensorMap run_reference(const workloads::Graph& graph, const workloads::TensorMap& inputs,
                                                  const ReferenceRun& run, Context& context, Progress& progress);
 

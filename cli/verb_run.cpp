@@ -209,6 +209,7 @@ void run_verb(Context& context, const RunFlags& flags) {
   if (flags.dry_run) return print_dry_run(graphs, {context.command, npu, options, flags.format.json()}, progress);
   const LoadedGraph& loaded = graphs.front();
   const std::string& model = loaded.target.label;
+  if (flags.reference || flags.check) check_memory(loaded.graph, model);
   std::vector<std::string> generated;
   const TensorMap inputs = inputs_of(loaded.graph, std::move(given), flags.model.seed, generated);
   tell_generated(generated, model, flags, context);

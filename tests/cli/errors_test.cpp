@@ -220,6 +220,7 @@ TEST_CASE("run refuses what it cannot execute", "[cli][errors]") {
   check_refused(place, place.run("run sd-tiny/unet --input nothing=x.npy"), "the graph has no input 'nothing'");
   check_refused(place, place.run("run sd-tiny/unet --input sampel=x.npy"), "did you mean 'sample'?");
   check_refused(place, place.run("run sd-tiny/unet --input sample"), "not NAME=FILE.npy");
+  check_refused(place, place.run("run sd15/unet --reference --batch 256 --image 1024"), "GB of memory to run when");
   const Ran ran = place.run("run sd-tiny/unet --input sample=absent.npy");
   CHECK(ran.code == 2);
   CHECK(contains(ran.err, "absent.npy"));
