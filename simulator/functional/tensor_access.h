@@ -60,6 +60,14 @@ void for_each_run(const AddressMap& map, Visit visit) {
   }
 }
 
+/// Calls visit(address, i) for the i-th element of the box, row-major.
+template <typename Visit>
+void for_each_element(const AddressMap& map, Visit visit) {
+  for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
+    for (std::int64_t k = 0; k < count; ++k) visit(address + k * step, i + k);
+  });
+}
+
 /// The placement of a dense row-major array over `box` whose first element lies at byte 0.
 [[nodiscard]] partitioner::Placement dense_placement(const Box& box, std::int64_t element_bytes);
 
