@@ -2,8 +2,8 @@
 //
 //   spillway_execute MODEL.onnx FOLDER THREADS [NPU]
 //
-// FOLDER has the inputs as NAME.npy; "run" answers {"seconds":, "cpu_seconds":, "peak_kb":}, "save" writes the outputs as
-// spillway_NAME.npy there. With the name of an NPU, runs are functional simulations of it in float32.
+// FOLDER has the inputs as NAME.npy; "run" answers {"seconds":, "cpu_seconds":, "peak_kb":}, "save" writes the outputs
+// as spillway_NAME.npy there. With the name of an NPU, runs are functional simulations of it in float32.
 #include <sys/resource.h>
 
 #include <chrono>

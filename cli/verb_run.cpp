@@ -9,8 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/calibration_flags.h"
 #include "cli/context.h"
 #include "cli/dry_run.h"
+#include "cli/fidelity_table.h"
 #include "cli/flags.h"
 #include "cli/functional.h"
 #include "cli/reference_run.h"
@@ -40,6 +42,9 @@ struct RunFlags {
   std::vector<std::string> dump;
   std::string out;
   std::string out_format = OutputFormat::kNpy;
+  CalibrationFlags calibration;
+  bool fidelity = false;
+  bool detail = false;
   bool reference = false;
   bool check = false;
   bool nan_is_error = false;
@@ -55,9 +60,14 @@ struct Outcome {
   TensorMap outputs;  ///< dumped tensors included
   std::vector<OutputFile> files{};
   std::vector<Difference> differences{};
+  std::vector<OutputFidelity> fidelity{};  ///< where asked for
+  std::vector<simulator::LayerFidelity> layers{};
 };
 
 std::string scientific(double value) { return fmt::format("{:.3g}", value); }
+
+/// Whether the NPU computes as the reference does, so that both must agree.
+bool exact(const configs::NpuConfig& npu) { return npu.precision == configs::uniform_precision("fp32"); }
 
 void print_table(const std::string& model, const Outcome& run, bool check) {
   if (run.npu == nullptr) {
@@ -85,7 +95,9 @@ void print_table(const std::string& model, const Outcome& run, bool check) {
       {{"name", Align::kLeft}, {"largest error"}, {"of largest value"}, {"relative L2"}, {"", Align::kLeft}});
   for (const Difference& d : run.differences) {
     compared.add({d.tensor, scientific(d.largest_error), scientific(d.relative_to_largest), scientific(d.relative_l2),
-                  d.ok() ? "ok" : "differs"});
+                  d.ok()            ? "ok"
+                  : exact(*run.npu) ? "differs"
+                                    : ""});
   }
   compared.print(std::cout, 4);
 }
@@ -111,14 +123,16 @@ Json json_of(const std::string& model, const Outcome& run) {
                         {"ok", d.ok()}});
   }
   const bool reference = run.npu == nullptr;
-  return {{"schema_version", reports::kSchemaVersion},
-          {"model", model},
-          {"npu", reference ? Json(nullptr) : Json(run.npu->name)},
-          {"precision", reference ? "fp32" : reports::precision_name(run.npu->precision)},
-          {"latency_cycles", reference ? Json(nullptr) : Json(run.cycles)},
-          {"moved_bytes", reference ? Json(nullptr) : Json(run.moved)},
-          {"outputs", outputs},
-          {"reference", compared}};
+  Json json{{"schema_version", reports::kSchemaVersion},
+            {"model", model},
+            {"npu", reference ? Json(nullptr) : Json(run.npu->name)},
+            {"precision", reference ? "fp32" : reports::precision_name(run.npu->precision)},
+            {"latency_cycles", reference ? Json(nullptr) : Json(run.cycles)},
+            {"moved_bytes", reference ? Json(nullptr) : Json(run.moved)},
+            {"outputs", outputs},
+            {"reference", compared}};
+  if (!run.fidelity.empty()) json["fidelity"] = fidelity_json(run.fidelity, run.layers);
+  return json;
 }
 
 /// Plans, lowers and simulates; compares with the reference executor, or asks it for what only it has, where needed.
@@ -126,16 +140,20 @@ Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const con
                    const RunFlags& flags, Context& context, Progress& progress) {
   const std::string& model = loaded.target.label;
   const Graph executed = workloads::canonicalise(loaded.graph);
+  const auto calibration = flags.calibration.calibration(loaded.graph, executed, npu, flags.model.seed, progress);
   const Planned planned = plan_and_lower(model, executed, npu, flags.plan.options(), &progress);
   progress.stage(model + ": executing");
-  auto run = simulator::simulate_functional(
-      planned.program, npu, inputs,
-      {.progress = [&](auto done, auto all) { progress.update(done, all, "commands"); }});
+  auto run =
+      simulator::simulate_functional(planned.program, npu, inputs,
+                                     {.progress = [&](auto done, auto all) { progress.update(done, all, "commands"); },
+                                      .calibration = calibration ? &*calibration : nullptr,
+                                      .fidelity = flags.fidelity});
   Outcome outcome{
       .npu = &npu, .cycles = run.result.cycles, .moved = run.result.moves.total(), .outputs = std::move(run.outputs)};
   // The Program has no names for what lies between its operators; where its outputs are not finite, the reference
   // executor tells which operator began it.
-  if (!flags.check && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
+  outcome.layers = std::move(run.layers);
+  if (!flags.check && !flags.fidelity && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
   TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums},
                                       context, progress);
   for (const std::string& name : flags.dump) {
@@ -144,6 +162,7 @@ Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const con
     reference.erase(name);
   }
   if (flags.check) outcome.differences = differences_of(outcome.outputs, reference);
+  if (flags.fidelity) outcome.fidelity = fidelity_of(outcome.outputs, reference);
   return outcome;
 }
 
@@ -156,6 +175,9 @@ void check_flags(const RunFlags& flags) {
   if (!flags.dump.empty() && flags.out.empty()) refuse("--dump needs a folder to write to", "add --output DIR");
   if (flags.reference && flags.check)
     refuse("--check compares an NPU with the reference: --reference runs none", "leave one out");
+  if (flags.reference && flags.fidelity)
+    refuse("--fidelity compares an NPU with the reference: --reference runs none", "leave one out");
+  flags.calibration.check();
   if (flags.reference && flags.dry_run) refuse("--dry-run shows a plan: --reference makes none", "leave one out");
 }
 
@@ -188,7 +210,7 @@ void check_differences(const std::string& model, const std::vector<Difference>& 
 void run_verb(Context& context, const RunFlags& flags) {
   check_flags(flags);
   NpuFlags npu_flags = flags.npu;
-  // Only float32 storage can be executed yet; the header says which precision it was.
+  // What computes as the reference executor does, unless another precision is asked for.
   if (npu_flags.precision.empty()) npu_flags.precision = "fp32";
   const configs::NpuConfig npu = npu_flags.load();
   const partitioner::Options options = flags.plan.options();
@@ -227,6 +249,7 @@ void run_verb(Context& context, const RunFlags& flags) {
     std::cout << json_of(model, run).dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
   } else {
     print_table(model, run, flags.check);
+    if (!run.fidelity.empty()) print_fidelity(std::cout, run.fidelity, run.layers, flags.detail);
     if (!generated.empty() && flags.inputs.empty()) {
       reports::print_labelled(
           std::cout, "note",
@@ -236,13 +259,14 @@ void run_verb(Context& context, const RunFlags& flags) {
       reports::print_labelled(std::cout, "note", "dumped tensors are the reference executor's");
     }
   }
-  check_differences(model, run.differences);
+  if (exact(npu)) check_differences(model, run.differences);
 }
 
 }  // namespace
 
 void add_run(CLI::App& app, Context& context) {
-  CLI::App* verb = app.add_subcommand("run", "execute one graph on real data (fp32), on the NPU or by the reference");
+  CLI::App* verb = app.add_subcommand(
+      "run", "execute one graph on real data, on the NPU (--precision, default fp32) or by the reference");
   const auto flags = std::make_shared<RunFlags>();
   flags->model.add_to(*verb);
   add_values(*verb, "--input", flags->inputs, "NAME=FILE (.npy, .npz or ONNX .pb), or FILE.npz for all arrays in it",
@@ -257,12 +281,18 @@ void add_run(CLI::App& app, Context& context) {
              "run the reference executor alone: takes graphs that the NPU refuses");
   add_switch(*verb, "--double-sums", flags->double_sums, "the reference executor sums products in double");
   add_switch(*verb, "--nan-is-error", flags->nan_is_error, "stop where NaN or infinity first appears");
-  add_switch(*verb, "--check", flags->check, "compare with the reference executor");
+  add_switch(*verb, "--check", flags->check, "compare with the reference executor; in fp32 both must agree");
+  add_switch(*verb, "--fidelity", flags->fidelity,
+             "what the number formats lose against fp32, end to end and by layer: SQNR, errors, cosine");
+  add_switch(*verb, "--detail", flags->detail, "with --fidelity: every layer, in order");
+  flags->calibration.add_to(*verb);
   add_switch(*verb, "--dry-run", flags->dry_run, "print the resolved config and the size of the plan, and stop");
   flags->npu.add_to(*verb);
   flags->plan.add_to(*verb);
   flags->format.add_to(*verb);
-  verb->footer("Example:\n  spillway run sd-tiny/unet --npu edge-8mb --check");
+  verb->footer(
+      "Examples:\n  spillway run sd-tiny/unet --npu edge-8mb --check\n"
+      "  spillway run sd-tiny/unet --precision int8 --fidelity");
   verb->callback([&context, flags] { context.action = [&context, flags] { run_verb(context, *flags); }; });
 }
 

@@ -35,8 +35,8 @@ struct ProductFormats {
 };
 
 /// Multiply-accumulates per cell and cycle. The area of a multiplier grows with the product of its operands' widths, so
-/// operands of two formats run at the geometric mean of the rates of either (8 by 16 bits: twice the work of 8 by 8, half
-/// of that of 16 by 16). 0 if the array does not take one of them.
+/// operands of two formats run at the geometric mean of the rates of either (8 by 16 bits: twice the work of 8 by 8,
+/// half of that of 16 by 16). 0 if the array does not take one of them.
 [[nodiscard]] double product_rate(const MatrixConfig& matrix, ProductFormats operands);
 /// Energy of one multiply-accumulate, by the same argument.
 [[nodiscard]] double product_pj(const EnergyConfig& energy, ProductFormats operands);

@@ -30,8 +30,8 @@ double peak_macs_per_cycle(const NpuConfig& npu) {
   // Of weights with activations or of two activations, whichever is faster: nothing runs at more.
   const configs::Format weight = npu.precision.weight;
   const configs::Format activation = npu.precision.activation;
-  const double rate = std::max(configs::product_rate(npu.matrix, {weight, activation}),
-                               configs::product_rate(npu.matrix, activation));
+  const double rate =
+      std::max(configs::product_rate(npu.matrix, {weight, activation}), configs::product_rate(npu.matrix, activation));
   return static_cast<double>(npu.mac_cells()) * rate;
 }
 

@@ -133,7 +133,8 @@ class Accountant {
         const std::int64_t macs = command.matrix.macs();
         group.macs += macs;
         result_.macs += macs;
-        const auto cycles = configs::matrix_cycles(npu_.matrix, command.matrix, partitioner::operand_formats(program_, command));
+        const auto cycles =
+            configs::matrix_cycles(npu_.matrix, command.matrix, partitioner::operand_formats(program_, command));
         result_.matrix_cycles.ideal += cycles.ideal;
         result_.matrix_cycles.padding += cycles.padding;
         result_.matrix_cycles.fill += cycles.fill;

@@ -26,7 +26,8 @@ void ComputeEngine::begin(std::int32_t command) {
 }
 
 Cycles MatrixEngine::duration(const partitioner::Command& command, const Traffic& /*traffic*/) const {
-  return configs::matrix_cycles(machine_.npu.matrix, command.matrix, partitioner::operand_formats(machine_.program, command))
+  return configs::matrix_cycles(machine_.npu.matrix, command.matrix,
+                                partitioner::operand_formats(machine_.program, command))
       .total();
 }
 

@@ -76,7 +76,8 @@ class Stretches {
       strides_[at(d)] = bytes[at(d)] / kElement;
       if (extent == 1) continue;
       int place = dims++;
-      for (; place > 0 && bytes[at(order[at(place - 1)])] > bytes[at(d)]; --place) order[at(place)] = order[at(place - 1)];
+      for (; place > 0 && bytes[at(order[at(place - 1)])] > bytes[at(d)]; --place)
+        order[at(place)] = order[at(place - 1)];
       order[at(place)] = d;
     }
     length_ = kElement;
@@ -236,8 +237,7 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
   };
   workloads::ConstStridedView in, out;
   const Memory::Lent* lent = from.lent(source);
-  const std::byte* in_base = lent != nullptr ? lent->data
-                                             : base_of(source, [&](auto... a) { return from.read(a...); });
+  const std::byte* in_base = lent != nullptr ? lent->data : base_of(source, [&](auto... a) { return from.read(a...); });
   if (!view(in_base, lent != nullptr ? lent->lies : source.at, source.box, in)) return false;
   const std::byte* out_base = base_of(destination, [&](auto... a) { return to.write(a...); });
   if (!view(out_base, destination.at, destination.box, out)) return false;
@@ -372,9 +372,8 @@ FunctionalMachine::Value FunctionalMachine::run_step(const Command& command, con
   if (target == nullptr || !claim(*target, tensor, box, out)) {
     result.buffer = std::make_shared<Scratch>(box.elements());
     // As images lie in the scratchpad: channels innermost.
-    out = box.rank == 4 && !box.empty()
-              ? workloads::compute::channels_last(box, result.buffer->get())
-              : workloads::StridedView{box, result.buffer->get(), dense_strides(box)};
+    out = box.rank == 4 && !box.empty() ? workloads::compute::channels_last(box, result.buffer->get())
+                                        : workloads::StridedView{box, result.buffer->get(), dense_strides(box)};
   }
   result.view = workloads::compute::readable(out);
   if (drains) {
@@ -611,7 +610,8 @@ FunctionalMachine::Value FunctionalMachine::reinterpret(const Value& value, Tens
   float* to = result.buffer->get();
   for_each_run(map_addresses(program_.layout.views[at(tensor)], at_zero, box),
                [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
-                 for (std::int64_t k = 0; k < count; ++k) to[i + k] = elements[static_cast<std::size_t>(address + k * step)];
+                 for (std::int64_t k = 0; k < count; ++k)
+                   to[i + k] = elements[static_cast<std::size_t>(address + k * step)];
                });
   result.view.data = to;
   return result;

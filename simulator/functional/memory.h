@@ -45,8 +45,8 @@ class Memory {
   /// The same bytes, which are the storage's from now on.
   [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
 
-  /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds the element
-  /// that would lie at address x under `given` at data + x under `lies`.
+  /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds the
+  /// element that would lie at address x under `given` at data + x under `lies`.
   struct Lent {
     partitioner::Placement given, lies;
     std::int64_t address = 0, bytes = 0;

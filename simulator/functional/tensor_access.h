@@ -77,8 +77,8 @@ void read_floats(const Memory& memory, const AddressMap& map, configs::Format fo
 void write_floats(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
                   const float* from);
 /// Integers, exact beyond what a float holds; they saturate.
-void read_integers(const Memory& memory, const AddressMap& map, configs::Format format,
-                   partitioner::StorageId storage, std::int64_t* to);
+void read_integers(const Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
+                   std::int64_t* to);
 void write_integers(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
                     const std::int64_t* from);
 

@@ -17,7 +17,8 @@ double simulated(const workloads::Graph& graph, const std::vector<std::string>& 
   return static_cast<double>(objective == partitioner::Objective::kMoves ? result.moves.total() : result.cycles);
 }
 
-/// `key` takes the values in turn, each more than the one before; an empty one is the preset's, whose result is `given`.
+/// `key` takes the values in turn, each more than the one before; an empty one is the preset's, whose result is
+/// `given`.
 void require_monotone(const std::string& name, const std::string& key, const std::vector<std::string>& values,
                       partitioner::Objective objective = partitioner::Objective::kLatency, double tie = kTie,
                       double given = 0) {

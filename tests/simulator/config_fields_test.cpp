@@ -1,6 +1,7 @@
 // Does every field of the config that the simulator reads move a number? Each row: the field, how it is changed, which
 // number moves, and which way.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <functional>
 
 #include "program_builder.h"
@@ -140,16 +141,26 @@ TEST_CASE("every field of the config that the simulator reads moves its number",
   }
 }
 
-TEST_CASE("the program's weight format chooses the array's rate and the energy of a MAC", "[simulator][config]") {
+TEST_CASE("the operands' formats choose the array's rate and the energy of a MAC", "[simulator][config]") {
   auto npu = base_npu();
-  npu.matrix.rate[static_cast<std::size_t>(configs::Format::kFp32)] = 0.25;
-  npu.energy.mac_pj[static_cast<std::size_t>(configs::Format::kFp32)] = 4;
+  constexpr auto kOther = configs::Format::kFp8E4M3;  // of the same size
+  npu.matrix.rate[static_cast<std::size_t>(kOther)] = 0.25;
+  npu.energy.mac_pj[static_cast<std::size_t>(kOther)] = 4;
   auto program = everything(npu);
   const Result int8 = simulate(program, npu);
-  program.precision.weight = configs::Format::kFp32;
-  const Result fp32 = simulate(program, npu);
-  CHECK(fp32.cycles > int8.cycles);
-  CHECK(fp32.energy.mac_pj == Approx(8 * int8.energy.mac_pj));
+  const auto operands_in = [&](std::uint32_t count) {
+    for (const auto& command : program.commands) {
+      if (command.kind != partitioner::CommandKind::kMatrix) continue;
+      for (std::uint32_t i = 0; i < count; ++i) program.operand_pool[command.first_operand + i].format = kOther;
+    }
+    return simulate(program, npu);
+  };
+  const Result mixed = operands_in(1);
+  const Result both = operands_in(2);
+  CHECK(mixed.cycles > int8.cycles);
+  CHECK(both.cycles > mixed.cycles);
+  CHECK(both.energy.mac_pj == Approx(8 * int8.energy.mac_pj));
+  CHECK(mixed.energy.mac_pj == Approx(std::sqrt(8.0) * int8.energy.mac_pj));
 }
 
 TEST_CASE("more engines of a kind share work given to their queues", "[simulator][config]") {

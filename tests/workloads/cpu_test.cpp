@@ -92,7 +92,9 @@ TEST_CASE("integer products do not saturate on the way", "[cpu]") {
 TEST_CASE("integer convolution counts padding as nothing", "[cpu]") {
   Random random(11);
   for (int round = 0; round < 30; ++round) {
-    Int8Convolution s{.height = pick(random, 3, 9), .width = pick(random, 3, 9), .in = pick(random, 1, 20),
+    Int8Convolution s{.height = pick(random, 3, 9),
+                      .width = pick(random, 3, 9),
+                      .in = pick(random, 1, 20),
                       .out = pick(random, 1, 20)};
     s.kernel_h = pick(random, 1, 3), s.kernel_w = pick(random, 1, 3);
     s.stride_h = pick(random, 1, 2), s.stride_w = pick(random, 1, 2), s.dilation_w = s.kernel_w < 3 ? 2 : 1;
@@ -158,7 +160,8 @@ TEST_CASE("float products on operands of any layout", "[cpu]") {
       for (std::int64_t j = 0; j < p.n; ++j) {
         double sum = 0;  // small integers: exact in any order
         for (std::int64_t q = 0; q < p.k; ++q) {
-          sum += a[static_cast<std::size_t>(i * p.a.line + q * p.a.k)] * b[static_cast<std::size_t>(j * p.b.line + q * p.b.k)];
+          sum += a[static_cast<std::size_t>(i * p.a.line + q * p.a.k)] *
+                 b[static_cast<std::size_t>(j * p.b.line + q * p.b.k)];
         }
         sum *= p.alpha;
         if (p.bias_i != nullptr) sum += bias_i[static_cast<std::size_t>(i)];
@@ -260,15 +263,18 @@ TEST_CASE("transposition of any size, on every instruction set", "[cpu]") {
     for (const std::int64_t rows : {1, 3, 16, 37, 130}) {
       for (const std::int64_t columns : {1, 5, 16, 33, 70}) {
         CAPTURE(s.name, rows, columns);
-        std::vector<float> from(static_cast<std::size_t>(rows * (columns + 2))), to(static_cast<std::size_t>(columns * (rows + 1)), -1.0F);
+        std::vector<float> from(static_cast<std::size_t>(rows * (columns + 2))),
+            to(static_cast<std::size_t>(columns * (rows + 1)), -1.0F);
         for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<float>(i);
         s.transpose(rows, columns, from.data(), columns + 2, to.data(), rows + 1);
         for (std::int64_t r = 0; r < rows; ++r) {
           for (std::int64_t c = 0; c < columns; ++c) {
-            REQUIRE(to[static_cast<std::size_t>(c * (rows + 1) + r)] == from[static_cast<std::size_t>(r * (columns + 2) + c)]);
+            REQUIRE(to[static_cast<std::size_t>(c * (rows + 1) + r)] ==
+                    from[static_cast<std::size_t>(r * (columns + 2) + c)]);
           }
         }
-        for (std::int64_t c = 0; c < columns; ++c) REQUIRE(to[static_cast<std::size_t>(c * (rows + 1) + rows)] == -1.0F);
+        for (std::int64_t c = 0; c < columns; ++c)
+          REQUIRE(to[static_cast<std::size_t>(c * (rows + 1) + rows)] == -1.0F);
       }
     }
   }

@@ -15,7 +15,8 @@ namespace spillway::workloads::compute {
 
 namespace {
 
-/// Without VNNI oneDNN multiplies pairs in 16 bits, which saturates (its documentation, "Nuances of int8 computations").
+/// Without VNNI oneDNN multiplies pairs in 16 bits, which saturates (its documentation, "Nuances of int8
+/// computations").
 bool library_is_exact() { return __builtin_cpu_supports("avx512vnni") != 0; }
 
 struct Matrices {
@@ -35,8 +36,8 @@ void multiply_rows(const Matrices& s, const A* a, const std::int8_t* b, std::int
     dnnl_status_t status = dnnl_success;
     const auto b_zero = static_cast<std::int8_t>(s.b_zero);
     if constexpr (std::is_same_v<A, std::uint8_t>) {
-      status = dnnl_gemm_u8s8s32('N', transposed, 'F', s.m, s.n, s.k, 1.0F, a, s.k,
-                                 static_cast<std::uint8_t>(s.a_zero), b, b_row, b_zero, 0.0F, c, s.n, &none);
+      status = dnnl_gemm_u8s8s32('N', transposed, 'F', s.m, s.n, s.k, 1.0F, a, s.k, static_cast<std::uint8_t>(s.a_zero),
+                                 b, b_row, b_zero, 0.0F, c, s.n, &none);
     } else {
       status = dnnl_gemm_s8s8s32('N', transposed, 'F', s.m, s.n, s.k, 1.0F, a, s.k, static_cast<std::int8_t>(s.a_zero),
                                  b, b_row, b_zero, 0.0F, c, s.n, &none);

@@ -6,9 +6,9 @@
 
 namespace spillway::workloads::compute {
 
-/// c[m x n] = (a - a_zero) (b - b_zero), row-major: a [m x k], b [k x n], or [n x k] if `b_transposed`. Sums wrap around
-/// as 32-bit hardware's do; they are exact up to k = 2^15. Multithreaded. Throws Error(kInternal) on sizes that do not
-/// answer the spans.
+/// c[m x n] = (a - a_zero) (b - b_zero), row-major: a [m x k], b [k x n], or [n x k] if `b_transposed`. Sums wrap
+/// around as 32-bit hardware's do; they are exact up to k = 2^15. Multithreaded. Throws Error(kInternal) on sizes that
+/// do not answer the spans.
 struct Int8Product {
   std::int64_t m = 0, n = 0, k = 0;
   bool b_transposed = false;

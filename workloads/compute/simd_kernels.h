@@ -228,7 +228,8 @@ void affine_row(std::int64_t n, const float* x, const float* center, const float
     const Floats c = all(*center), s = all(*scale), t = all(*shift);
     return map(n, x, y, [c, s, t](Floats v) { return (v - c) * s + t; });
   }
-  for (; i + kLanes <= n; i += kLanes) store(y + i, (load(x + i) - load(center + i)) * load(scale + i) + load(shift + i));
+  for (; i + kLanes <= n; i += kLanes)
+    store(y + i, (load(x + i) - load(center + i)) * load(scale + i) + load(shift + i));
   if (i < n) {
     const std::int64_t rest = n - i;
     const Floats centered = load_part(x + i, rest) - load_part(center + i, rest);
