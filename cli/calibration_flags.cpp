@@ -36,11 +36,10 @@ void CalibrationFlags::add_to(CLI::App& verb) {
   add_switch(verb, "--asymmetric", asymmetric, "give integer activations a zero point, so that they use all integers");
   add_values(verb, "--sample", sample_files, "FILE.npz with the inputs of one run to calibrate on", "generated noise",
              "prompt1.npz");
-  add_value(verb, "--calibration-samples", samples, "generated runs to calibrate on, where no --sample is given", "1",
-            "4");
-  add_value(verb, "--load-calibration", load, "file written by --save-calibration, instead of runs", "none",
+  add_value(verb, "--noise-samples", samples, "generated runs to calibrate on, where no --sample is given", "1", "4");
+  add_value(verb, "--load-ranges", load, "file written by --save-ranges, instead of runs", "none",
             "unet.calibration.json");
-  add_value(verb, "--save-calibration", save, "write the ranges to this file", "not written", "unet.calibration.json");
+  add_value(verb, "--save-ranges", save, "write the ranges to this file", "not written", "unet.calibration.json");
 }
 
 void CalibrationFlags::check() const {
@@ -51,12 +50,12 @@ void CalibrationFlags::check() const {
   }
   constexpr int kMost = 10000;
   if (samples < 1 || samples > kMost) {
-    throw Error(ErrorKind::kBadInput, Place{.key = "--calibration-samples"},
-                fmt::format("{} is not a number from 1 to {}", samples, kMost), "--calibration-samples 4");
+    throw Error(ErrorKind::kBadInput, Place{.key = "--noise-samples"},
+                fmt::format("{} is not a number from 1 to {}", samples, kMost), "--noise-samples 4");
   }
   if (!load.empty() && (!sample_files.empty() || !save.empty())) {
-    throw Error(ErrorKind::kBadInput, Place{.key = "--load-calibration"},
-                "a calibration is loaded, or made (--sample, --save-calibration)", "leave out one of them");
+    throw Error(ErrorKind::kBadInput, Place{.key = "--load-ranges"},
+                "a calibration is loaded, or made (--sample, --save-ranges)", "leave out one of them");
   }
 }
 
@@ -66,7 +65,7 @@ std::optional<workloads::Calibration> CalibrationFlags::calibration(const worklo
                                                                     Progress& progress) const {
   if (!is_integer(npu.precision.activation)) {
     if (!load.empty() || !save.empty()) {
-      throw Error(ErrorKind::kBadInput, Place{.key = load.empty() ? "--save-calibration" : "--load-calibration"},
+      throw Error(ErrorKind::kBadInput, Place{.key = load.empty() ? "--save-ranges" : "--load-ranges"},
                   fmt::format("activations in {} need no calibration", configs::name_of(npu.precision.activation)),
                   "--precision int8, w8a16 or int16");
     }

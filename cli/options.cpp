@@ -53,7 +53,9 @@ void NpuFlags::add_overrides_to(CLI::App& verb) {
             "8MiB");
   add_values(verb, "--set", sets, "override one config field: key.path=value, units in the value", "none",
              "dram.channels=2");
-  add_value(verb, "--precision", precision, "int8, fp16 or fp32 for all tensor classes", "the preset's", "fp16");
+  add_value(verb, "--precision", precision,
+            "of all tensor classes: int8, w8a16 (int8 weights), int16, fp16, bf16, fp8 or fp32", "the preset's",
+            "fp16");
 }
 
 configs::NpuConfig NpuFlags::load(const std::vector<std::string>& more) const {

@@ -131,7 +131,7 @@ std::string calibration_to_json(const Calibration& calibration) {
 Calibration calibration_from_json(const std::string& text, const std::string& source) {
   const auto refuse = [&](const std::string& key, const std::string& problem) {
     throw Error(ErrorKind::kBadInput, Place{.file = source, .key = key}, problem,
-                "spillway run MODEL --save-calibration FILE writes such a file");
+                "spillway run MODEL --save-ranges FILE writes such a file");
   };
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded() || !json.is_object()) refuse("", "is not JSON, or not an object");

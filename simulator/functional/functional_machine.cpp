@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "simulator/functional/byte_product.h"
 #include "simulator/functional/integer_product.h"
 #include "simulator/functional/tensor_access.h"
 #include "simulator/run_cursor.h"
@@ -459,15 +460,15 @@ FunctionalMachine::Value FunctionalMachine::scaled_sums(const Node& node, Value 
   if (!formats_.quantised(views[at(a)].storage) || !formats_.quantised(views[at(b)].storage)) return sums;
   Box one = workloads::whole(program_.graph.tensors[at(a)].shape);
   for (int d = 0; d < one.rank; ++d) one.extent[at(d)] = 1;
-  const float scale_a = formats_.scales(a, one)[0];
+  const float scale_a = formats_.scales(a, one)[0] * node.real("alpha", 1.0F);  // which integers leave to the drain
   // Along the output's channels, as the bias.
   const Box& box = sums.view.box;
   const int axis = bias_axis(node, box.rank);
   Box column = workloads::whole(program_.graph.tensors[at(b)].shape);
   for (int d = 0; d < column.rank; ++d) column.set(d, 0, 1);
-  const int dim = node.op == "Conv" ? 0 : node.op == "ConvTranspose" ? 1 : column.rank - 1;
-  const bool by_channel = node.op != "ConvTranspose" || node.integer("group", 1) == 1;
-  if (by_channel) column.set(dim, box.begin[at(axis)], box.extent[at(axis)]);
+  if (const int dim = channel_dim(program_.graph, node); dim != kNone) {
+    column.set(dim, box.begin[at(axis)], box.extent[at(axis)]);
+  }
   const std::vector<float> scales = formats_.scales(b, column);
   std::size_t inner = 1;
   for (int d = axis + 1; d < box.rank; ++d) inner *= at(box.extent[at(d)]);
@@ -480,7 +481,33 @@ FunctionalMachine::Value FunctionalMachine::scaled_sums(const Node& node, Value 
   return scaled;
 }
 
+bool FunctionalMachine::multiply_bytes(const Command& command) {
+  const auto operands = program_.operands(command);
+  if (operands[0].format != Format::kInt8 || operands[1].format != Format::kInt8 ||
+      operands[2].format != Format::kInt32) {
+    return false;
+  }
+  const Node& node = node_of(program_.kernels[at(command.kernel)].steps[0]);
+  const Box& box = program_.boxes(command)[0];
+  const auto& views = program_.layout.views;
+  const auto read = [&](int input, const Box& region, std::span<const int> order) {
+    const Operand& operand = operands[at(input)];
+    std::vector<std::int8_t> bytes(static_cast<std::size_t>(region.elements()));
+    const AddressMap map = map_addresses(views[at(node.inputs[at(input)])], operand.at, region).ordered(order);
+    read_bytes(memory_of(operand), map, operand.storage, bytes.data());
+    return bytes;
+  };
+  const auto sums = byte_product(program_.graph, node, box,
+                                 {formats_.zero_point(node.inputs[0]), formats_.zero_point(node.inputs[1])}, read);
+  if (!sums) return false;
+  const std::vector<std::int64_t> values(sums->values.begin(), sums->values.end());
+  const AddressMap map = map_addresses(views[at(node.outputs[0])], operands[2].at, box).ordered(sums->order);
+  write_integers(memory_of(operands[2]), map, operands[2].format, operands[2].storage, values.data());
+  return true;
+}
+
 void FunctionalMachine::multiply(const Command& command) {
+  if (multiply_bytes(command)) return;
   const KernelStep& step = program_.kernels[at(command.kernel)].steps[0];
   const Node& node = node_of(step);
   const OpDef& def = workloads::operator_of(node);

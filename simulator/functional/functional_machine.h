@@ -51,6 +51,8 @@ class FunctionalMachine {
                                                       const partitioner::Kernel& kernel, std::size_t s) const;
 
   void multiply(const partitioner::Command& command);
+  /// The same where the host has instructions for it; false if it has not.
+  [[nodiscard]] bool multiply_bytes(const partitioner::Command& command);
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   /// Elements as they lie there: in place where they are floats at even distances, otherwise a copy.
   [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);

@@ -48,6 +48,8 @@ Pieces split(const ConstRegionView& view, float most, float base) {
 std::vector<double> integer_product(const workloads::Graph& graph, const workloads::Node& node,
                                     std::span<const ConstRegionView> inputs, std::int64_t terms,
                                     const workloads::Box& out) {
+  workloads::Node sums_only = node;
+  sums_only.attributes.erase("alpha");
   const ConstRegionView& a = inputs[0];
   const ConstRegionView& b = inputs[1];
   // Operands are cut into as few digits as keep every sum of products of two digits exact.
@@ -70,7 +72,7 @@ std::vector<double> integer_product(const workloads::Graph& graph, const workloa
       std::vector<ConstRegionView> views(inputs.begin(), inputs.end());
       views[0].data = piece_a.data();
       views[1].data = piece_b.data();
-      workloads::operator_of(node).kernel(graph, node, views, {out, partial.data()});
+      workloads::operator_of(node).kernel(graph, sums_only, views, {out, partial.data()});
       for (std::size_t i = 0; i < elements; ++i) exact[i] += weight * static_cast<double>(partial[i]);
       weight *= base_b;
     }

@@ -57,6 +57,7 @@ std::byte* Memory::write(std::int64_t address, std::int64_t bytes, partitioner::
 }
 
 void Memory::lend(partitioner::StorageId storage, Lent contents) {
+  own_begin_ = own_end_ = 0;
   lent_at_[contents.address] = storage;
   lent_[storage] = std::move(contents);
 }
@@ -72,10 +73,19 @@ const Memory::Lent* Memory::lent(const partitioner::Operand& operand) const {
 
 /// What is written over is nobody's any more, and whoever reads it is told so.
 void Memory::overwrite(std::int64_t address, std::int64_t bytes) {
+  if (address >= own_begin_ && address + bytes <= own_end_) return;
   for (auto next = lent_at_.lower_bound(address + bytes); next != lent_at_.begin();) {
     Lent& contents = lent_[(--next)->second];
-    if (contents.address + contents.bytes <= address) return;
+    if (contents.address + contents.bytes <= address) break;
     contents.overwritten = true;
+  }
+  // The gap between lent contents that these bytes lie in: writes come in neighbourhoods.
+  const auto above = lent_at_.lower_bound(address);
+  own_end_ = above == lent_at_.end() ? size_ : above->first;
+  own_begin_ = 0;
+  if (above != lent_at_.begin()) {
+    const Lent& below = lent_[std::prev(above)->second];
+    own_begin_ = below.address + below.bytes;
   }
 }
 

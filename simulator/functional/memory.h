@@ -72,6 +72,7 @@ class Memory {
   Pages bytes_, owners_;
   std::map<partitioner::StorageId, Lent> lent_;
   std::map<std::int64_t, partitioner::StorageId> lent_at_;  ///< by address
+  std::int64_t own_begin_ = 0, own_end_ = 0;                ///< a stretch that nothing lent lies in
 };
 
 /// A read of the wrong bytes, before it is known which command and tensor it was.

@@ -76,13 +76,6 @@ std::optional<Quantiser> given_grid(const Program& program, const Storage& stora
   return q;
 }
 
-/// The logical dimension of a matrix operator's second input that its output channels run along; kNone if none does.
-int channel_dim(const Program& program, const workloads::Node& node) {
-  if (node.op == "Conv") return 0;
-  if (node.op == "ConvTranspose") return node.integer("group", 1) == 1 ? 1 : kNone;
-  return static_cast<int>(program.layout.views[node.inputs[1]].dims.size()) - 1;
-}
-
 /// The factors of a constant's storage that all products with it have their channels along, outermost first.
 std::optional<std::vector<int>> channel_factors(const Program& program, StorageId storage) {
   std::optional<std::vector<int>> factors;
@@ -95,7 +88,7 @@ std::optional<std::vector<int>> channel_factors(const Program& program, StorageI
     };
     if (reads(0)) return std::nullopt;
     if (!reads(1)) continue;
-    const int dim = channel_dim(program, node);
+    const int dim = channel_dim(program.graph, node);
     if (dim == kNone) return std::nullopt;
     std::vector<int> mine;
     for (const auto& ref : program.layout.views[node.inputs[1]].dims[static_cast<std::size_t>(dim)]) {
@@ -108,6 +101,14 @@ std::optional<std::vector<int>> channel_factors(const Program& program, StorageI
 }
 
 }  // namespace
+
+int channel_dim(const workloads::Graph& graph, const workloads::Node& node) {
+  if (node.op == "Conv") return 0;
+  if (node.op == "ConvTranspose") return node.integer("group", 1) == 1 ? 1 : kNone;
+  const int rank = static_cast<int>(graph.input(node, 1).shape.size());
+  if (rank < 2) return kNone;
+  return node.integer("transB", 0) != 0 ? rank - 2 : rank - 1;
+}
 
 void round_to(Format format, std::span<float> values) {
   switch (format) {

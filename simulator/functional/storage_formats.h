@@ -13,6 +13,9 @@ namespace spillway::simulator {
 
 using configs::Format;
 
+/// The dimension of a matrix operator's second input that its output channels run along; kNone if none does.
+[[nodiscard]] int channel_dim(const workloads::Graph& graph, const workloads::Node& node);
+
 /// To what a format can hold. Integers: to whole numbers that saturate.
 void round_to(Format format, std::span<float> values);
 
@@ -36,6 +39,10 @@ class StorageFormats {
   void decode(partitioner::TensorId tensor, const workloads::Box& box, std::span<float> values) const;
   /// Takes off the zero point: the integers that products are of.
   void centre(partitioner::TensorId tensor, std::span<float> values) const;
+  /// Of all elements: scales by channel have zero points of 0.
+  [[nodiscard]] std::int32_t zero_point(partitioner::TensorId tensor) const {
+    return entry_of(tensor).quantisers[0].zero_point;
+  }
   /// The scale of each element, row-major.
   [[nodiscard]] std::vector<float> scales(partitioner::TensorId tensor, const workloads::Box& box) const;
 

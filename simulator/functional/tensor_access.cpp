@@ -86,6 +86,12 @@ bool AddressMap::even(std::array<std::int64_t, workloads::kMaxRank>& stride, std
   return true;
 }
 
+AddressMap AddressMap::ordered(std::span<const int> order) const {
+  AddressMap map{.base = base, .rank = rank, .offsets = {}};
+  for (std::size_t d = 0; d < order.size(); ++d) map.offsets[d] = offsets[static_cast<std::size_t>(order[d])];
+  return map;
+}
+
 AddressMap map_addresses(const partitioner::TensorView& view, const partitioner::Placement& at, const Box& box) {
   AddressMap map;
   map.base = at.origin;
@@ -159,6 +165,10 @@ void write_floats(Memory& memory, const AddressMap& map, Format format, partitio
       return write_as<std::int8_t>(memory, map, storage, from, rounded<std::int8_t>);
   }
   internal_error("unknown number format");
+}
+
+void read_bytes(const Memory& memory, const AddressMap& map, partitioner::StorageId storage, std::int8_t* to) {
+  read_as<std::int8_t>(memory, map, storage, to, [](std::int8_t v) { return v; });
 }
 
 void read_integers(const Memory& memory, const AddressMap& map, Format format, partitioner::StorageId storage,

@@ -1,6 +1,7 @@
 // A logical tensor's elements inside an operand, as the strided regions that kernels compute on.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "partitioner/program.h"
@@ -16,6 +17,8 @@ struct AddressMap {
   int rank = 0;
   std::array<std::vector<std::int64_t>, workloads::kMaxRank> offsets;
 
+  /// The same elements with the dimensions in another order.
+  [[nodiscard]] AddressMap ordered(std::span<const int> order) const;
   /// Whether every dimension has one step; `stride` receives the steps, `first` the address of the first element.
   [[nodiscard]] bool even(std::array<std::int64_t, workloads::kMaxRank>& stride, std::int64_t& first) const;
 };
@@ -76,6 +79,8 @@ void read_floats(const Memory& memory, const AddressMap& map, configs::Format fo
                  float* to);
 void write_floats(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
                   const float* from);
+/// Of kInt8.
+void read_bytes(const Memory& memory, const AddressMap& map, partitioner::StorageId storage, std::int8_t* to);
 /// Integers, exact beyond what a float holds; they saturate.
 void read_integers(const Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
                    std::int64_t* to);

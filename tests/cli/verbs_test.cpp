@@ -144,7 +144,7 @@ TEST_CASE("run by the reference executor writes outputs and dumped tensors, in e
 TEST_CASE("run in int8: fidelity by layer, and the same from a saved calibration", "[cli][verbs]") {
   const Workplace place;
   const std::string run = "run sd-tiny/vae_decoder --precision int8 --fidelity --format json ";
-  const Ran made = place.run(run + "--save-calibration c.json");
+  const Ran made = place.run(run + "--save-ranges c.json");
   INFO(made.err);
   REQUIRE(made.code == 0);
   REQUIRE(place.files() == std::vector<std::string>{"c.json"});
@@ -155,7 +155,7 @@ TEST_CASE("run in int8: fidelity by layer, and the same from a saved calibration
   CHECK(fidelity.at("outputs")[0].at("sqnr_db") > 15);
   CHECK(fidelity.at("outputs")[0].at("cosine") > 0.98);
   REQUIRE(fidelity.at("layers").size() > 10);
-  const Ran loaded = place.run(run + "--load-calibration c.json");
+  const Ran loaded = place.run(run + "--load-ranges c.json");
   REQUIRE(loaded.code == 0);
   CHECK(json::parse(loaded.out).at("fidelity") == fidelity);
   const Ran wider = place.run("run sd-tiny/vae_decoder --precision w8a16 --fidelity --format json");
@@ -164,11 +164,11 @@ TEST_CASE("run in int8: fidelity by layer, and the same from a saved calibration
   const Ran table = place.run("run sd-tiny/vae_decoder --precision fp16 --fidelity --check");
   CHECK(table.code == 0);
   CHECK(contains(table.out, "those that lose most"));
-  for (const auto& [flags, message] : {std::pair{"--precision fp16 --save-calibration d.json", "need no calibration"},
-                                       {"--precision int8 --load-calibration nowhere.json", "nowhere.json"},
+  for (const auto& [flags, message] : {std::pair{"--precision fp16 --save-ranges d.json", "need no calibration"},
+                                       {"--precision int8 --load-ranges nowhere.json", "nowhere.json"},
                                        {"--precision int8 --calibration best", "best"},
                                        {"--precision int8 --percentile 20", "--percentile"},
-                                       {"--precision int8 --calibration-samples 0", "--calibration-samples"},
+                                       {"--precision int8 --noise-samples 0", "--noise-samples"},
                                        {"--precision int8 --sample nowhere.npz", "nowhere.npz"},
                                        {"--reference --fidelity", "--reference runs none"}}) {
     const Ran wrong = place.run(std::string("run sd-tiny/vae_decoder ") + flags);
@@ -177,7 +177,7 @@ TEST_CASE("run in int8: fidelity by layer, and the same from a saved calibration
     CHECK(contains(wrong.err, message));
   }
   // Another graph's calibration.
-  const Ran other = place.run("run sd-tiny/text_encoder --precision int8 --load-calibration c.json");
+  const Ran other = place.run("run sd-tiny/text_encoder --precision int8 --load-ranges c.json");
   CHECK(other.code == 2);
   CHECK(contains(other.err, "has no range for it"));
   CHECK(place.files() == std::vector<std::string>{"c.json"});

@@ -2,8 +2,11 @@
 // against the signal-to-noise ratio that their formats allow.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <random>
 
+#include "simulator/functional/byte_product.h"
 #include "simulator/functional/integer_product.h"
 #include "simulator/simulator.h"
 #include "tests/workloads/graph_builder.h"
@@ -112,6 +115,108 @@ TEST_CASE("sums of integer products are exact whatever their size", "[simulator]
             static_cast<double>((depth - 1) * a * w + 1));
     }
   }
+}
+
+TEST_CASE("the host's 8-bit products give the sums of the general way", "[simulator][formats]") {
+  std::mt19937 engine(11);
+  std::uniform_int_distribution<int> byte(-128, 127);
+  int known = 0;
+  const auto compare = [&](const Graph& graph, const workloads::Box& out) {
+    const auto& node = graph.nodes.back();
+    const std::array<std::int32_t, 2> zero{byte(engine), node.op == "Conv" ? 0 : byte(engine)};
+    std::array<std::vector<float>, 2> whole;  // of the inputs, zero points taken off
+    for (int i = 0; i < 2; ++i) {
+      whole[i].resize(static_cast<std::size_t>(graph.input(node, i).elements()));
+      for (float& v : whole[i]) v = static_cast<float>(byte(engine) - zero[i]);
+    }
+    // The element of input i at given coordinates.
+    const auto element = [&](int i, const std::array<std::int32_t, workloads::kMaxRank>& at) {
+      std::int64_t index = 0;
+      const auto& shape = graph.input(node, i).shape;
+      for (std::size_t d = 0; d < shape.size(); ++d) index = index * shape[d] + at[d];
+      return whole[i][static_cast<std::size_t>(index)];
+    };
+    const auto part = [&](int i, const workloads::Box& box, std::span<const int> order) {
+      std::vector<float> values;
+      std::array<std::int32_t, workloads::kMaxRank> at{};
+      const std::function<void(std::size_t)> walk = [&](std::size_t level) {
+        if (level == order.size()) return values.push_back(element(i, at));
+        const int d = order[level];
+        for (at[d] = box.begin[d]; at[d] < box.end(d); ++at[d]) walk(level + 1);
+      };
+      walk(0);
+      return values;
+    };
+    const auto bytes =
+        byte_product(graph, node, out, zero, [&](int i, const workloads::Box& box, std::span<const int> order) {
+          std::vector<std::int8_t> raw;
+          for (const float v : part(i, box, order))
+            raw.push_back(static_cast<std::int8_t>(v + static_cast<float>(zero[i])));
+          return raw;
+        });
+    if (!bytes) return;
+    ++known;
+    std::array<std::vector<float>, 2> regions;
+    std::vector<workloads::ConstRegionView> views(node.inputs.size());
+    for (int i = 0; i < 2; ++i) {
+      const auto box = workloads::operator_of(node).region(graph, node, i, out);
+      std::vector<int> order(static_cast<std::size_t>(box.rank));
+      std::iota(order.begin(), order.end(), 0);
+      regions[i] = part(i, box, order);
+      views[i] = {box, regions[i].data()};
+    }
+    const auto sums = integer_product(graph, node, views, 5000, out);
+    // Row-major of `out`, found in the order of the other.
+    std::size_t wrong = 0;
+    std::array<std::int32_t, workloads::kMaxRank> at{};
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      std::size_t index = 0;
+      for (const int d : bytes->order)
+        index = index * static_cast<std::size_t>(out.extent[d]) + static_cast<std::size_t>(at[d]);
+      wrong += bytes->values[index] == sums[i] ? 0 : 1;
+      for (int d = out.rank - 1; d >= 0 && ++at[d] == out.extent[d]; --d) at[d] = 0;
+    }
+    CHECK(wrong == 0);
+  };
+  const auto random_box = [&](const workloads::Shape& shape) {
+    workloads::Box box{.rank = static_cast<int>(shape.size())};
+    for (int d = 0; d < box.rank; ++d) {
+      const auto extent = static_cast<std::int32_t>(shape[static_cast<std::size_t>(d)]);
+      const auto first = static_cast<std::int32_t>(engine() % static_cast<unsigned>(extent));
+      box.set(d, first, 1 + static_cast<std::int32_t>(engine() % static_cast<unsigned>(extent - first)));
+    }
+    return box;
+  };
+  using Ints = std::vector<std::int64_t>;
+  for (int round = 0; round < 60; ++round) {
+    const auto any = [&](int least, int most) {
+      return static_cast<std::int64_t>(least + static_cast<int>(engine() % static_cast<unsigned>(most - least + 1)));
+    };
+    GraphBuilder b;
+    if (round % 2 == 0) {
+      const auto m = any(1, 9), k = any(1, 70), n = any(1, 20);
+      const bool shared = round % 4 == 0;
+      const auto x = b.input("x", {2, 3, m, k});
+      // As canonical graphs have it: perhaps transposed, and scaled, which is left to the drain.
+      const bool transposed = round % 6 < 2;
+      workloads::Shape second = shared ? workloads::Shape{k, n} : workloads::Shape{2, 3, k, n};
+      if (transposed) std::swap(second[second.size() - 2], second.back());
+      const auto y = b.op("MatMul", {x, shared ? b.random(second) : b.input("w", second)},
+                          {{"transB", std::int64_t{transposed ? 1 : 0}}, {"alpha", 0.125F}});
+      const Graph graph = b.finish({y});
+      compare(graph, random_box(graph.output(graph.nodes.back()).shape));
+    } else {
+      const auto kernel = any(1, 3), stride = any(1, 2), pad = any(0, 2), dilation = any(1, 2);
+      const auto x = b.input("x", {2, any(1, 20), 9, 11});
+      const auto w = b.random({any(1, 12), b.shape(x)[1], kernel, kernel});
+      const Graph graph = b.finish({b.op("Conv", {x, w},
+                                         {{"pads", Ints{pad, pad, pad, pad}},
+                                          {"strides", Ints{stride, stride}},
+                                          {"dilations", Ints{dilation, dilation}}})});
+      compare(graph, random_box(graph.output(graph.nodes.back()).shape));
+    }
+  }
+  CHECK(known > 40);
 }
 
 TEST_CASE("floats are rounded to their storage once, vector results to the engine's width", "[simulator][formats]") {

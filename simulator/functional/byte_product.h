@@ -1,0 +1,31 @@
+// A matrix command on 8-bit integers, by the host's products of 8-bit integers: the same sums as integer_product(),
+// where the operator is one that they know.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "workloads/operators/operators.h"
+
+namespace spillway::simulator {
+
+/// Sums of products in an order of the output's dimensions that is convenient here.
+struct ByteSums {
+  std::vector<int> order;  ///< outermost first
+  std::vector<std::int32_t> values;
+};
+
+/// Elements of a region of the node's input, row-major in the given order of its dimensions.
+using ReadBytes =
+    std::function<std::vector<std::int8_t>(int input, const workloads::Box& region, std::span<const int> order)>;
+
+/// Of the region `out` of the node's output, with these zero points; nullopt if another way must be found: not a
+/// convolution of images without groups, nor a product of matrices with a common batch, or sums of more terms than 32
+/// bits hold for certain.
+[[nodiscard]] std::optional<ByteSums> byte_product(const workloads::Graph& graph, const workloads::Node& node,
+                                                   const workloads::Box& out, std::array<std::int32_t, 2> zero_points,
+                                                   const ReadBytes& read);
+
+}  // namespace spillway::simulator
