@@ -94,7 +94,9 @@ class Lowering {
 
   struct Event {
     std::int64_t time = 0;
-    int phase = 0;  // 0 loads, 1 halo copies, 2 stage commands, 3 stores
+    // 0 halo copies, 1 loads, 2 stage commands, 3 stores. A copy is for this step's compute, a load for the next one's,
+    // and waits for room that this step leaves: behind it in a queue the copy would keep both from overlapping.
+    int phase = 1;
     int stage = kNone;
     std::vector<Draft> drafts{};  // of a matrix stage: each product and then its drain
   };
@@ -332,7 +334,7 @@ class Lowering {
     const StageModel& stage = model_group_.stages[s];
     const bool early = prefetched(model_group_, stage, plan_.groups[group_].pipelining);
     const std::int64_t time = index + level(s) - (early ? 1 : 0);
-    Event copies{.time = time, .phase = 1};
+    Event copies{.time = time, .phase = 0};
     for (const StageNode& node : stage.nodes) {
       if (node.output == kNone || node.statistics || is_resident_[node.output]) continue;
       const Storage& out = model_group_.storage(node.output);
