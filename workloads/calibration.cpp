@@ -91,6 +91,7 @@ Calibration calibrate(const Graph& graph, const std::vector<TensorMap>& samples,
   if (samples.empty()) throw Error(ErrorKind::kBadInput, Place{.file = graph.source}, "calibration needs a sample");
   std::map<std::string, Histogram> histograms;
   const std::vector<char> only_softmax = read_by_softmax_only(graph);
+  const auto add = options.method == CalibrationMethod::kMinMax ? &Histogram::add_extremes : &Histogram::add;
   ExecuteOptions execution;
   execution.observe = [&](TensorId id, const HostTensor& value) {
     if (!value.holds_float()) return;
@@ -100,9 +101,9 @@ Calibration calibrate(const Graph& graph, const std::vector<TensorMap>& samples,
       std::vector<float> scores = value.floats();
       const float least = least_that_counts(value);
       for (float& v : scores) v = std::max(v, least);
-      histogram.add(scores);
+      (histogram.*add)(scores);
     } else {
-      histogram.add(value.floats());
+      (histogram.*add)(value.floats());
     }
     if (histogram.not_finite() == 0) return;
     throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name},

@@ -25,7 +25,7 @@ void Histogram::widen(float magnitude) {
   }
 }
 
-void Histogram::add(std::span<const float> values) {
+Range Histogram::count(std::span<const float> values) {
   Range seen;
   std::int64_t strange = 0;
   for (const float v : values) {
@@ -39,6 +39,13 @@ void Histogram::add(std::span<const float> values) {
   not_finite_ += strange;
   count_ += static_cast<std::int64_t>(values.size()) - strange;
   extremes_ = {std::min(extremes_.low, seen.low), std::max(extremes_.high, seen.high)};
+  return seen;
+}
+
+void Histogram::add_extremes(std::span<const float> values) { (void)count(values); }
+
+void Histogram::add(std::span<const float> values) {
+  const Range seen = count(values);
   const float magnitude = std::max(-seen.low, seen.high);
   if (magnitude > 0) widen(magnitude);
   if (width_ == 0) return;  // nothing but zeros yet: they are the difference of count_ and the bins' sum

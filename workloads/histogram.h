@@ -15,6 +15,8 @@ class Histogram {
  public:
   /// NaN and infinities are counted apart.
   void add(std::span<const float> values);
+  /// Only for extremes() and the counts: several times faster. Not to be mixed with add().
+  void add_extremes(std::span<const float> values);
 
   [[nodiscard]] std::int64_t count() const { return count_; }
   [[nodiscard]] std::int64_t not_finite() const { return not_finite_; }
@@ -29,6 +31,8 @@ class Histogram {
 
  private:
   static constexpr int kHalf = 2048;  ///< bins on each side of zero
+  /// The extremes of the values alone.
+  Range count(std::span<const float> values);
   void widen(float magnitude);
   [[nodiscard]] double centre(int bin) const { return (bin - kHalf + 0.5) * width_; }
 
