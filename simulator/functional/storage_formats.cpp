@@ -51,7 +51,8 @@ std::vector<StorageId> copied_together(const Program& program) {
   return leader;
 }
 
-/// A constant that an integer grid was made for: the scale and zero point of FakeQuantize.
+/// The integers that FakeQuantize puts its result on; nullopt if another operator made the tensor, or if the grid has
+/// another number of them.
 std::optional<Quantiser> given_grid(const Program& program, const Storage& storage, int bits) {
   const workloads::NodeId producer = program.graph.tensors[storage.root].producer;
   if (producer == kNone || program.graph.nodes[producer].op != "FakeQuantize") return std::nullopt;
@@ -139,14 +140,13 @@ void round_to(Format format, std::span<float> values) {
 StorageFormats::StorageFormats(const Program& program, const workloads::Calibration* calibration)
     : program_(program), entries_(program.layout.storages.size()) {
   const auto& storages = program.layout.storages;
+  // Constants are measured when they are there: hold().
+  const auto needs_range = [&](const Storage& s) {
+    return is_integer(s.format) && is_real(program, s) && !program.graph.tensors[s.root].is_constant();
+  };
+  if (std::none_of(storages.begin(), storages.end(), needs_range)) return;
   std::vector<std::optional<Range>> ranges(storages.size());
   const std::vector<StorageId> leader = copied_together(program);
-  std::vector<char> needed(storages.size(), 0);
-  for (StorageId s = 0; s < static_cast<StorageId>(storages.size()); ++s) {
-    const bool constant = storages[s].root != kNone && program.graph.tensors[storages[s].root].is_constant();
-    if (is_integer(storages[s].format) && is_real(program, storages[s]) && !constant) needed[leader[s]] = 1;
-  }
-  if (std::find(needed.begin(), needed.end(), 1) == needed.end()) return;
   if (calibration != nullptr) {
     for (TensorId t = 0; t < static_cast<TensorId>(program.layout.views.size()); ++t) {
       const StorageId s = program.layout.views[t].storage;
@@ -159,8 +159,7 @@ StorageFormats::StorageFormats(const Program& program, const workloads::Calibrat
     }
   }
   for (StorageId s = 0; s < static_cast<StorageId>(storages.size()); ++s) {
-    if (!needed[leader[s]] || !is_integer(storages[s].format) || !is_real(program, storages[s])) continue;
-    if (program.graph.tensors[storages[s].root].is_constant()) continue;
+    if (!needs_range(storages[s])) continue;
     if (!ranges[leader[s]]) {
       throw Error(ErrorKind::kBadInput, Place{.tensor = storages[s].name},
                   calibration == nullptr

@@ -168,7 +168,7 @@ void write_floats(Memory& memory, const AddressMap& map, Format format, partitio
 }
 
 void read_bytes(const Memory& memory, const AddressMap& map, partitioner::StorageId storage, std::int8_t* to) {
-  read_as<std::int8_t>(memory, map, storage, to, [](std::int8_t v) { return v; });
+  read_as<std::int8_t>(memory, map, storage, to, kSame);
 }
 
 void read_integers(const Memory& memory, const AddressMap& map, Format format, partitioner::StorageId storage,
