@@ -693,17 +693,7 @@ class Market {
   }
 
   double value_of(Offer& offer, Objective objective) {
-    switch (objective) {
-      case Objective::kLatency:
-        return static_cast<double>(offer.plan.cycles);
-      case Objective::kMoves:
-        return static_cast<double>(offer.plan.moves.total());
-      case Objective::kEnergy:
-        return energy_pj(offer);
-      case Objective::kEdp:
-        return static_cast<double>(offer.plan.cycles) * energy_pj(offer);
-    }
-    internal_error("unknown objective");
+    return objective_value(objective, offer.plan.cycles, offer.plan.moves.total(), [&] { return energy_pj(offer); });
   }
 
   /// Of plans that are close in the objective, the one that is better otherwise.

@@ -3,7 +3,6 @@
 #include <array>
 #include <set>
 
-#include "configs/error.h"
 #include "partitioner/energy.h"
 
 namespace spillway::partitioner {
@@ -25,18 +24,7 @@ CurvePoint point_of(const Graph& graph, const configs::NpuConfig& npu, const Pla
 }
 
 double value_of(const CurvePoint& point, Objective objective) {
-  const auto cycles = static_cast<double>(point.cycles);
-  switch (objective) {
-    case Objective::kLatency:
-      return cycles;
-    case Objective::kMoves:
-      return static_cast<double>(point.moves.total());
-    case Objective::kEnergy:
-      return point.energy_pj;
-    case Objective::kEdp:
-      return cycles * point.energy_pj;
-  }
-  internal_error("unknown objective");
+  return objective_value(objective, point.cycles, point.moves.total(), [&] { return point.energy_pj; });
 }
 
 }  // namespace
