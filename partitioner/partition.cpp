@@ -101,7 +101,7 @@ class Planner {
     wishes_.extra_macs = 0;
     wishes_.slack = 0.002;
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
-    wishes_.care = Search::Care::kEstimate;
+    wishes_.care = walks_all() ? Search::Care::kExact : Search::Care::kEstimate;
     auto found = schedule(model_, search_, sequence, budget_, wishes_);
     if (found && stands(*found)) settle(model_, search_, budget_, wishes_, *found);
     wishes_ = before;
@@ -131,6 +131,9 @@ class Planner {
   int positions() { return sequence_of(true).size(); }
 
  private:
+  /// Of a graph with few operators, no loop is judged by samples.
+  bool walks_all() { return sequence_of(true).size() <= kFewPrimitives; }
+
   std::variant<Plan, Infeasible> plan_fused() {
     if (wishes_.fates.empty()) make_wishes();
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
@@ -138,7 +141,7 @@ class Planner {
     // and at last it walks them all.
     constexpr int kTries = 3;
     for (int attempt = 0; attempt <= kTries; ++attempt) {
-      wishes_.care = attempt < kTries ? Search::Care::kEstimate : Search::Care::kExact;
+      wishes_.care = attempt < kTries && !walks_all() ? Search::Care::kEstimate : Search::Care::kExact;
       auto found = schedule(model_, search_, sequence_of(true), budget_, wishes_);
       // Where joined primitives do not fit, their parts may.
       if (!found && !to_beat_) found = schedule(model_, search_, sequence_of(false), budget_, wishes_);

@@ -267,7 +267,7 @@ class Beam {
     const Storage& storage = model_.layout.storages[s];
     // Statistics of a tensor are complete before their first reader starts: no reader can gather them itself.
     if (storage.storage_class == StorageClass::kStatistics) return false;
-    if (storage.is_output || storage.bytes() <= kTiny) return false;
+    if (storage.is_output || storage.bytes() <= std::min(kTiny, budget_ / 16)) return false;
     const Remake* chain = remake_of(s);
     if (chain == nullptr) return false;
     if (!wishes_.fates[s].spill) return true;
@@ -441,8 +441,8 @@ class Beam {
       if (const Entry* e = find(before, p.group.locals[l].storage)) residents[l] = e->home;
     }
     for (std::size_t r = 0; r < results.size(); ++r) residents[results[r]] = chosen[r].home;
-    // Tiles are searched for at a few budgets only; between them the next smaller one serves.
-    const Bytes grain = std::max<Bytes>(1, budget_ / 16);
+    // In long sequences tiles are searched for at a few budgets only; between them the next smaller one serves.
+    const Bytes grain = sequence_.size() <= kFewPrimitives ? 1 : std::max<Bytes>(1, budget_ / 16);
     const Candidate* candidate = nullptr;
     for (const Bytes limit : {available / grain * grain, available}) {
       if (candidate == nullptr && limit > 0) {
@@ -491,8 +491,10 @@ class Beam {
       after.pending += remake_price(s) * readers_from(s, j);
       if (!wishes_.fates[s].recompute) after.cost += kUnwished, after.against.push_back(s);
     }
-    for (const StorageId s : p.dropped) {
-      if (sequence_.maker[s] < i) after.pending -= remake_price(s) * (readers_from(s, i) - readers_from(s, j));
+    // What was dropped and has been made again now; not what was made again on the way to it.
+    for (const Dropped& d : before.dropped) {
+      if (std::find(p.dropped.begin(), p.dropped.end(), d.storage) == p.dropped.end()) continue;
+      after.pending -= remake_price(d.storage) * (readers_from(d.storage, i) - readers_from(d.storage, j));
     }
     // What nobody reads any more goes; what came from before the slices stays until the last of them.
     std::erase_if(after.entries, [&](const Entry& e) { return e.until < j && (slices == 1 || e.sliced); });

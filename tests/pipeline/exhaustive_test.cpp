@@ -153,22 +153,16 @@ std::optional<Schedule> planned(const Model& model, const Sequence& order, Objec
   Wishes wishes;
   wishes.fates.assign(model.layout.storages.size(), {});
   wishes.extra_macs = extra_macs;
-  for (const auto care : {Search::Care::kEstimate, Search::Care::kEstimate, Search::Care::kExact}) {
-    wishes.care = care;
-    auto found = schedule(model, search, order, budget, wishes);
-    if (!found) return std::nullopt;
-    if (std::all_of(found->groups.begin(), found->groups.end(),
-                    [&](const Scheduled& s) { return search.best(s.group, s.residents, s.available) != nullptr; })) {
-      // Settling may hold tensors for some of their readers in ways that the reference does not have.
-      Schedule settled = *found;
-      settle(model, search, budget, wishes, settled);
-      CHECK(price(search, settled) <= price(search, *found));
-      check_stays(model, budget, settled);
-      return found;
-    }
-  }
-  FAIL("no schedule stands up to its walks");
-  return std::nullopt;
+  REQUIRE(order.size() <= kFewPrimitives);
+  wishes.care = Search::Care::kExact;
+  auto found = schedule(model, search, order, budget, wishes);
+  if (!found) return std::nullopt;
+  // Settling may hold tensors for some of their readers in ways that the reference does not have.
+  Schedule settled = *found;
+  settle(model, search, budget, wishes, settled);
+  CHECK(price(search, settled) <= price(search, *found));
+  check_stays(model, budget, settled);
+  return found;
 }
 
 /// Up to more than the graph can use; `least`: from little more than it needs at all, where searches take longest.
@@ -253,19 +247,17 @@ Distance distance_at(double share) {
 
 }  // namespace
 
-// What is asserted is what was measured. The means say that most schedules are the best there are; the worst are where
-// the beam keeps too few states.
+// For small graphs every loop is walked, at every budget that comes up, and the beam is wide: all schedules are the
+// best there are.
 
 TEST_CASE("schedules of small graphs beside all there are", "[pipeline][exhaustive]") {
   const Distance distance = distance_at(kUsualShare);
   INFO("worst: " << distance.worst << ", mean: " << distance.mean() << ", " << distance.where);
-  CHECK(distance.worst <= 1.30);
-  CHECK(distance.mean() <= 1.007);
+  CHECK(distance.worst <= 1.001);
 }
 
 TEST_CASE("schedules of small graphs that may recompute much beside all there are", "[pipeline][exhaustive]") {
   const Distance distance = distance_at(1.0);
   INFO("worst: " << distance.worst << ", mean: " << distance.mean() << ", " << distance.where);
-  CHECK(distance.worst <= 1.14);
-  CHECK(distance.mean() <= 1.005);
+  CHECK(distance.worst <= 1.001);
 }
