@@ -98,7 +98,7 @@ Result simulate(const partitioner::Program& program, const configs::NpuConfig& n
 FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
                                      const workloads::TensorMap& inputs, const FunctionalOptions& options) {
   StorageFormats formats(program, options.calibration);
-  Memory dram("DRAM", program.dram_bytes);
+  Memory dram("DRAM", program.dram_bytes, program.layout.storages, std::make_shared<workloads::BufferPool>());
   fill_dram(program, inputs, formats, dram);
   std::optional<FidelityProbe> probe;
   if (options.fidelity) probe.emplace(program, inputs);
@@ -108,10 +108,7 @@ FunctionalResult simulate_functional(const partitioner::Program& program, const 
   const auto all = static_cast<std::int64_t>(raw.order.size());
   for (std::size_t i = 0; i < raw.order.size(); ++i) {
     machine.execute(raw.order[i]);
-    for (const auto id : ends[i]) {
-      const partitioner::Storage& storage = program.layout.storages[static_cast<std::size_t>(id)];
-      dram.forget(storage.dram_address, storage.bytes());
-    }
+    for (const auto id : ends[i]) dram.forget(id);
     if (options.progress) options.progress(static_cast<std::int64_t>(i) + 1, all);
   }
   FunctionalResult answer;

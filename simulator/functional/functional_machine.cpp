@@ -214,20 +214,6 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
   }
   const Memory& from = memory_of(source);
   Memory& to = memory_of(destination);
-  const auto view = [](const std::byte* base, const partitioner::Placement& placement, const Box& box,
-                       workloads::ConstStridedView& result) {
-    std::int64_t first = placement.origin;
-    result.box = box;
-    for (int d = 0; d < box.rank; ++d) {
-      const std::int64_t stride = placement.stride[at(d)];
-      if (stride % static_cast<std::int64_t>(sizeof(float)) != 0) return false;
-      result.stride[at(d)] = stride / static_cast<std::int64_t>(sizeof(float));
-      first += stride * box.begin[at(d)];
-    }
-    if (reinterpret_cast<std::uintptr_t>(base + first) % alignof(float) != 0) return false;
-    result.data = reinterpret_cast<const float*>(base + first);
-    return true;
-  };
   // All of a memory's bytes are one array: any stretch's address tells where it begins.
   const auto base_of = [&](const Operand& operand, auto access) {
     std::byte* base = nullptr;
@@ -236,13 +222,19 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
     });
     return base;
   };
-  workloads::ConstStridedView in, out;
   const Memory::Lent* lent = from.lent(source);
+  constexpr std::int64_t kWorthWaiting = 16384;  // bytes
+  if (lent != nullptr && destination.space == Space::kScratchpad && destination.bytes() >= kWorthWaiting &&
+      to.alias(destination, *lent)) {
+    return true;
+  }
   const std::byte* in_base = lent != nullptr ? lent->data : base_of(source, [&](auto... a) { return from.read(a...); });
-  if (!view(in_base, lent != nullptr ? lent->lies : source.at, source.box, in)) return false;
+  const auto in = floats_at(in_base, lent != nullptr ? lent->lies : source.at, source.box);
+  if (!in) return false;
   const std::byte* out_base = base_of(destination, [&](auto... a) { return to.write(a...); });
-  if (!view(out_base, destination.at, destination.box, out)) return false;
-  workloads::compute::copy(in, {out.box, const_cast<float*>(out.data), out.stride});
+  const auto out = floats_at(out_base, destination.at, destination.box);
+  if (!out) return false;
+  workloads::compute::copy(*in, {out->box, const_cast<float*>(out->data), out->stride});
   return true;
 }
 
@@ -546,29 +538,37 @@ FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorI
 FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, TensorId tensor, const Box& box) {
   const Memory& memory = memory_of(operand);
   Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
-  if (!box.empty()) {
-    const Memory::Lent* lent = memory.lent(operand);
-    const AddressMap map =
-        map_addresses(program_.layout.views[at(tensor)], lent != nullptr ? lent->lies : operand.at, box);
-    Stretches stretches;
-    if (operand.format == Format::kFp32 && stretches.of(map)) {
-      const std::byte* base = lent != nullptr ? lent->data : nullptr;
-      if (lent == nullptr) {
-        stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
-          base = memory.read(address, bytes, operand.storage) - address;
-        });
-      }
-      if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) == 0) {
-        value.view.data = reinterpret_cast<const float*>(base + stretches.first());
-        value.view.stride = stretches.strides();
-        return value;
-      }
-    }
-    if (lent != nullptr) internal_error("a constant's elements lie unevenly");
-    value.buffer = std::make_shared<Scratch>(box.elements());
-    read_floats(memory, map, operand.format, operand.storage, value.buffer->get());
-    value.view.data = value.buffer->get();
+  if (box.empty()) return value;
+  const auto map_under = [&](const partitioner::Placement& placement) {
+    return map_addresses(program_.layout.views[at(tensor)], placement, box);
+  };
+  const auto in_place = [&](const std::byte* base, const Stretches& stretches) {
+    if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) != 0) return false;
+    value.view.data = reinterpret_cast<const float*>(base + stretches.first());
+    value.view.stride = stretches.strides();
+    return true;
+  };
+  if (operand.format == Format::kFp32) {
+    const auto elsewhere = [&](const auto* contents) {
+      Stretches stretches;
+      return contents != nullptr && stretches.of(map_under(contents->lies)) && in_place(contents->data, stretches);
+    };
+    if (elsewhere(memory.lent(operand))) return value;
+    if (elsewhere(memory.aliased(operand, program_.layout.to_storage(tensor, box)))) return value;
   }
+  if (memory.lent(operand) != nullptr) internal_error("a constant's elements lie unevenly");
+  const AddressMap map = map_under(operand.at);
+  Stretches stretches;
+  if (operand.format == Format::kFp32 && stretches.of(map)) {
+    const std::byte* base = nullptr;
+    stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+      base = memory.read(address, bytes, operand.storage) - address;
+    });
+    if (in_place(base, stretches)) return value;
+  }
+  value.buffer = std::make_shared<Scratch>(box.elements());
+  read_floats(memory, map, operand.format, operand.storage, value.buffer->get());
+  value.view.data = value.buffer->get();
   return value;
 }
 
