@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "simulator/accounting.h"
@@ -105,11 +107,16 @@ FunctionalResult simulate_functional(const partitioner::Program& program, const 
   RawRun raw = run_timing(program, npu, {});
   const auto ends = last_uses(program, raw.order);
   FunctionalMachine machine(program, formats, dram, probe ? &*probe : nullptr);
-  const auto all = static_cast<std::int64_t>(raw.order.size());
-  for (std::size_t i = 0; i < raw.order.size(); ++i) {
-    machine.execute(raw.order[i]);
-    for (const auto id : ends[i]) dram.forget(id);
-    if (options.progress) options.progress(static_cast<std::int64_t>(i) + 1, all);
+  constexpr std::size_t kAtOnce = 32;
+  for (std::size_t i = 0; i < raw.order.size(); i += kAtOnce) {
+    const auto commands = std::span(raw.order).subspan(i, std::min(kAtOnce, raw.order.size() - i));
+    machine.execute(commands);
+    for (std::size_t k = i; k < i + commands.size(); ++k) {
+      for (const auto id : ends[k]) dram.forget(id);
+    }
+    if (options.progress) {
+      options.progress(static_cast<std::int64_t>(i + commands.size()), static_cast<std::int64_t>(raw.order.size()));
+    }
   }
   FunctionalResult answer;
   answer.result = account_for(program, npu, std::move(raw));

@@ -8,6 +8,7 @@
 #include "simulator/functional/byte_product.h"
 #include "simulator/functional/integer_product.h"
 #include "simulator/functional/tensor_access.h"
+#include "simulator/functional/waves.h"
 #include "simulator/run_cursor.h"
 #include "workloads/compute/simd.h"
 #include "workloads/operators/statistics.h"
@@ -45,18 +46,6 @@ std::vector<float> dense_floats(const workloads::ConstStridedView& view) {
   std::vector<float> values(static_cast<std::size_t>(view.box.elements()));
   workloads::compute::copy(view, {view.box, values.data(), dense_strides(view.box)});
   return values;
-}
-
-/// The bytes between the operand's first and last element.
-std::pair<std::int64_t, std::int64_t> extent_of(const Operand& operand) {
-  std::int64_t first = operand.at.origin, last = operand.at.origin + operand.element_bytes();
-  for (int d = 0; d < operand.box.rank; ++d) {
-    const std::int64_t stride = operand.at.stride[at(d)];
-    const std::int64_t low = stride * operand.box.begin[at(d)], high = stride * (operand.box.end(d) - 1);
-    first += std::min(low, high);
-    last += std::max(low, high);
-  }
-  return {first, last};
 }
 
 /// The stretches of memory that an evenly laid out region of floats covers.
@@ -144,7 +133,50 @@ FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormat
   }
 }
 
-void FunctionalMachine::execute(std::int32_t command) {
+void FunctionalMachine::execute(std::span<const std::int32_t> commands) {
+  if (probe_ != nullptr) {  // it wants one after the other
+    for (const std::int32_t command : commands) execute_wave({&command, 1});
+    return;
+  }
+  for (const auto& wave : waves_of(program_, commands)) execute_wave(wave);
+}
+
+void FunctionalMachine::execute_wave(std::span<const std::int32_t> wave) {
+  std::vector<std::int32_t> left;
+  for (const std::int32_t command : wave) {
+    if (prepare(program_.commands[at(command)])) left.push_back(command);
+  }
+  if (left.size() == 1) return execute_one(left[0]);
+  // Engines first: what they do takes longest.
+  std::stable_partition(left.begin(), left.end(),
+                        [&](std::int32_t c) { return program_.commands[at(c)].kind == CommandKind::kMatrix; });
+  workloads::compute::parallel_for(static_cast<std::int64_t>(left.size()),
+                                   [&](std::int64_t i) { execute_one(left[static_cast<std::size_t>(i)]); });
+}
+
+bool FunctionalMachine::prepare(const Command& command) {
+  const auto operands = program_.operands(command);
+  if (command.kind == CommandKind::kLoad && loads_constant(operands[0], operands[1])) return false;
+  for (std::size_t o = 0; o < operands.size(); ++o) {
+    if (operands[o].space != Space::kAccumulator) {
+      memory_of(operands[o]).prepare(operands[o], writes_operand(program_, command, o));
+    }
+  }
+  return true;
+}
+
+/// A tile of a constant need not be copied before somebody asks for its bytes.
+bool FunctionalMachine::loads_constant(const Operand& source, const Operand& destination) {
+  constexpr std::int64_t kWorthWaiting = 16384;  // bytes
+  if (source.space != Space::kDram || destination.space != Space::kScratchpad) return false;
+  if (source.format != Format::kFp32 || destination.format != Format::kFp32) return false;
+  if (source.box.rank != destination.box.rank || source.box.extent != destination.box.extent) return false;
+  const Memory::Lent* lent = dram_.lent(source);
+  return lent != nullptr && destination.bytes() >= kWorthWaiting && source.box == destination.box &&
+         scratchpad_.alias(destination, *lent);
+}
+
+void FunctionalMachine::execute_one(std::int32_t command) {
   const Command& c = program_.commands[at(command)];
   try {
     const auto operands = program_.operands(c);
@@ -223,11 +255,6 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
     return base;
   };
   const Memory::Lent* lent = from.lent(source);
-  constexpr std::int64_t kWorthWaiting = 16384;  // bytes
-  if (lent != nullptr && destination.space == Space::kScratchpad && destination.bytes() >= kWorthWaiting &&
-      to.alias(destination, *lent)) {
-    return true;
-  }
   const std::byte* in_base = lent != nullptr ? lent->data : base_of(source, [&](auto... a) { return from.read(a...); });
   const auto in = floats_at(in_base, lent != nullptr ? lent->lies : source.at, source.box);
   if (!in) return false;
@@ -317,10 +344,10 @@ const Operand* FunctionalMachine::target_of(const Command& command, const Kernel
   if (target.format != Format::kFp32 || probe_ != nullptr) return nullptr;
   if (command.kind == CommandKind::kVector && program_.precision.vector != Format::kFp32) return nullptr;
   if (workloads::operator_of(node_of(kernel.steps[s])).op_class == OpClass::kStatistics) return nullptr;
-  const auto [begin, end] = extent_of(target);
+  const auto [begin, end] = range_of(target);
   for (std::size_t o = 0; o < operands.size(); ++o) {
     if (&operands[o] == &target || operands[o].space != target.space || operands[o].engine != target.engine) continue;
-    const auto [first, last] = extent_of(operands[o]);
+    const auto [first, last] = range_of(operands[o]);
     if (first < end && begin < last) return nullptr;
   }
   return &target;

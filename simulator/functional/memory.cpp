@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "simulator/functional/waves.h"
+
 namespace spillway::simulator {
 
 using partitioner::Operand;
@@ -79,24 +81,52 @@ const std::byte* Memory::read(std::int64_t address, std::int64_t bytes, StorageI
 std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId storage) {
   if (bytes <= 0) return base_of(storage);
   if (address < 0 || bytes > size_ - address) internal_error("a command writes outside of " + name_);
-  if (!lent_at_.empty()) overwrite(address, bytes);
   if (!aliases_.empty()) settle(address, bytes);
   if (has_homes_) {
-    Home& home = homes_[at(storage)];
+    const Home& home = homes_[at(storage)];
     if (address < home.address || address + bytes > home.address + home.bytes) {
       internal_error("a command writes outside of its tensor in " + name_);
     }
-    if (home.buffer == nullptr) home.buffer = buffers_->take((home.bytes + kFloat - 1) / kFloat);
+    if (home.buffer == nullptr) reserve(storage);
   }
   owners_.set(address, bytes, storage);
   return base_of(storage) + address;
 }
 
-void Memory::lend(StorageId storage, Lent contents) {
-  own_begin_ = own_end_ = 0;
-  lent_at_[contents.address] = storage;
-  lent_[storage] = std::move(contents);
+void Memory::prepare(const Operand& operand, bool written) {
+  if (operand.box.empty()) return;
+  if (has_homes_) {
+    if (written && operand.storage >= 0 && homes_[at(operand.storage)].buffer == nullptr) reserve(operand.storage);
+    return;
+  }
+  std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); });
+  if (aliases_.empty()) return;
+  const AddressRange range = range_of(operand);
+  for (Alias& alias : aliases_) {
+    if (alias.begin >= range.end || alias.end <= range.begin) continue;
+    const bool usable = !written && alias.stands_for(operand, operand.box);
+    // Elements that are used again and again had better lie as the plan has them.
+    if (!usable || (alias.across && alias.reads++ > 0)) copy(alias);
+  }
 }
+
+/// A storage that is written needs a buffer; constants in whose place it lies are nobody's any more, and whoever reads
+/// them is told so.
+void Memory::reserve(StorageId storage) {
+  Home& home = homes_[at(storage)];
+  for (auto& [id, contents] : lent_) {
+    if (contents.address < home.address + home.bytes && contents.address + contents.bytes > home.address) {
+      contents.overwritten = true;
+    }
+  }
+  home.buffer = buffers_->take((home.bytes + kFloat - 1) / kFloat);
+}
+
+bool Memory::Alias::stands_for(const Operand& other, const workloads::Box& box) const {
+  return !copied && operand.storage == other.storage && operand.at == other.at && operand.box.contains(box);
+}
+
+void Memory::lend(StorageId storage, Lent contents) { lent_[storage] = std::move(contents); }
 
 const Memory::Lent* Memory::lent(const Operand& operand) const {
   const auto found = lent_.find(operand.storage);
@@ -107,70 +137,48 @@ const Memory::Lent* Memory::lent(const Operand& operand) const {
              : &contents;
 }
 
-/// What is written over is nobody's any more, and whoever reads it is told so.
-void Memory::overwrite(std::int64_t address, std::int64_t bytes) {
-  if (address >= own_begin_ && address + bytes <= own_end_) return;
-  for (auto next = lent_at_.lower_bound(address + bytes); next != lent_at_.begin();) {
-    Lent& contents = lent_[(--next)->second];
-    if (contents.address + contents.bytes <= address) break;
-    contents.overwritten = true;
-  }
-  // The gap between lent contents that these bytes lie in: writes come in neighbourhoods.
-  const auto above = lent_at_.lower_bound(address);
-  own_end_ = above == lent_at_.end() ? size_ : above->first;
-  own_begin_ = 0;
-  if (above != lent_at_.begin()) {
-    const Lent& below = lent_[std::prev(above)->second];
-    own_begin_ = below.address + below.bytes;
-  }
-}
-
 void Memory::forget(StorageId storage) {
   if (has_homes_) homes_[at(storage)].buffer = nullptr;
 }
 
 bool Memory::alias(const Operand& operand, const Lent& lent) {
-  std::int64_t begin = operand.at.origin, end = operand.at.origin + operand.element_bytes();
-  for (int d = 0; d < operand.box.rank; ++d) {
-    const std::int64_t stride = operand.at.stride[at(d)];
-    if (stride < 0) return false;
-    begin += stride * operand.box.begin[at(d)];
-    end += stride * (operand.box.end(d) - 1);
-  }
-  if (end - begin != operand.bytes() || begin < 0 || end > size_) return false;
+  const AddressRange range = range_of(operand);
+  if (range.end - range.begin != operand.bytes() || range.begin < 0 || range.end > size_) return false;
   if (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box)) return false;
   // What lies wholly below is gone; no need to copy it first.
-  std::erase_if(aliases_, [&](const Alias& a) { return a.begin >= begin && a.end <= end; });
-  settle(begin, end - begin);
-  owners_.set(begin, end - begin, operand.storage);
-  aliases_.push_back({operand, begin, end, lent.lies, lent.data, lent.owner,
-                      along(operand.at, operand.box) != along(lent.lies, operand.box)});
+  std::erase_if(aliases_, [&](const Alias& a) { return a.copied || (a.begin >= range.begin && a.end <= range.end); });
+  settle(range.begin, range.end - range.begin);
+  owners_.set(range.begin, range.end - range.begin, operand.storage);
+  Alias& alias = aliases_.emplace_back();
+  alias.operand = operand;
+  alias.begin = range.begin;
+  alias.end = range.end;
+  alias.lies = lent.lies;
+  alias.data = lent.data;
+  alias.owner = lent.owner;
+  alias.across = along(operand.at, operand.box) != along(lent.lies, operand.box);
   return true;
 }
 
 const Memory::Alias* Memory::aliased(const Operand& operand, const workloads::Box& box) const {
-  for (Alias& alias : aliases_) {
-    if (alias.operand.storage != operand.storage || !(alias.operand.at == operand.at)) continue;
-    if (!alias.operand.box.contains(box)) continue;
-    // Elements that are used again and again had better lie as the plan has them.
-    if (alias.across && alias.reads++ > 0) return nullptr;
-    return &alias;
-  }
-  return nullptr;
+  const auto found =
+      std::find_if(aliases_.begin(), aliases_.end(), [&](const Alias& a) { return a.stands_for(operand, box); });
+  return found == aliases_.end() ? nullptr : &*found;
 }
 
 void Memory::settle(std::int64_t address, std::int64_t bytes) const {
-  std::erase_if(aliases_, [&](const Alias& a) {
-    if (a.begin >= address + bytes || a.end <= address) return false;
-    copy(a);
-    return true;
-  });
+  for (Alias& alias : aliases_) {
+    if (alias.begin < address + bytes && alias.end > address && !alias.copied) copy(alias);
+  }
 }
 
-void Memory::copy(const Alias& alias) const {
+void Memory::copy(Alias& alias) const {
+  const std::lock_guard lock(*copying_);
+  if (alias.copied) return;
   const auto from = floats_at(alias.data, alias.lies, alias.operand.box);
   const auto to = floats_at(bytes_.data(), alias.operand.at, alias.operand.box);
   workloads::compute::copy(*from, {to->box, const_cast<float*>(to->data), to->stride});  // our own bytes
+  alias.copied = true;
 }
 
 }  // namespace spillway::simulator

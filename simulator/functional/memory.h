@@ -1,10 +1,13 @@
 // A byte-addressed memory that remembers which storage wrote every element.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,8 +37,10 @@ class Memory {
 
   /// The bytes [address, address + bytes), all of them written by `storage`. Throws WrongRead if not.
   [[nodiscard]] const std::byte* read(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const;
-  /// The same bytes, which are the storage's from now on.
+  /// The same bytes, which are the storage's from now on. Several threads may read and write at once where no line of
+  /// owners that one writes is another's too, after prepare() for every operand.
   [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
+  void prepare(const partitioner::Operand& operand, bool written);
 
   /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds the
   /// element that would lie at address x under `given` at data + x under `lies`.
@@ -65,15 +70,18 @@ class Memory {
     std::shared_ptr<const void> owner;
     bool across = false;  ///< they lie along another dimension there
     int reads = 0;
+    std::atomic<bool> copied = false;
+
+    [[nodiscard]] bool stands_for(const partitioner::Operand& other, const workloads::Box& box) const;
   };
   [[nodiscard]] const Alias* aliased(const partitioner::Operand& operand, const workloads::Box& box) const;
 
  private:
   [[nodiscard]] std::byte* base_of(partitioner::StorageId storage) const;
-  void overwrite(std::int64_t address, std::int64_t bytes);
+  void reserve(partitioner::StorageId storage);
   /// Copies what the aliases in these bytes stand for.
   void settle(std::int64_t address, std::int64_t bytes) const;
-  void copy(const Alias& alias) const;
+  void copy(Alias& alias) const;
 
   struct Home {
     std::int64_t address = 0, bytes = 0;
@@ -88,10 +96,9 @@ class Memory {
   std::shared_ptr<workloads::BufferPool> buffers_;  // outlives what it handed out
   std::vector<Home> homes_;                         ///< by storage
   std::map<partitioner::StorageId, Lent> lent_;
-  std::map<std::int64_t, partitioner::StorageId> lent_at_;  ///< by address
-  std::int64_t own_begin_ = 0, own_end_ = 0;                ///< a stretch that nothing lent lies in
   // Whoever reads an alias's bytes by their addresses makes it a copy; what is read is the same.
-  mutable std::vector<Alias> aliases_;
+  mutable std::list<Alias> aliases_;
+  mutable std::unique_ptr<std::mutex> copying_ = std::make_unique<std::mutex>();
 };
 
 /// A read of the wrong bytes, before it is known which command and tensor it was.

@@ -26,10 +26,12 @@ class Pages {
   std::size_t bytes_ = 0;
 };
 
-/// Owners are kept per granule of 4 bytes (an element, or up to four small ones of one storage), but a line of 64 bytes
-/// that has one owner is noted once: stretches are written and checked at a fraction of the cost of their bytes.
+/// Owners are kept per granule of 4 bytes (an element, or up to four small ones of one storage), but a line of bytes that
+///  has one owner is noted once: stretches are written and checked at a fraction of the cost of their bytes.
 class Owners {
  public:
+  static constexpr std::int64_t kLine = 256;
+
   explicit Owners(std::size_t bytes);
 
   void set(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
@@ -42,7 +44,7 @@ class Owners {
                                                 std::int64_t bytes) const;
 
  private:
-  static constexpr std::int64_t kGranule = 4, kLine = 64, kGranules = kLine / kGranule;
+  static constexpr std::int64_t kGranule = 4, kGranules = kLine / kGranule;
   static constexpr std::int32_t kMixed = -1;  // ask the granules; otherwise storage + 1, 0 if nobody's
 
   [[nodiscard]] std::int32_t* lines() const { return reinterpret_cast<std::int32_t*>(lines_.data()); }
