@@ -53,15 +53,18 @@ class Stretches {
  public:
   using Strides = std::array<std::int64_t, workloads::kMaxRank>;
 
-  /// False if the map has no one step per dimension.
-  [[nodiscard]] bool of(const AddressMap& map) {
+  /// False if some dimension has no one step.
+  [[nodiscard]] bool of(const partitioner::TensorView& view, const partitioner::Placement& placement, const Box& box) {
     Strides bytes{};
-    if (!map.even(bytes, first_)) return false;
+    first_ = placement.origin;
+    for (int d = 0; d < box.rank; ++d) {
+      if (!along(view.dims[at(d)], placement, box.begin[at(d)], box.extent[at(d)], bytes[at(d)])) return false;
+    }
     constexpr std::int64_t kElement = sizeof(float);
     std::array<int, workloads::kMaxRank> order{};
     int dims = 0;
-    for (int d = 0; d < map.rank; ++d) {
-      const auto extent = static_cast<std::int64_t>(map.offsets[at(d)].size());
+    for (int d = 0; d < box.rank; ++d) {
+      const std::int64_t extent = box.extent[at(d)];
       if (bytes[at(d)] < 0 || bytes[at(d)] % kElement != 0) return false;
       strides_[at(d)] = bytes[at(d)] / kElement;
       if (extent == 1) continue;
@@ -73,7 +76,7 @@ class Stretches {
     length_ = kElement;
     for (int i = 0; i < dims; ++i) {
       const int d = order[at(i)];
-      const auto extent = static_cast<std::int64_t>(map.offsets[at(d)].size());
+      const std::int64_t extent = box.extent[at(d)];
       if (outer_ == 0 && bytes[at(d)] == length_) {
         length_ *= extent;
         continue;
@@ -105,6 +108,30 @@ class Stretches {
   }
 
  private:
+  /// The step of coordinates [begin, begin + extent) of a dimension, which is a mixed-radix number over its factor
+  /// ranges; adds to first_ what the first of them adds to the address.
+  [[nodiscard]] bool along(const std::vector<partitioner::FactorRef>& refs, const partitioner::Placement& placement,
+                           std::int64_t begin, std::int64_t extent, std::int64_t& step) {
+    step = 0;
+    std::int64_t radix = 1;  // values of the digits so far
+    for (std::size_t r = refs.size(); r-- > 0;) {
+      const partitioner::FactorRef& ref = refs[r];
+      const std::int64_t stride = placement.stride[at(ref.factor)];
+      first_ += stride * (ref.offset + begin / radix % ref.extent);
+      const bool changes = begin / radix != (begin + extent - 1) / radix;
+      if (changes && ref.extent > 1) {
+        // The digits below run through all of their values, or change not at all.
+        if (step == 0 && radix == 1) {
+          step = stride;
+        } else if (stride != step * radix) {
+          return false;
+        }
+      }
+      radix *= ref.extent;
+    }
+    return (begin + extent - 1) / radix == 0;
+  }
+
   std::int64_t first_ = 0, length_ = 0;
   int outer_ = 0;
   Strides strides_{}, extent_{}, step_{};
@@ -566,9 +593,7 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
   const Memory& memory = memory_of(operand);
   Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
   if (box.empty()) return value;
-  const auto map_under = [&](const partitioner::Placement& placement) {
-    return map_addresses(program_.layout.views[at(tensor)], placement, box);
-  };
+  const partitioner::TensorView& view = program_.layout.views[at(tensor)];
   const auto in_place = [&](const std::byte* base, const Stretches& stretches) {
     if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) != 0) return false;
     value.view.data = reinterpret_cast<const float*>(base + stretches.first());
@@ -578,15 +603,15 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
   if (operand.format == Format::kFp32) {
     const auto elsewhere = [&](const auto* contents) {
       Stretches stretches;
-      return contents != nullptr && stretches.of(map_under(contents->lies)) && in_place(contents->data, stretches);
+      return contents != nullptr && stretches.of(view, contents->lies, box) &&
+             in_place(contents->data, stretches);
     };
     if (elsewhere(memory.lent(operand))) return value;
     if (elsewhere(memory.aliased(operand, program_.layout.to_storage(tensor, box)))) return value;
   }
   if (memory.lent(operand) != nullptr) internal_error("a constant's elements lie unevenly");
-  const AddressMap map = map_under(operand.at);
   Stretches stretches;
-  if (operand.format == Format::kFp32 && stretches.of(map)) {
+  if (operand.format == Format::kFp32 && stretches.of(view, operand.at, box)) {
     const std::byte* base = nullptr;
     stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
       base = memory.read(address, bytes, operand.storage) - address;
@@ -594,7 +619,7 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
     if (in_place(base, stretches)) return value;
   }
   value.buffer = std::make_shared<Scratch>(box.elements());
-  read_floats(memory, map, operand.format, operand.storage, value.buffer->get());
+  read_floats(memory, map_addresses(view, operand.at, box), operand.format, operand.storage, value.buffer->get());
   value.view.data = value.buffer->get();
   return value;
 }
@@ -602,7 +627,7 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
 bool FunctionalMachine::claim(const Operand& operand, TensorId tensor, const Box& box, workloads::StridedView& view) {
   if (box.empty() || operand.format != Format::kFp32) return false;
   Stretches stretches;
-  if (!stretches.of(map_addresses(program_.layout.views[at(tensor)], operand.at, box))) return false;
+  if (!stretches.of(program_.layout.views[at(tensor)], operand.at, box)) return false;
   if (stretches.first() % static_cast<std::int64_t>(alignof(float)) != 0) return false;
   Memory& memory = memory_of(operand);
   std::byte* first = nullptr;
