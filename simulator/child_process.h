@@ -28,8 +28,8 @@ class Tell {
 /// with all its fields.
 using Job = std::function<std::string(const Tell& tell)>;
 
-/// Throws what the job threw; Error(kInternal) naming the signal if the child died. `told` runs in the parent, for every number; if it
-/// throws, the child is killed and the exception travels on.
+/// Throws what the job threw; Error(kInternal) naming the signal if the child died. `told` runs in the parent, for
+/// every number; if it throws, the child is killed and the exception travels on.
 [[nodiscard]] std::string run_in_child(const Job& job, const std::function<void(std::int64_t)>& told);
 
 }  // namespace spillway::simulator

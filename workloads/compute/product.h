@@ -41,8 +41,8 @@ struct Lines {
 /// Packed forms of an operand that several products read: from the second of them on they are kept.
 class PackedPanels {
  public:
-  /// What tells the forms of one operand apart: its first element, how many lines of how many elements, and how they lie
-  /// (steps, or anything that stands for the order in which a Packer takes them).
+  /// What tells the forms of one operand apart: its first element, how many lines of how many elements, and how they
+  /// lie (steps, or anything that stands for the order in which a Packer takes them).
   struct Key {
     const float* data = nullptr;
     std::int64_t lines = 0, k = 0, line_step = 0, k_step = 0;
