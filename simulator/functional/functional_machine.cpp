@@ -173,7 +173,16 @@ void FunctionalMachine::execute_wave(std::span<const std::int32_t> wave) {
   for (const std::int32_t command : wave) {
     if (prepare(program_.commands[at(command)])) left.push_back(command);
   }
-  if (left.size() == 1) return execute_one(left[0]);
+  // Less than a thread needs to wake up is not worth sharing.
+  constexpr std::int64_t kWorthSharing = 65536;
+  std::int64_t bytes = 0;
+  for (const std::int32_t command : left) {
+    for (const Operand& operand : program_.operands(program_.commands[at(command)])) bytes += operand.bytes();
+  }
+  if (left.size() == 1 || bytes < kWorthSharing) {
+    for (const std::int32_t command : left) execute_one(command);
+    return;
+  }
   // Engines first: what they do takes longest.
   std::stable_partition(left.begin(), left.end(),
                         [&](std::int32_t c) { return program_.commands[at(c)].kind == CommandKind::kMatrix; });
