@@ -111,9 +111,8 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Stora
     if (!storage.is_input || storage.root == kNone) continue;
     const Tensor& tensor = graph.tensors[at(storage.root)];
     if (!tensor.is_constant() || lend(program, static_cast<partitioner::StorageId>(s), dram)) continue;
-    HostTensor value = workloads::materialise(tensor);
-    formats.hold(static_cast<partitioner::StorageId>(s), value);
-    put(program, storage.root, std::move(value), formats, dram);
+    if (formats.hold(static_cast<partitioner::StorageId>(s), dram_addresses(program, storage.root), dram)) continue;
+    put(program, storage.root, workloads::materialise(tensor), formats, dram);
   }
 }
 
