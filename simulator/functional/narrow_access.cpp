@@ -113,34 +113,46 @@ Floats read_narrow(const Memory& memory, const NarrowPart& part, const StorageFo
   return result;
 }
 
-void write_narrow(Memory& memory, const NarrowPart& part, const StorageFormats& formats,
-                  const workloads::ConstStridedView& values) {
-  const Box& box = part.box;
+void write_elements(Memory& memory, const AddressMap& map, const ElementCodec& codec, partitioner::StorageId storage,
+                    const workloads::ConstStridedView& values) {
+  const Box& box = values.box;
   if (box.empty()) return;
-  const AddressMap map = map_of(part);
-  const std::int64_t bytes = part.operand.element_bytes();
-  const auto codec = codec_of(part, formats);
+  const std::int64_t bytes = codec.bytes();
   EvenRegion region;
-  if (!codec || !region.of(map, bytes)) {
+  if (!region.of(map, bytes)) {
     const Floats dense = in_order(values, dense_strides(box));
-    if (is_quantised(part, formats)) {
-      formats.encode(part.tensor, box, {dense.buffer->get(), static_cast<std::size_t>(box.elements())});
-    }
-    return write_floats(memory, map, part.operand.format, part.operand.storage, dense.buffer->get());
+    return for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
+      for (std::int64_t k = 0; k < count;) {
+        const std::int64_t together = step == bytes ? count : 1;
+        codec.write(together, dense.buffer->get() + i + k,
+                    memory.write(address + k * step, together * bytes, storage), 1);
+        k += together;
+      }
+    });
   }
   const auto write_rows = [&](const workloads::ConstStridedView& from) {
     const Loops<2> loops(box, {region.strides(), from.stride});
     if (loops.step(1) != 1 && box.elements() != 1) return false;
-    std::byte* first = claim(memory, region, part.operand.storage);
+    std::byte* first = claim(memory, region, storage);
     const std::int64_t step = loops.step(0);
     loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t n) {
-      codec->write(n, from.data + at[1], first + at[0] * bytes, step);
+      codec.write(n, from.data + at[1], first + at[0] * bytes, step);
     });
     return true;
   };
   if (write_rows(values)) return;
   const Floats packed = in_order(values, packed_like(box, region.strides()));
   if (!write_rows(packed.view)) internal_error("a packed array's rows have gaps");
+}
+
+void write_narrow(Memory& memory, const NarrowPart& part, const StorageFormats& formats,
+                  const workloads::ConstStridedView& values) {
+  if (const auto codec = codec_of(part, formats)) {
+    return write_elements(memory, map_of(part), *codec, part.operand.storage, values);
+  }
+  const Floats dense = in_order(values, dense_strides(part.box));
+  formats.encode(part.tensor, part.box, {dense.buffer->get(), static_cast<std::size_t>(part.box.elements())});
+  write_elements(memory, map_of(part), ElementCodec(part.operand.format), part.operand.storage, dense.view);
 }
 
 ByteRegion bytes_in_order(const Memory& memory, const AddressMap& map, partitioner::StorageId storage,

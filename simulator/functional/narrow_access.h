@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "simulator/functional/byte_product.h"
+#include "simulator/functional/element_codec.h"
 #include "simulator/functional/storage_formats.h"
 #include "simulator/functional/tensor_access.h"
 #include "workloads/compute/strided.h"
@@ -31,6 +32,10 @@ struct NarrowPart {
 [[nodiscard]] Floats read_narrow(const Memory& memory, const NarrowPart& part, const StorageFormats& formats);
 void write_narrow(Memory& memory, const NarrowPart& part, const StorageFormats& formats,
                   const workloads::ConstStridedView& values);
+
+/// Floats into a memory under `map`, of the box of `values`.
+void write_elements(Memory& memory, const AddressMap& map, const ElementCodec& codec, partitioner::StorageId storage,
+                    const workloads::ConstStridedView& values);
 
 /// Of kInt8, in the given order of the map's dimensions, outermost first: in place if they lie without gaps in it.
 [[nodiscard]] ByteRegion bytes_in_order(const Memory& memory, const AddressMap& map, partitioner::StorageId storage,

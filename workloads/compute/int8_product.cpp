@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "configs/error.h"
+#include "workloads/compute/narrow.h"
 #include "workloads/compute/parallel.h"
 
 namespace spillway::workloads::compute {
@@ -19,6 +20,8 @@ namespace {
 /// computations").
 bool library_is_exact() { return __builtin_cpu_supports("avx512vnni") != 0; }
 
+constexpr std::int32_t kBias = 128;  // from signed to unsigned bytes
+
 struct Matrices {
   std::int64_t m = 0, n = 0, k = 0;
   bool b_transposed = false;
@@ -26,49 +29,62 @@ struct Matrices {
   std::int32_t a_zero = 0, b_zero = 0;
 };
 
-/// On the calling thread.
-template <typename A>
-void multiply_part(const Matrices& s, const A* a, const std::int8_t* b, std::int32_t* c) {
-  if (s.k > 0 && library_is_exact()) {
+// Sums wrap around, as those of hardware do, and so does what is added up of them.
+std::int32_t wrapped(std::int64_t value) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(value)); }
+
+/// c += a b, on the calling thread, both as the unsigned and signed bytes they are.
+void add_product(const Matrices& s, const std::uint8_t* a, const std::int8_t* b, std::int32_t* c) {
+  if (library_is_exact()) {
     omp_set_num_threads(1);  // of this thread's calls: the work is shared out here
     const std::int32_t none = 0;
-    const char transposed = s.b_transposed ? 'T' : 'N';
-    dnnl_status_t status = dnnl_success;
-    const auto b_zero = static_cast<std::int8_t>(s.b_zero);
-    if constexpr (std::is_same_v<A, std::uint8_t>) {
-      status = dnnl_gemm_u8s8s32('N', transposed, 'F', s.m, s.n, s.k, 1.0F, a, s.k, static_cast<std::uint8_t>(s.a_zero),
-                                 b, s.b_row, b_zero, 0.0F, c, s.c_row, &none);
-    } else {
-      status = dnnl_gemm_s8s8s32('N', transposed, 'F', s.m, s.n, s.k, 1.0F, a, s.k, static_cast<std::int8_t>(s.a_zero),
-                                 b, s.b_row, b_zero, 0.0F, c, s.c_row, &none);
-    }
+    const dnnl_status_t status = dnnl_gemm_u8s8s32('N', s.b_transposed ? 'T' : 'N', 'F', s.m, s.n, s.k, 1.0F, a, s.k, 0,
+                                                   b, s.b_row, 0, 1.0F, c, s.c_row, &none);
     if (status == dnnl_success) return;
     internal_error("oneDNN refuses an integer product: status " + std::to_string(status));
   }
   for (std::int64_t i = 0; i < s.m; ++i) {
     std::int32_t* row = c + i * s.c_row;
-    std::fill_n(row, s.n, 0);
-    const A* line = a + i * s.k;
+    const std::uint8_t* line = a + i * s.k;
     if (s.b_transposed) {
       for (std::int64_t j = 0; j < s.n; ++j) {
         const std::int8_t* column = b + j * s.b_row;
         std::uint32_t sum = 0;
-        for (std::int64_t p = 0; p < s.k; ++p) {
-          sum += static_cast<std::uint32_t>((line[p] - s.a_zero) * (column[p] - s.b_zero));
-        }
-        row[j] = static_cast<std::int32_t>(sum);
+        for (std::int64_t p = 0; p < s.k; ++p) sum += static_cast<std::uint32_t>(line[p] * column[p]);
+        row[j] = wrapped(std::int64_t{row[j]} + sum);
       }
       continue;
     }
     for (std::int64_t p = 0; p < s.k; ++p) {
-      const std::int32_t factor = line[p] - s.a_zero;
+      const std::int32_t factor = line[p];
       const std::int8_t* from = b + p * s.b_row;
-      for (std::int64_t j = 0; j < s.n; ++j) {
-        row[j] = static_cast<std::int32_t>(static_cast<std::uint32_t>(row[j]) +
-                                           static_cast<std::uint32_t>(factor * (from[j] - s.b_zero)));
-      }
+      for (std::int64_t j = 0; j < s.n; ++j) row[j] = wrapped(std::int64_t{row[j]} + factor * from[j]);
     }
   }
+}
+
+/// The product on the calling thread. The library is slow at zero points, so c starts at what they contribute:
+/// sum (a - za)(b - zb) = sum a b - za sum b - zb sum a + k za zb.
+void multiply_part(const Matrices& s, const std::uint8_t* a, const std::int8_t* b, std::int32_t* c) {
+  std::vector<std::int32_t> of_column(static_cast<std::size_t>(s.n), 0);
+  if (s.a_zero != 0) {
+    for (std::int64_t j = 0; s.b_transposed && j < s.n; ++j) {
+      of_column[static_cast<std::size_t>(j)] = narrow().sum8(s.k, b + j * s.b_row);
+    }
+    for (std::int64_t p = 0; !s.b_transposed && p < s.k; ++p) {
+      narrow().add_columns8(s.n, b + p * s.b_row, of_column.data());
+    }
+    for (std::int32_t& sum : of_column) {
+      sum = wrapped(-std::int64_t{s.a_zero} * sum + std::int64_t{s.a_zero} * s.b_zero * s.k);
+    }
+  }
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    std::int32_t* row = c + i * s.c_row;
+    std::copy(of_column.begin(), of_column.end(), row);
+    if (s.b_zero == 0) continue;
+    const std::int64_t of_row = -std::int64_t{s.b_zero} * narrow().sum8_unsigned(s.k, a + i * s.k);
+    for (std::int64_t j = 0; j < s.n; ++j) row[j] = wrapped(row[j] + of_row);
+  }
+  if (s.k > 0) add_product(s, a, b, c);
 }
 
 void require(bool holds, const char* what) {
@@ -76,8 +92,7 @@ void require(bool holds, const char* what) {
 }
 
 /// The product, on all cores: cut where less of the operands is packed twice.
-template <typename A>
-void multiply(const Matrices& s, const A* a, const std::int8_t* b, std::int32_t* c) {
+void multiply(const Matrices& s, const std::uint8_t* a, const std::int8_t* b, std::int32_t* c) {
   constexpr std::int64_t kLeast = 1 << 19;  // multiplications worth a thread's while
   const std::int64_t longest = std::max(s.m, s.n);
   const std::int64_t worth = s.m * s.n * s.k / kLeast;
@@ -96,6 +111,19 @@ void multiply(const Matrices& s, const A* a, const std::int8_t* b, std::int32_t*
       multiply_part(part, a, b + first * (s.b_transposed ? s.b_row : 1), c + first);
     }
   });
+}
+
+/// The signed bytes plus 128, and the zero point with them.
+void multiply(Matrices s, const std::int8_t* a, const std::int8_t* b, std::int32_t* c) {
+  const std::int64_t bytes = s.m * s.k;
+  const Scratch buffer(bytes / 4 + 1);
+  auto* biased = reinterpret_cast<std::uint8_t*>(buffer.get());
+  constexpr std::int64_t kPiece = 1 << 16;
+  parallel_for((bytes + kPiece - 1) / kPiece, [&](std::int64_t i) {
+    narrow().biased(std::min(kPiece, bytes - i * kPiece), a + i * kPiece, biased + i * kPiece);
+  });
+  s.a_zero += kBias;
+  multiply(s, static_cast<const std::uint8_t*>(biased), b, c);
 }
 
 template <typename A>
@@ -151,17 +179,20 @@ void convolution(const Int8Convolution& s, std::span<const X> x, std::span<const
   // As many patches at once as stay in a core's cache with room for the kernel, but enough that packing that pays.
   constexpr std::int64_t kPatchBytes = std::int64_t{4} << 20, kFewest = 512;
   const std::int64_t most = std::min(positions, std::max(kFewest, kPatchBytes / k));
-  const Scratch buffer((most * k + 3) / 4);
-  X* patches = reinterpret_cast<X*>(buffer.get());
+  const Scratch buffer(most * k / 4 + 1);
+  auto* patches = reinterpret_cast<std::uint8_t*>(buffer.get());
+  if constexpr (std::is_same_v<X, std::int8_t>) rows.a_zero += kBias;
   for (std::int64_t first = 0; first < positions; first += most) {
     rows.m = std::min(most, positions - first);
     const std::int64_t piece = std::max<std::int64_t>(1, (1 << 14) / k);
     parallel_for((rows.m + piece - 1) / piece, [&](std::int64_t i) {
       for (std::int64_t p = i * piece; p < std::min(rows.m, (i + 1) * piece); ++p) {
-        gather_patch(s, x.data(), first + p, patches + p * k);
+        auto* patch = reinterpret_cast<X*>(patches + p * k);
+        gather_patch(s, x.data(), first + p, patch);
+        if constexpr (std::is_same_v<X, std::int8_t>) narrow().biased(k, patch, patches + p * k);
       }
     });
-    multiply(rows, static_cast<const X*>(patches), w.data(), y.data() + first * s.out);
+    multiply(rows, static_cast<const std::uint8_t*>(patches), w.data(), y.data() + first * s.out);
   }
 }
 

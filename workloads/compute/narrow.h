@@ -33,6 +33,13 @@ struct Narrow {
   /// y[i] = float(x[i]) * scale[i * step], step 0 or 1: what sums of products of integers stand for.
   void (*scale_sums)(std::int64_t n, const std::int32_t* x, const float* scale, int step, float* y);
 
+  /// y[i] = x[i] + 128; y may be x's bytes.
+  void (*biased)(std::int64_t n, const std::int8_t* x, std::uint8_t* y);
+  std::int32_t (*sum8)(std::int64_t n, const std::int8_t* x);
+  std::int32_t (*sum8_unsigned)(std::int64_t n, const std::uint8_t* x);
+  /// sums[i] += x[i]
+  void (*add_columns8)(std::int64_t n, const std::int8_t* x, std::int32_t* sums);
+
   /// Widens [low, high] to the finite elements; returns how many are not finite.
   std::int64_t (*widen)(std::int64_t n, const float* x, float* low, float* high);
   /// The largest magnitude, at least 0; NaN counts as nothing.

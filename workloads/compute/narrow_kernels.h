@@ -49,6 +49,22 @@ void scale_sums(std::int64_t n, const std::int32_t* __restrict x, const float* _
   }
 }
 
+void biased(std::int64_t n, const std::int8_t* x, std::uint8_t* y) {
+#pragma GCC ivdep  // y is x or apart from it
+  for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<std::uint8_t>(x[i] ^ -128);
+}
+
+template <typename Byte>
+std::int32_t sum8(std::int64_t n, const Byte* x) {
+  std::int32_t sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += x[i];
+  return sum;
+}
+
+void add_columns8(std::int64_t n, const std::int8_t* __restrict x, std::int32_t* __restrict sums) {
+  for (std::int64_t i = 0; i < n; ++i) sums[i] += x[i];
+}
+
 // --- floats ---
 
 /// The pattern without sign of a format with `kMantissa` bits of mantissa and this bias: rounded to nearest, ties to
@@ -189,6 +205,10 @@ const Narrow SPILLWAY_NARROW_TABLE = {
     .round_half = round_half,
     .round_bfloat16 = round_bfloat16,
     .scale_sums = scale_sums,
+    .biased = biased,
+    .sum8 = sum8<std::int8_t>,
+    .sum8_unsigned = sum8<std::uint8_t>,
+    .add_columns8 = add_columns8,
     .widen = widen,
     .largest = largest,
     .largest_columns = largest_columns,
