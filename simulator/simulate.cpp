@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "simulator/accounting.h"
@@ -98,21 +100,23 @@ Result simulate(const partitioner::Program& program, const configs::NpuConfig& n
 FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
                                      const workloads::TensorMap& inputs, const FunctionalOptions& options) {
   StorageFormats formats(program, options.calibration);
-  Memory dram("DRAM", program.dram_bytes);
+  Memory dram("DRAM", program.dram_bytes, program.layout.storages, std::make_shared<workloads::BufferPool>());
   fill_dram(program, inputs, formats, dram);
   std::optional<FidelityProbe> probe;
   if (options.fidelity) probe.emplace(program, inputs);
   RawRun raw = run_timing(program, npu, {});
   const auto ends = last_uses(program, raw.order);
   FunctionalMachine machine(program, formats, dram, probe ? &*probe : nullptr);
-  const auto all = static_cast<std::int64_t>(raw.order.size());
-  for (std::size_t i = 0; i < raw.order.size(); ++i) {
-    machine.execute(raw.order[i]);
-    for (const auto id : ends[i]) {
-      const partitioner::Storage& storage = program.layout.storages[static_cast<std::size_t>(id)];
-      dram.forget(storage.dram_address, storage.bytes());
+  constexpr std::size_t kAtOnce = 32;
+  for (std::size_t i = 0; i < raw.order.size(); i += kAtOnce) {
+    const auto commands = std::span(raw.order).subspan(i, std::min(kAtOnce, raw.order.size() - i));
+    machine.execute(commands);
+    for (std::size_t k = i; k < i + commands.size(); ++k) {
+      for (const auto id : ends[k]) dram.forget(id);
     }
-    if (options.progress) options.progress(static_cast<std::int64_t>(i) + 1, all);
+    if (options.progress) {
+      options.progress(static_cast<std::int64_t>(i + commands.size()), static_cast<std::int64_t>(raw.order.size()));
+    }
   }
   FunctionalResult answer;
   answer.result = account_for(program, npu, std::move(raw));

@@ -9,6 +9,7 @@
 #include "simulator/functional/integer_product.h"
 #include "simulator/functional/narrow_access.h"
 #include "simulator/functional/tensor_access.h"
+#include "simulator/functional/waves.h"
 #include "simulator/run_cursor.h"
 #include "workloads/compute/simd.h"
 #include "workloads/operators/statistics.h"
@@ -48,32 +49,23 @@ std::vector<float> dense_floats(const workloads::ConstStridedView& view) {
   return values;
 }
 
-/// The bytes between the operand's first and last element.
-std::pair<std::int64_t, std::int64_t> extent_of(const Operand& operand) {
-  std::int64_t first = operand.at.origin, last = operand.at.origin + operand.element_bytes();
-  for (int d = 0; d < operand.box.rank; ++d) {
-    const std::int64_t stride = operand.at.stride[at(d)];
-    const std::int64_t low = stride * operand.box.begin[at(d)], high = stride * (operand.box.end(d) - 1);
-    first += std::min(low, high);
-    last += std::max(low, high);
-  }
-  return {first, last};
-}
-
 /// The stretches of memory that an evenly laid out region of floats covers.
 class Stretches {
  public:
   using Strides = std::array<std::int64_t, workloads::kMaxRank>;
 
-  /// False if the map has no one step per dimension.
-  [[nodiscard]] bool of(const AddressMap& map) {
+  /// False if some dimension has no one step.
+  [[nodiscard]] bool of(const partitioner::TensorView& view, const partitioner::Placement& placement, const Box& box) {
     Strides bytes{};
-    if (!map.even(bytes, first_)) return false;
+    first_ = placement.origin;
+    for (int d = 0; d < box.rank; ++d) {
+      if (!along(view.dims[at(d)], placement, box.begin[at(d)], box.extent[at(d)], bytes[at(d)])) return false;
+    }
     constexpr std::int64_t kElement = sizeof(float);
     std::array<int, workloads::kMaxRank> order{};
     int dims = 0;
-    for (int d = 0; d < map.rank; ++d) {
-      const auto extent = static_cast<std::int64_t>(map.offsets[at(d)].size());
+    for (int d = 0; d < box.rank; ++d) {
+      const std::int64_t extent = box.extent[at(d)];
       if (bytes[at(d)] < 0 || bytes[at(d)] % kElement != 0) return false;
       strides_[at(d)] = bytes[at(d)] / kElement;
       if (extent == 1) continue;
@@ -85,7 +77,7 @@ class Stretches {
     length_ = kElement;
     for (int i = 0; i < dims; ++i) {
       const int d = order[at(i)];
-      const auto extent = static_cast<std::int64_t>(map.offsets[at(d)].size());
+      const std::int64_t extent = box.extent[at(d)];
       if (outer_ == 0 && bytes[at(d)] == length_) {
         length_ *= extent;
         continue;
@@ -117,6 +109,30 @@ class Stretches {
   }
 
  private:
+  /// The step of coordinates [begin, begin + extent) of a dimension, which is a mixed-radix number over its factor
+  /// ranges; adds to first_ what the first of them adds to the address.
+  [[nodiscard]] bool along(const std::vector<partitioner::FactorRef>& refs, const partitioner::Placement& placement,
+                           std::int64_t begin, std::int64_t extent, std::int64_t& step) {
+    step = 0;
+    std::int64_t radix = 1;  // values of the digits so far
+    for (std::size_t r = refs.size(); r-- > 0;) {
+      const partitioner::FactorRef& ref = refs[r];
+      const std::int64_t stride = placement.stride[at(ref.factor)];
+      first_ += stride * (ref.offset + begin / radix % ref.extent);
+      const bool changes = begin / radix != (begin + extent - 1) / radix;
+      if (changes && ref.extent > 1) {
+        // The digits below run through all of their values, or change not at all.
+        if (step == 0 && radix == 1) {
+          step = stride;
+        } else if (stride != step * radix) {
+          return false;
+        }
+      }
+      radix *= ref.extent;
+    }
+    return (begin + extent - 1) / radix == 0;
+  }
+
   std::int64_t first_ = 0, length_ = 0;
   int outer_ = 0;
   Strides strides_{}, extent_{}, step_{};
@@ -145,7 +161,50 @@ FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormat
   }
 }
 
-void FunctionalMachine::execute(std::int32_t command) {
+void FunctionalMachine::execute(std::span<const std::int32_t> commands) {
+  if (probe_ != nullptr) {  // it wants one after the other
+    for (const std::int32_t command : commands) execute_wave({&command, 1});
+    return;
+  }
+  for (const auto& wave : waves_of(program_, commands)) execute_wave(wave);
+}
+
+void FunctionalMachine::execute_wave(std::span<const std::int32_t> wave) {
+  std::vector<std::int32_t> left;
+  for (const std::int32_t command : wave) {
+    if (prepare(program_.commands[at(command)])) left.push_back(command);
+  }
+  if (left.size() == 1) return execute_one(left[0]);
+  // Engines first: what they do takes longest.
+  std::stable_partition(left.begin(), left.end(),
+                        [&](std::int32_t c) { return program_.commands[at(c)].kind == CommandKind::kMatrix; });
+  workloads::compute::parallel_for(static_cast<std::int64_t>(left.size()),
+                                   [&](std::int64_t i) { execute_one(left[static_cast<std::size_t>(i)]); });
+}
+
+bool FunctionalMachine::prepare(const Command& command) {
+  const auto operands = program_.operands(command);
+  if (command.kind == CommandKind::kLoad && loads_constant(operands[0], operands[1])) return false;
+  for (std::size_t o = 0; o < operands.size(); ++o) {
+    if (operands[o].space != Space::kAccumulator) {
+      memory_of(operands[o]).prepare(operands[o], writes_operand(program_, command, o));
+    }
+  }
+  return true;
+}
+
+/// A tile of a constant need not be copied before somebody asks for its bytes.
+bool FunctionalMachine::loads_constant(const Operand& source, const Operand& destination) {
+  constexpr std::int64_t kWorthWaiting = 16384;  // bytes
+  if (source.space != Space::kDram || destination.space != Space::kScratchpad) return false;
+  if (source.format != Format::kFp32 || destination.format != Format::kFp32) return false;
+  if (source.box.rank != destination.box.rank || source.box.extent != destination.box.extent) return false;
+  const Memory::Lent* lent = dram_.lent(source);
+  return lent != nullptr && destination.bytes() >= kWorthWaiting && source.box == destination.box &&
+         scratchpad_.alias(destination, *lent);
+}
+
+void FunctionalMachine::execute_one(std::int32_t command) {
   const Command& c = program_.commands[at(command)];
   try {
     const auto operands = program_.operands(c);
@@ -215,20 +274,6 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
   }
   const Memory& from = memory_of(source);
   Memory& to = memory_of(destination);
-  const auto view = [](const std::byte* base, const partitioner::Placement& placement, const Box& box,
-                       workloads::ConstStridedView& result) {
-    std::int64_t first = placement.origin;
-    result.box = box;
-    for (int d = 0; d < box.rank; ++d) {
-      const std::int64_t stride = placement.stride[at(d)];
-      if (stride % static_cast<std::int64_t>(sizeof(float)) != 0) return false;
-      result.stride[at(d)] = stride / static_cast<std::int64_t>(sizeof(float));
-      first += stride * box.begin[at(d)];
-    }
-    if (reinterpret_cast<std::uintptr_t>(base + first) % alignof(float) != 0) return false;
-    result.data = reinterpret_cast<const float*>(base + first);
-    return true;
-  };
   // All of a memory's bytes are one array: any stretch's address tells where it begins.
   const auto base_of = [&](const Operand& operand, auto access) {
     std::byte* base = nullptr;
@@ -237,13 +282,14 @@ bool FunctionalMachine::copy_floats(const Operand& source, const Operand& destin
     });
     return base;
   };
-  workloads::ConstStridedView in, out;
   const Memory::Lent* lent = from.lent(source);
   const std::byte* in_base = lent != nullptr ? lent->data : base_of(source, [&](auto... a) { return from.read(a...); });
-  if (!view(in_base, lent != nullptr ? lent->lies : source.at, source.box, in)) return false;
+  const auto in = floats_at(in_base, lent != nullptr ? lent->lies : source.at, source.box);
+  if (!in) return false;
   const std::byte* out_base = base_of(destination, [&](auto... a) { return to.write(a...); });
-  if (!view(out_base, destination.at, destination.box, out)) return false;
-  workloads::compute::copy(in, {out.box, const_cast<float*>(out.data), out.stride});
+  const auto out = floats_at(out_base, destination.at, destination.box);
+  if (!out) return false;
+  workloads::compute::copy(*in, {out->box, const_cast<float*>(out->data), out->stride});
   return true;
 }
 
@@ -326,10 +372,10 @@ const Operand* FunctionalMachine::target_of(const Command& command, const Kernel
   if (target.format != Format::kFp32 || probe_ != nullptr) return nullptr;
   if (command.kind == CommandKind::kVector && program_.precision.vector != Format::kFp32) return nullptr;
   if (workloads::operator_of(node_of(kernel.steps[s])).op_class == OpClass::kStatistics) return nullptr;
-  const auto [begin, end] = extent_of(target);
+  const auto [begin, end] = range_of(target);
   for (std::size_t o = 0; o < operands.size(); ++o) {
     if (&operands[o] == &target || operands[o].space != target.space || operands[o].engine != target.engine) continue;
-    const auto [first, last] = extent_of(operands[o]);
+    const auto [first, last] = range_of(operands[o]);
     if (first < end && begin < last) return nullptr;
   }
   return &target;
@@ -535,36 +581,42 @@ FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorI
 FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, TensorId tensor, const Box& box) {
   const Memory& memory = memory_of(operand);
   Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
-  if (!box.empty()) {
-    const Memory::Lent* lent = memory.lent(operand);
-    const AddressMap map =
-        map_addresses(program_.layout.views[at(tensor)], lent != nullptr ? lent->lies : operand.at, box);
-    Stretches stretches;
-    if (operand.format == Format::kFp32 && stretches.of(map)) {
-      const std::byte* base = lent != nullptr ? lent->data : nullptr;
-      if (lent == nullptr) {
-        stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
-          base = memory.read(address, bytes, operand.storage) - address;
-        });
-      }
-      if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) == 0) {
-        value.view.data = reinterpret_cast<const float*>(base + stretches.first());
-        value.view.stride = stretches.strides();
-        return value;
-      }
-    }
-    if (lent != nullptr) internal_error("a constant's elements lie unevenly");
-    value.buffer = std::make_shared<Scratch>(box.elements());
-    read_floats(memory, map, operand.format, operand.storage, value.buffer->get());
-    value.view.data = value.buffer->get();
+  if (box.empty()) return value;
+  const partitioner::TensorView& view = program_.layout.views[at(tensor)];
+  const auto in_place = [&](const std::byte* base, const Stretches& stretches) {
+    if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) != 0) return false;
+    value.view.data = reinterpret_cast<const float*>(base + stretches.first());
+    value.view.stride = stretches.strides();
+    return true;
+  };
+  if (operand.format == Format::kFp32) {
+    const auto elsewhere = [&](const auto* contents) {
+      Stretches stretches;
+      return contents != nullptr && stretches.of(view, contents->lies, box) &&
+             in_place(contents->data, stretches);
+    };
+    if (elsewhere(memory.lent(operand))) return value;
+    if (elsewhere(memory.aliased(operand, program_.layout.to_storage(tensor, box)))) return value;
   }
+  if (memory.lent(operand) != nullptr) internal_error("a constant's elements lie unevenly");
+  Stretches stretches;
+  if (operand.format == Format::kFp32 && stretches.of(view, operand.at, box)) {
+    const std::byte* base = nullptr;
+    stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+      base = memory.read(address, bytes, operand.storage) - address;
+    });
+    if (in_place(base, stretches)) return value;
+  }
+  value.buffer = std::make_shared<Scratch>(box.elements());
+  read_floats(memory, map_addresses(view, operand.at, box), operand.format, operand.storage, value.buffer->get());
+  value.view.data = value.buffer->get();
   return value;
 }
 
 bool FunctionalMachine::claim(const Operand& operand, TensorId tensor, const Box& box, workloads::StridedView& view) {
   if (box.empty() || operand.format != Format::kFp32) return false;
   Stretches stretches;
-  if (!stretches.of(map_addresses(program_.layout.views[at(tensor)], operand.at, box))) return false;
+  if (!stretches.of(program_.layout.views[at(tensor)], operand.at, box)) return false;
   if (stretches.first() % static_cast<std::int64_t>(alignof(float)) != 0) return false;
   Memory& memory = memory_of(operand);
   std::byte* first = nullptr;

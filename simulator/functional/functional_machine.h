@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "partitioner/program.h"
@@ -22,8 +23,9 @@ class FunctionalMachine {
   FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram,
                     FidelityProbe* probe);
 
-  /// Throws Error(kInternal) naming command, address and tensor if it reads what is not there.
-  void execute(std::int32_t command);
+  /// Commands in the order of their completion. Throws Error(kInternal) naming command, address and tensor if one reads
+  /// what is not there.
+  void execute(std::span<const std::int32_t> commands);
 
  private:
   /// A part of a logical tensor: floats in a memory of the NPU, or in `buffer`, in any layout.
@@ -33,6 +35,11 @@ class FunctionalMachine {
     std::shared_ptr<workloads::compute::Scratch> buffer;
   };
 
+  void execute_wave(std::span<const std::int32_t> wave);
+  void execute_one(std::int32_t command);
+  /// What is better done before other commands run beside this one; false if nothing is left to do.
+  [[nodiscard]] bool prepare(const partitioner::Command& command);
+  [[nodiscard]] bool loads_constant(const partitioner::Operand& source, const partitioner::Operand& destination);
   void transfer(const partitioner::Operand& source, const partitioner::Operand& destination);
   [[nodiscard]] bool copy_floats(const partitioner::Operand& source, const partitioner::Operand& destination);
   void gather(const partitioner::Command& command);

@@ -1,68 +1,134 @@
 #include "simulator/functional/memory.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 
-#include "workloads/compute/simd.h"
+#include "simulator/functional/waves.h"
 
 namespace spillway::simulator {
 
-Pages::Pages(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
-  void* pages = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED) {
-    throw Error(ErrorKind::kBadInput, Place{},
-                "this machine cannot hold " + std::to_string(bytes) + " bytes of the NPU's memory");
+using partitioner::Operand;
+using partitioner::StorageId;
+
+namespace {
+
+constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+
+std::size_t at(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+/// The dimension whose elements are adjacent.
+int along(const partitioner::Placement& placement, const workloads::Box& box) {
+  for (int d = box.rank - 1; d >= 0; --d) {
+    if (box.extent[at(d)] > 1 && placement.stride[at(d)] == kFloat) return d;
   }
-  ::madvise(pages, bytes_, MADV_HUGEPAGE);  // advice: that it cannot be had is no error
-  data_ = static_cast<std::byte*>(pages);
+  return -1;
 }
 
-Pages::~Pages() {
-  if (data_ != nullptr) ::munmap(data_, bytes_);
-}
+}  // namespace
 
-void Pages::drop(std::size_t begin, std::size_t end) {
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  begin = (begin + page - 1) / page * page;
-  end = std::min(end, bytes_) / page * page;
-  if (begin < end) ::madvise(data_ + begin, end - begin, MADV_DONTNEED);
+std::optional<workloads::ConstStridedView> floats_at(const std::byte* base, const partitioner::Placement& at,
+                                                     const workloads::Box& box) {
+  workloads::ConstStridedView view{box, nullptr, {}};
+  std::int64_t first = at.origin;
+  for (std::size_t d = 0; d < static_cast<std::size_t>(box.rank); ++d) {
+    if (at.stride[d] % kFloat != 0) return std::nullopt;
+    view.stride[d] = at.stride[d] / kFloat;
+    first += at.stride[d] * box.begin[d];
+  }
+  if (reinterpret_cast<std::uintptr_t>(base + first) % alignof(float) != 0) return std::nullopt;
+  view.data = reinterpret_cast<const float*>(base + first);
+  return view;
 }
 
 Memory::Memory(std::string name, configs::Bytes bytes)
     : name_(std::move(name)),
       size_(bytes),
-      bytes_(static_cast<std::size_t>(bytes)),
-      owners_((static_cast<std::size_t>(bytes) / kGranule + 1) * sizeof(std::int32_t)) {}
+      owners_(static_cast<std::size_t>(bytes)),
+      bytes_(static_cast<std::size_t>(bytes)) {}
 
-void Memory::check(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
-  if (bytes <= 0) return;
+Memory::Memory(std::string name, configs::Bytes bytes, std::span<const partitioner::Storage> storages,
+               std::shared_ptr<workloads::BufferPool> buffers)
+    : name_(std::move(name)),
+      size_(bytes),
+      owners_(static_cast<std::size_t>(bytes)),
+      bytes_(0),
+      has_homes_(true),
+      buffers_(std::move(buffers)) {
+  for (const partitioner::Storage& storage : storages) {
+    homes_.push_back({storage.dram_address, storage.bytes(), nullptr});
+  }
+}
+
+/// Where address 0 would be; nullptr if the storage has no bytes.
+std::byte* Memory::base_of(StorageId storage) const {
+  if (!has_homes_) return bytes_.data();
+  const Home& home = homes_[at(storage)];
+  if (home.buffer == nullptr) return nullptr;
+  return reinterpret_cast<std::byte*>(home.buffer.get()) - home.address;
+}
+
+const std::byte* Memory::read(std::int64_t address, std::int64_t bytes, StorageId storage) const {
+  if (bytes <= 0) return base_of(storage);
   if (address < 0 || bytes > size_ - address) internal_error("a command reads outside of " + name_);
-  const std::int32_t* first = owners() + address / kGranule;
-  const std::int64_t count = (address + bytes - 1) / kGranule - address / kGranule + 1;
-  const std::int32_t wanted = storage + 1;
-  if (workloads::compute::simd().differing(count, first, wanted) == 0) return;
-  const std::int32_t* wrong = std::find_if(first, first + count, [&](std::int32_t o) { return o != wanted; });
-  const std::int64_t at = std::max(address, (address / kGranule + (wrong - first)) * kGranule);
-  throw WrongRead{name_, at, storage, *wrong - 1};
+  if (const auto wrong = owners_.other_than(storage, address, bytes)) {
+    throw WrongRead{name_, wrong->address, storage, wrong->owner};
+  }
+  if (!aliases_.empty()) settle(address, bytes);
+  const std::byte* base = base_of(storage);
+  if (base == nullptr) throw WrongRead{name_, address, storage, partitioner::kNone};
+  return base + address;
 }
 
-std::byte* Memory::write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) {
-  if (bytes <= 0) return bytes_.data();
+std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId storage) {
+  if (bytes <= 0) return base_of(storage);
   if (address < 0 || bytes > size_ - address) internal_error("a command writes outside of " + name_);
-  if (!lent_at_.empty()) overwrite(address, bytes);
-  std::fill(owners() + address / kGranule, owners() + (address + bytes - 1) / kGranule + 1, storage + 1);
-  return bytes_.data() + address;
+  if (!aliases_.empty()) settle(address, bytes);
+  if (has_homes_) {
+    const Home& home = homes_[at(storage)];
+    if (address < home.address || address + bytes > home.address + home.bytes) {
+      internal_error("a command writes outside of its tensor in " + name_);
+    }
+    if (home.buffer == nullptr) reserve(storage);
+  }
+  owners_.set(address, bytes, storage);
+  return base_of(storage) + address;
 }
 
-void Memory::lend(partitioner::StorageId storage, Lent contents) {
-  own_begin_ = own_end_ = 0;
-  lent_at_[contents.address] = storage;
-  lent_[storage] = std::move(contents);
+void Memory::prepare(const Operand& operand, bool written) {
+  if (operand.box.empty()) return;
+  if (has_homes_) {
+    if (written && operand.storage >= 0 && homes_[at(operand.storage)].buffer == nullptr) reserve(operand.storage);
+    return;
+  }
+  std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); });
+  if (aliases_.empty()) return;
+  const AddressRange range = range_of(operand);
+  for (Alias& alias : aliases_) {
+    if (alias.begin >= range.end || alias.end <= range.begin) continue;
+    const bool usable = !written && alias.stands_for(operand, operand.box);
+    // Elements that are used again and again had better lie as the plan has them.
+    if (!usable || (alias.across && alias.reads++ > 0)) copy(alias);
+  }
 }
 
-const Memory::Lent* Memory::lent(const partitioner::Operand& operand) const {
+/// A storage that is written needs a buffer; constants in whose place it lies are nobody's any more, and whoever reads
+/// them is told so.
+void Memory::reserve(StorageId storage) {
+  Home& home = homes_[at(storage)];
+  for (auto& [id, contents] : lent_) {
+    if (contents.address < home.address + home.bytes && contents.address + contents.bytes > home.address) {
+      contents.overwritten = true;
+    }
+  }
+  home.buffer = buffers_->take((home.bytes + kFloat - 1) / kFloat);
+}
+
+bool Memory::Alias::stands_for(const Operand& other, const workloads::Box& box) const {
+  return !copied && operand.storage == other.storage && operand.at == other.at && operand.box.contains(box);
+}
+
+void Memory::lend(StorageId storage, Lent contents) { lent_[storage] = std::move(contents); }
+
+const Memory::Lent* Memory::lent(const Operand& operand) const {
   const auto found = lent_.find(operand.storage);
   if (found == lent_.end()) return nullptr;
   const Lent& contents = found->second;
@@ -71,28 +137,48 @@ const Memory::Lent* Memory::lent(const partitioner::Operand& operand) const {
              : &contents;
 }
 
-/// What is written over is nobody's any more, and whoever reads it is told so.
-void Memory::overwrite(std::int64_t address, std::int64_t bytes) {
-  if (address >= own_begin_ && address + bytes <= own_end_) return;
-  for (auto next = lent_at_.lower_bound(address + bytes); next != lent_at_.begin();) {
-    Lent& contents = lent_[(--next)->second];
-    if (contents.address + contents.bytes <= address) break;
-    contents.overwritten = true;
-  }
-  // The gap between lent contents that these bytes lie in: writes come in neighbourhoods.
-  const auto above = lent_at_.lower_bound(address);
-  own_end_ = above == lent_at_.end() ? size_ : above->first;
-  own_begin_ = 0;
-  if (above != lent_at_.begin()) {
-    const Lent& below = lent_[std::prev(above)->second];
-    own_begin_ = below.address + below.bytes;
+void Memory::forget(StorageId storage) {
+  if (has_homes_) homes_[at(storage)].buffer = nullptr;
+}
+
+bool Memory::alias(const Operand& operand, const Lent& lent) {
+  const AddressRange range = range_of(operand);
+  if (range.end - range.begin != operand.bytes() || range.begin < 0 || range.end > size_) return false;
+  if (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box)) return false;
+  // What lies wholly below is gone; no need to copy it first.
+  std::erase_if(aliases_, [&](const Alias& a) { return a.copied || (a.begin >= range.begin && a.end <= range.end); });
+  settle(range.begin, range.end - range.begin);
+  owners_.set(range.begin, range.end - range.begin, operand.storage);
+  Alias& alias = aliases_.emplace_back();
+  alias.operand = operand;
+  alias.begin = range.begin;
+  alias.end = range.end;
+  alias.lies = lent.lies;
+  alias.data = lent.data;
+  alias.owner = lent.owner;
+  alias.across = along(operand.at, operand.box) != along(lent.lies, operand.box);
+  return true;
+}
+
+const Memory::Alias* Memory::aliased(const Operand& operand, const workloads::Box& box) const {
+  const auto found =
+      std::find_if(aliases_.begin(), aliases_.end(), [&](const Alias& a) { return a.stands_for(operand, box); });
+  return found == aliases_.end() ? nullptr : &*found;
+}
+
+void Memory::settle(std::int64_t address, std::int64_t bytes) const {
+  for (Alias& alias : aliases_) {
+    if (alias.begin < address + bytes && alias.end > address && !alias.copied) copy(alias);
   }
 }
 
-void Memory::forget(std::int64_t address, std::int64_t bytes) {
-  const auto begin = static_cast<std::size_t>(address), end = static_cast<std::size_t>(address + bytes);
-  bytes_.drop(begin, end);
-  owners_.drop(begin / kGranule * sizeof(std::int32_t), end / kGranule * sizeof(std::int32_t));
+void Memory::copy(Alias& alias) const {
+  const std::lock_guard lock(*copying_);
+  if (alias.copied) return;
+  const auto from = floats_at(alias.data, alias.lies, alias.operand.box);
+  const auto to = floats_at(bytes_.data(), alias.operand.at, alias.operand.box);
+  workloads::compute::copy(*from, {to->box, const_cast<float*>(to->data), to->stride});  // our own bytes
+  alias.copied = true;
 }
 
 }  // namespace spillway::simulator

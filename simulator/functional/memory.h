@@ -1,49 +1,46 @@
 // A byte-addressed memory that remembers which storage wrote every element.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "partitioner/program.h"
+#include "simulator/functional/owners.h"
+#include "workloads/compute/strided.h"
+#include "workloads/execution/value.h"
 
 namespace spillway::simulator {
 
-/// Anonymous pages, zero and without cost until they are touched.
-class Pages {
- public:
-  explicit Pages(std::size_t bytes);
-  ~Pages();
-  Pages(const Pages&) = delete;
-  Pages& operator=(const Pages&) = delete;
-  Pages(Pages&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr; }
-  Pages& operator=(Pages&&) = delete;
-
-  [[nodiscard]] std::byte* data() const { return data_; }
-  /// Gives the whole pages inside back; they read as zero from then on.
-  void drop(std::size_t begin, std::size_t end);
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t bytes_ = 0;
-};
+/// Floats of `box` that lie under `at` in bytes whose address 0 would be at `base`. Empty if they are not aligned.
+[[nodiscard]] std::optional<workloads::ConstStridedView> floats_at(const std::byte* base,
+                                                                   const partitioner::Placement& at,
+                                                                   const workloads::Box& box);
 
 /// Bytes are handed out by stretches: whoever reads or writes one says whose it is, and a stretch is checked at once.
 /// Values lie in the element format of their operand.
 class Memory {
  public:
   Memory(std::string name, configs::Bytes bytes);
+  /// A memory where every storage keeps its own address range, but several may have the same: each has a buffer of its
+  /// own while it is in use, so that the host's memory is taken, and its pages cleared, no more often than need be.
+  Memory(std::string name, configs::Bytes bytes, std::span<const partitioner::Storage> storages,
+         std::shared_ptr<workloads::BufferPool> buffers);
 
   /// The bytes [address, address + bytes), all of them written by `storage`. Throws WrongRead if not.
-  [[nodiscard]] const std::byte* read(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const {
-    check(address, bytes, storage);
-    return bytes_.data() + address;
-  }
-  /// The same bytes, which are the storage's from now on.
+  [[nodiscard]] const std::byte* read(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const;
+  /// The same bytes, which are the storage's from now on. Several threads may read and write at once where no line of
+  /// owners that one writes is another's too, after prepare() for every operand.
   [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
+  void prepare(const partitioner::Operand& operand, bool written);
 
   /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds the
   /// element that would lie at address x under `given` at data + x under `lies`.
@@ -57,22 +54,51 @@ class Memory {
   void lend(partitioner::StorageId storage, Lent contents);
   /// nullptr if the operand's elements are in this memory itself.
   [[nodiscard]] const Lent* lent(const partitioner::Operand& operand) const;
-  /// Nobody reads these bytes any more.
-  void forget(std::int64_t address, std::int64_t bytes);
+  /// Nobody uses the storage any more.
+  void forget(partitioner::StorageId storage);
+
+  /// Floats that were copied here, but whose copying can wait until somebody needs their bytes at their addresses:
+  /// `operand`'s elements are those of `lent`. False (and nothing done) if the operand's elements are not adjacent.
+  [[nodiscard]] bool alias(const partitioner::Operand& operand, const Lent& lent);
+  /// Where the elements of `box` (storage coordinates) can be read under the operand's placement without copying them
+  /// first; nullptr if nowhere but here.
+  struct Alias {
+    partitioner::Operand operand;
+    std::int64_t begin = 0, end = 0;  ///< addresses
+    partitioner::Placement lies;
+    const std::byte* data = nullptr;
+    std::shared_ptr<const void> owner;
+    bool across = false;  ///< they lie along another dimension there
+    int reads = 0;
+    std::atomic<bool> copied = false;
+
+    [[nodiscard]] bool stands_for(const partitioner::Operand& other, const workloads::Box& box) const;
+  };
+  [[nodiscard]] const Alias* aliased(const partitioner::Operand& operand, const workloads::Box& box) const;
 
  private:
-  /// Owners are kept per granule of 4 bytes: an element, or up to four small ones of one storage.
-  static constexpr std::int64_t kGranule = 4;
-  [[nodiscard]] std::int32_t* owners() const { return reinterpret_cast<std::int32_t*>(owners_.data()); }
-  void check(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) const;
-  void overwrite(std::int64_t address, std::int64_t bytes);
+  [[nodiscard]] std::byte* base_of(partitioner::StorageId storage) const;
+  void reserve(partitioner::StorageId storage);
+  /// Copies what the aliases in these bytes stand for.
+  void settle(std::int64_t address, std::int64_t bytes) const;
+  void copy(Alias& alias) const;
+
+  struct Home {
+    std::int64_t address = 0, bytes = 0;
+    std::shared_ptr<float> buffer;
+  };
 
   std::string name_;
   std::int64_t size_;
-  Pages bytes_, owners_;
+  Owners owners_;
+  Pages bytes_;
+  bool has_homes_ = false;
+  std::shared_ptr<workloads::BufferPool> buffers_;  // outlives what it handed out
+  std::vector<Home> homes_;                         ///< by storage
   std::map<partitioner::StorageId, Lent> lent_;
-  std::map<std::int64_t, partitioner::StorageId> lent_at_;  ///< by address
-  std::int64_t own_begin_ = 0, own_end_ = 0;                ///< a stretch that nothing lent lies in
+  // Whoever reads an alias's bytes by their addresses makes it a copy; what is read is the same.
+  mutable std::list<Alias> aliases_;
+  mutable std::unique_ptr<std::mutex> copying_ = std::make_unique<std::mutex>();
 };
 
 /// A read of the wrong bytes, before it is known which command and tensor it was.

@@ -10,21 +10,24 @@
 #include <mutex>
 #include <new>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace spillway::workloads::compute {
 
 namespace {
 
-thread_local bool inside = false;  // of a loop: another one runs in place
+thread_local int depth = 0;       // of the loop that this thread works in; 0 outside
+constexpr int kDeepestShared = 2;  // loops further inside run in place
 
 /// One loop. Whoever comes takes the next piece; the caller does not wait for threads that never came.
 class Loop {
  public:
-  Loop(std::int64_t count, const std::function<void(std::int64_t)>& body) : count_(count), body_(body) {}
+  Loop(std::int64_t count, const std::function<void(std::int64_t)>& body)
+      : count_(count), body_(body), depth_(compute::depth + 1) {}
 
   void work() {
-    inside = true;
+    const int outside = std::exchange(compute::depth, depth_);
     for (std::int64_t i = next_++; i < count_; i = next_++) {
       try {
         body_(i);
@@ -36,15 +39,20 @@ class Loop {
         }
       }
     }
-    inside = false;
+    compute::depth = outside;
   }
   void rethrow() const {
     if (problem_) std::rethrow_exception(problem_);
   }
+  [[nodiscard]] int depth() const { return depth_; }
+  [[nodiscard]] bool has_pieces() const { return next_ < count_; }
+
+  std::atomic<int> guests = 0;  ///< threads of the pool that are in it; they come only while the pool is locked
 
  private:
   const std::int64_t count_;
   const std::function<void(std::int64_t)>& body_;
+  const int depth_;
   std::atomic<std::int64_t> next_ = 0;
   std::mutex mutex_;
   std::exception_ptr problem_;
@@ -65,7 +73,7 @@ class Pool {
       const std::lock_guard lock(mutex_);
       stop_ = true;
     }
-    called_.notify_all();
+    changed_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }
 
@@ -75,68 +83,79 @@ class Pool {
     size_ = threads > 0 ? threads : cores;
   }
 
-  /// False if another loop is running.
-  bool run(Loop& loop) {
-    const std::unique_lock owner(busy_, std::try_to_lock);
-    if (!owner.owns_lock()) return false;
+  void run(Loop& loop) {
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(threads_.size()) + 1 < size_) threads_.emplace_back([this] { serve(); });
-      loop_ = &loop;
-      places_ = size_ - 1;
-      ++calls_;
+      while (static_cast<int>(threads_.size()) + 1 < size_) {
+        threads_.emplace_back([this, place = static_cast<int>(threads_.size()) + 1] { serve(place); });
+      }
+      open_.push_back(&loop);
+      announce();
     }
-    called_.notify_all();
     loop.work();
     std::unique_lock lock(mutex_);
-    loop_ = nullptr;  // nobody else may come
-    if (guests_ == 0) return true;
-    lock.unlock();
-    for (int i = 0; i < kSpins && guests_ != 0; ++i) __builtin_ia32_pause();
-    lock.lock();
-    left_.wait(lock, [this] { return guests_ == 0; });
-    return true;
+    std::erase(open_, &loop);  // nobody else may come
+    // Who waits for guests helps with the loops inside of theirs, but begins nothing that may take longer.
+    while (loop.guests != 0) {
+      if (!help(lock, loop.depth() + 1)) await(lock, [&] { return loop.guests == 0; });
+    }
   }
 
  private:
   Pool() { resize(0); }
 
-  void serve() {
-    std::uint64_t seen = 0;
+  void serve(int place) {
     std::unique_lock lock(mutex_);
-    while (true) {
-      if (calls_ == seen && !stop_) {
-        // The next loop often comes at once.
-        lock.unlock();
-        for (int i = 0; i < kSpins && calls_ == seen; ++i) __builtin_ia32_pause();
-        lock.lock();
-      }
-      called_.wait(lock, [&] { return stop_ || calls_ != seen; });
-      if (stop_) return;
-      seen = calls_;
-      if (loop_ == nullptr || places_ == 0) continue;
-      Loop& loop = *loop_;
-      --places_;
-      ++guests_;
-      lock.unlock();
-      loop.work();
-      lock.lock();
-      if (--guests_ == 0) left_.notify_one();
+    while (!stop_) {
+      if (place >= size_ || !help(lock, 1)) await(lock, [this]() -> bool { return stop_; });
     }
+  }
+
+  /// Works in an open loop of at least that depth, the innermost first; false if there is none.
+  bool help(std::unique_lock<std::mutex>& lock, int least_depth) {
+    Loop* chosen = nullptr;
+    for (Loop* loop : open_) {
+      if (loop->depth() < least_depth || !loop->has_pieces()) continue;
+      if (chosen == nullptr || loop->depth() > chosen->depth()) chosen = loop;
+    }
+    if (chosen == nullptr) return false;
+    ++chosen->guests;
+    lock.unlock();
+    chosen->work();
+    lock.lock();
+    if (--chosen->guests == 0) announce();
+    return true;
+  }
+
+  /// Until something has changed or is done.
+  template <typename Done>
+  void await(std::unique_lock<std::mutex>& lock, const Done& done) {
+    const std::uint64_t seen = changes_;
+    // The next loop often comes at once.
+    lock.unlock();
+    for (int i = 0; i < kSpins && changes_ == seen && !done(); ++i) __builtin_ia32_pause();
+    lock.lock();
+    ++sleepers_;
+    changed_.wait(lock, [&] { return changes_ != seen || done(); });
+    --sleepers_;
+  }
+
+  /// Locked.
+  void announce() {
+    ++changes_;
+    if (sleepers_ > 0) changed_.notify_all();
   }
 
   static constexpr int kSpins = 2000;  // some 50 microseconds
 
-  std::mutex busy_;  // held while a loop runs
   std::mutex mutex_;
-  std::condition_variable called_, left_;
+  std::condition_variable changed_;
   std::vector<std::thread> threads_;
+  std::vector<Loop*> open_;
   std::atomic<int> size_ = 1;
-  bool stop_ = false;
-  Loop* loop_ = nullptr;
-  int places_ = 0;
-  std::atomic<int> guests_ = 0;
-  std::atomic<std::uint64_t> calls_ = 0;
+  std::atomic<bool> stop_ = false;
+  int sleepers_ = 0;
+  std::atomic<std::uint64_t> changes_ = 0;  // loops opened, last guests gone
 };
 
 /// Freed blocks of a thread.
@@ -158,9 +177,10 @@ constexpr std::size_t kKeptBytes = std::size_t{16} << 20;  // of one block
 }  // namespace
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
-  if (count > 1 && !inside && Pool::instance().size() > 1) {
+  if (count > 1 && depth < kDeepestShared && Pool::instance().size() > 1) {
     Loop loop(count, body);
-    if (Pool::instance().run(loop)) return loop.rethrow();
+    Pool::instance().run(loop);
+    return loop.rethrow();
   }
   for (std::int64_t i = 0; i < count; ++i) body(i);
 }

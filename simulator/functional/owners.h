@@ -1,0 +1,59 @@
+// Which storage wrote every element of a memory last.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "partitioner/program.h"
+
+namespace spillway::simulator {
+
+/// Anonymous pages, zero and without cost until they are touched.
+class Pages {
+ public:
+  explicit Pages(std::size_t bytes);
+  ~Pages();
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  Pages(Pages&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr; }
+  Pages& operator=(Pages&&) = delete;
+
+  [[nodiscard]] std::byte* data() const { return data_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Owners are kept per granule of 4 bytes (an element, or up to four small ones of one storage), but a line of bytes that
+///  has one owner is noted once: stretches are written and checked at a fraction of the cost of their bytes.
+class Owners {
+ public:
+  static constexpr std::int64_t kLine = 256;
+
+  explicit Owners(std::size_t bytes);
+
+  void set(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
+  struct Wrong {
+    std::int64_t address = 0;
+    partitioner::StorageId owner = partitioner::kNone;
+  };
+  /// The first of the bytes that is not the storage's.
+  [[nodiscard]] std::optional<Wrong> other_than(partitioner::StorageId storage, std::int64_t address,
+                                                std::int64_t bytes) const;
+
+ private:
+  static constexpr std::int64_t kGranule = 4, kGranules = kLine / kGranule;
+  static constexpr std::int32_t kMixed = -1;  // ask the granules; otherwise storage + 1, 0 if nobody's
+
+  [[nodiscard]] std::int32_t* lines() const { return reinterpret_cast<std::int32_t*>(lines_.data()); }
+  [[nodiscard]] std::int32_t* granules(std::int64_t line) const {
+    return reinterpret_cast<std::int32_t*>(granules_.data()) + line * kGranules;
+  }
+  void set_part(std::int64_t line, std::int64_t first, std::int64_t last, std::int32_t owner);
+
+  Pages lines_, granules_;
+};
+
+}  // namespace spillway::simulator
