@@ -592,8 +592,7 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
   if (operand.format == Format::kFp32) {
     const auto elsewhere = [&](const auto* contents) {
       Stretches stretches;
-      return contents != nullptr && stretches.of(view, contents->lies, box) &&
-             in_place(contents->data, stretches);
+      return contents != nullptr && stretches.of(view, contents->lies, box) && in_place(contents->data, stretches);
     };
     if (elsewhere(memory.lent(operand))) return value;
     if (elsewhere(memory.aliased(operand, program_.layout.to_storage(tensor, box)))) return value;

@@ -124,8 +124,8 @@ void write_elements(Memory& memory, const AddressMap& map, const ElementCodec& c
     return for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
       for (std::int64_t k = 0; k < count;) {
         const std::int64_t together = step == bytes ? count : 1;
-        codec.write(together, dense.buffer->get() + i + k,
-                    memory.write(address + k * step, together * bytes, storage), 1);
+        codec.write(together, dense.buffer->get() + i + k, memory.write(address + k * step, together * bytes, storage),
+                    1);
         k += together;
       }
     });

@@ -23,7 +23,8 @@ Pages::~Pages() {
 }
 
 Owners::Owners(std::size_t bytes)
-    : lines_((bytes / kLine + 1) * sizeof(std::int32_t)), granules_((bytes / kLine + 1) * kGranules * sizeof(std::int32_t)) {}
+    : lines_((bytes / kLine + 1) * sizeof(std::int32_t)),
+      granules_((bytes / kLine + 1) * kGranules * sizeof(std::int32_t)) {}
 
 void Owners::set(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) {
   const std::int32_t owner = storage + 1;

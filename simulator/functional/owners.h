@@ -26,7 +26,7 @@ class Pages {
   std::size_t bytes_ = 0;
 };
 
-/// Owners are kept per granule of 4 bytes (an element, or up to four small ones of one storage), but a line of bytes that
+/// Owners are kept by byte, since neighbours within a word may be of two storages, but a line of bytes that
 ///  has one owner is noted once: stretches are written and checked at a fraction of the cost of their bytes.
 class Owners {
  public:
@@ -44,7 +44,7 @@ class Owners {
                                                 std::int64_t bytes) const;
 
  private:
-  static constexpr std::int64_t kGranule = 4, kGranules = kLine / kGranule;
+  static constexpr std::int64_t kGranule = 1, kGranules = kLine / kGranule;
   static constexpr std::int32_t kMixed = -1;  // ask the granules; otherwise storage + 1, 0 if nobody's
 
   [[nodiscard]] std::int32_t* lines() const { return reinterpret_cast<std::int32_t*>(lines_.data()); }

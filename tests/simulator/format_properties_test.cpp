@@ -34,10 +34,10 @@ struct Precision {
   double vector_epsilon;  ///< half the distance of numbers near 1 in the vector engine
 };
 constexpr double kHalf = 0x1p-11, kSingle = 0x1p-24;
-const Precision kPrecisions[] = {{"int8", 8, 0, 0, kHalf},          {"w8a16", 16, 0, 0, kSingle},
-                                 {"int16", 16, 0, 0, kSingle},      {"fp16", 0, 10, 0x1p-24, kHalf},
-                                 {"bf16", 0, 7, 0x1p-133, kSingle}, {"fp8e4m3", 0, 3, 0x1p-9, kHalf},
-                                 {"fp8e5m2", 0, 2, 0x1p-16, kHalf}};
+const std::vector<Precision> kPrecisions{{"int8", 8, 0, 0, kHalf},          {"w8a16", 16, 0, 0, kSingle},
+                                         {"int16", 16, 0, 0, kSingle},      {"fp16", 0, 10, 0x1p-24, kHalf},
+                                         {"bf16", 0, 7, 0x1p-133, kSingle}, {"fp8e4m3", 0, 3, 0x1p-9, kHalf},
+                                         {"fp8e5m2", 0, 2, 0x1p-16, kHalf}};
 
 configs::NpuConfig npu_in(const std::string& precision, Bytes scratchpad = 8 << 20) {
   return configs::load_config("edge-8mb",
@@ -253,7 +253,7 @@ std::vector<Bytes> budgets_of(const Graph& graph, const std::string& precision, 
 
 TEST_CASE("layer by layer every stored element is its operator's result rounded once", "[simulator][formats]") {
   std::mt19937 random(20);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 10; ++round) {
     const Graph graph = with_all_outputs(random_graph(random));
     const TensorMap inputs = workloads::test::random_inputs(graph, 100 + static_cast<std::uint64_t>(round));
     for (const Precision& precision : kPrecisions) {
@@ -300,7 +300,7 @@ TEST_CASE("fused plans of random graphs lose no more than their formats do", "[s
   const std::map<std::string, double> least{{"int8", 15}, {"w8a16", 25},  {"int16", 55}, {"fp16", 45},
                                             {"bf16", 28}, {"fp8e4m3", 8}, {"fp8e5m2", 2}};
   std::mt19937 random(21);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 10; ++round) {
     const Graph graph = random_graph(random);
     const TensorMap inputs = workloads::test::random_inputs(graph, 200 + static_cast<std::uint64_t>(round));
     const auto reference = workloads::execute(graph, inputs);
@@ -323,18 +323,18 @@ TEST_CASE("fused plans of random graphs lose no more than their formats do", "[s
 namespace {
 
 /// At four budgets, both strategies. Layer by layer the plan decides nothing unless statistics are gathered over tiles.
-void run_network(const char* model, bool gathers, Bytes least_budget = 24 << 10) {
+void run_network(const char* model, bool gathers, const std::vector<Precision>& precisions) {
   const std::map<std::string, double> least{{"int8", 20}, {"w8a16", 35},   {"int16", 65}, {"fp16", 52},
                                             {"bf16", 36}, {"fp8e4m3", 13}, {"fp8e5m2", 8}};
   const Graph graph = workloads::canonicalise(workloads::zoo_graph("sd-tiny", model));
   const TensorMap inputs = workloads::test::random_inputs(graph);
   const auto reference = workloads::execute(graph, inputs);
   const auto calibration = workloads::calibrate(graph, {inputs}, {});
-  for (const Precision& precision : kPrecisions) {
+  for (const Precision& precision : precisions) {
     for (const Strategy strategy : {Strategy::kLayerByLayer, Strategy::kFused}) {
       std::optional<TensorMap> first;
       // The smallest budgets are far smaller and make hundreds of thousands of commands.
-      for (const Bytes budget : budgets_of(graph, precision.name, least_budget)) {
+      for (const Bytes budget : budgets_of(graph, precision.name, 24 << 10)) {
         CAPTURE(model, precision.name, strategy == Strategy::kFused, budget);
         const auto outputs = run(graph, npu_in(precision.name, budget), strategy, inputs, calibration);
         for (const auto& [name, wanted] : reference) {
@@ -362,16 +362,16 @@ void run_network(const char* model, bool gathers, Bytes least_budget = 24 << 10)
 
 // One case a network, so that they run side by side.
 TEST_CASE("the smallest text encoder in every format at four budgets", "[simulator][formats]") {
-  run_network("text_encoder", false);
+  run_network("text_encoder", false, kPrecisions);
 }
-TEST_CASE("the smallest U-Net in every format at four budgets", "[simulator][formats]") {
-  run_network("unet", true, 48 << 10);
+TEST_CASE("the smallest U-Net in a format of each kind at four budgets", "[simulator][formats]") {
+  run_network("unet", true, {kPrecisions[0], kPrecisions[3], kPrecisions[5]});  // planning it takes long
 }
 TEST_CASE("the smallest VAE encoder in every format at four budgets", "[simulator][formats]") {
-  run_network("vae_encoder", true);
+  run_network("vae_encoder", true, kPrecisions);
 }
 TEST_CASE("the smallest VAE decoder in every format at four budgets", "[simulator][formats]") {
-  run_network("vae_decoder", true);
+  run_network("vae_decoder", true, kPrecisions);
 }
 
 }  // namespace spillway::simulator::test
