@@ -8,6 +8,7 @@
 #include <string>
 
 #include "simulator/simulator.h"
+#include "tests/pipeline/resnet.h"
 
 namespace {
 
@@ -69,6 +70,28 @@ void BM_Partition(benchmark::State& state) {
   measure(state, p.graph.nodes.size(), "operators/s", [&] { return partitioner::partition(p.graph, p.npu); });
 }
 
+/// How planning time grows with the scratchpad: more of it lets more be held and fused, so more is considered.
+void BM_PartitionBudget(benchmark::State& state) {
+  auto p = prepare(state, Upto::kCanonical);
+  p.npu.scratchpad.size = state.range(1) << 10;
+  measure(state, p.graph.nodes.size(), "operators/s", [&] { return partitioner::partition(p.graph, p.npu); });
+}
+
+/// How it grows with the operators of one and the same kind of network: residual stages of N blocks each.
+void BM_PartitionDepth(benchmark::State& state) {
+  const auto blocks = static_cast<int>(state.range(0));
+  const auto graph = workloads::canonicalise(test::ResNet::build({blocks, blocks, blocks, blocks}, 64, 224));
+  const auto npu = configs::load_config("edge-8mb");
+  for ([[maybe_unused]] auto _ : state) {
+    auto plan = partitioner::partition(graph, npu);
+    benchmark::DoNotOptimize(plan);
+  }
+  state.SetComplexityN(static_cast<benchmark::IterationCount>(graph.nodes.size()));
+  state.counters["operators"] = static_cast<double>(graph.nodes.size());
+  state.counters["operators/s"] =
+      benchmark::Counter(static_cast<double>(graph.nodes.size()), benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void BM_Lower(benchmark::State& state) {
   const auto p = prepare(state, Upto::kProgram);
   measure(state, p.program.commands.size(), "commands/s", [&] { return partitioner::lower(p.graph, p.npu, p.plan); });
@@ -107,6 +130,10 @@ void graphs(benchmark::internal::Benchmark* b) {
 BENCHMARK(BM_Import)->Apply(graphs);
 BENCHMARK(BM_Canonicalise)->Apply(graphs);
 BENCHMARK(BM_Partition)->Apply(graphs);
+BENCHMARK(BM_PartitionBudget)
+    ->ArgsProduct({{3, 4}, {512, 1024, 2048, 4096, 8192, 16384, 32768, 65536}})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_PartitionDepth)->RangeMultiplier(2)->Range(2, 64)->Unit(benchmark::kMillisecond)->Complexity();
 BENCHMARK(BM_Lower)->Apply(graphs);
 BENCHMARK(BM_Check)->Apply(graphs);
 BENCHMARK(BM_Simulate)->Apply(graphs)->UseRealTime();

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "cli/flags.h"
+#include "workloads/key_blocks.h"
 
 namespace spillway::cli {
 
@@ -146,6 +147,9 @@ void PlanFlags::add_to(CLI::App& verb) {
             "fused (blocks of queries, scores stay in the scratchpad), sliced (whole score matrices, a head at a time, "
             "where one fits) or unfused (scores are a tensor like any other)",
             attention, "unfused");
+  add_value(verb, "--key-blocks", key_blocks,
+            "attentions in so many blocks of keys, the softmax put together from theirs; 1: never",
+            "where keys and values take over half the scratchpad and it is better", "4");
   add_value(verb, "--recompute-max", recompute_limit,
             "most MACs that recomputing may add, in percent of the graph's, unless it is wished for", "1", "5");
   add_switch(verb, "--slices", slices,
@@ -162,6 +166,11 @@ partitioner::Options PlanFlags::options() const {
     throw Error(ErrorKind::kBadInput, Place{.key = "--recompute-max"},
                 fmt::format("{} is not a share of 0 to 1000 percent", recompute_limit), "--recompute-max 1");
   }
+  if (key_blocks < 0 || key_blocks > workloads::kMostKeyBlocks) {
+    throw Error(ErrorKind::kBadInput, Place{.key = "--key-blocks"},
+                fmt::format("{} is not a number of blocks from 1 to {}", key_blocks, workloads::kMostKeyBlocks),
+                "--key-blocks 4");
+  }
   if (strategy != "fused" && (skips != "auto" || attention != "fused" || !fates_file.empty() || slices)) {
     throw Error(
         ErrorKind::kBadInput, Place{.key = "--strategy"},
@@ -176,6 +185,7 @@ partitioner::Options PlanFlags::options() const {
   if (!fates_file.empty()) options.tensors = read_fates(fates_file);
   options.recompute_limit = recompute_limit / 100;
   options.slices = slices;
+  options.key_blocks = key_blocks;
   if (attention == "sliced") options.attention = partitioner::Attention::kSliced;
   if (attention == "unfused") options.attention = partitioner::Attention::kUnfused;
   return options;

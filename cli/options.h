@@ -49,6 +49,7 @@ struct PlanFlags {
   std::string fates_file;
   double recompute_limit = 1;  ///< percent
   std::string attention = "fused";
+  std::int64_t key_blocks = 0;  ///< 0: not given
   bool slices = false;
 
   void add_to(CLI::App& verb);

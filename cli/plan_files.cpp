@@ -57,7 +57,7 @@ void PlanFileFlags::add_to(CLI::App& verb) {
   add_value(verb, "--plan", load,
             "use this saved plan (or folder of plans) instead of planning; it must be for the same graph and NPU",
             "none", "unet.plan.json");
-  for (const char* flag : {"--strategy", "--objective"}) planning_.push_back(verb.get_option(flag));
+  for (const char* flag : {"--strategy", "--objective", "--key-blocks"}) planning_.push_back(verb.get_option(flag));
 }
 
 void PlanFileFlags::check(const Target& target) const {
@@ -65,7 +65,7 @@ void PlanFileFlags::check(const Target& target) const {
     if (load.empty() || option->count() == 0) continue;
     throw Error(ErrorKind::kBadInput, Place{},
                 fmt::format("{} says how to plan, and --plan gives a plan", option->get_name()),
-                "leave one of them out; a saved plan has its own strategy and objective");
+                "leave one of them out; a saved plan has answered it");
   }
   std::error_code ignored;
   if (!load.empty() && target.several && fs::is_regular_file(load, ignored)) {

@@ -30,12 +30,18 @@ class DoesNotFit : public std::exception {
 struct Planned {
   partitioner::Plan plan;
   partitioner::Program program;
+
+  /// The canonical graph, attentions cut into blocks of keys where the plan has it so.
+  [[nodiscard]] const workloads::Graph& graph() const { return program.graph; }
 };
 /// `graph` is canonical. Throws DoesNotFit. Where `plan_file` is given, the plan is that one, and `options` do not
 /// count.
 [[nodiscard]] Planned plan_and_lower(const std::string& model, const workloads::Graph& graph,
                                      const configs::NpuConfig& npu, const partitioner::Options& options,
                                      Progress* progress, const std::string& plan_file = {});
+
+/// Which attentions run in blocks of keys, in a line; empty if none does.
+[[nodiscard]] std::string key_blocks_text(const workloads::Graph& graph);
 
 struct ProfileSettings {
   NpuFlags npu_flags;      ///< sensitivity turns its knobs as further overrides

@@ -114,6 +114,7 @@ void print_plan(const std::string& model, const workloads::Graph& graph, const P
                            grouped(static_cast<std::int64_t>(plan.groups.size())),
                            grouped(static_cast<std::int64_t>(plan.residencies.size())),
                            grouped(static_cast<std::int64_t>(planned.program.commands.size()))));
+  if (const std::string cut = key_blocks_text(graph); !cut.empty()) line("attention", cut);
   std::vector<std::size_t> order(plan.groups.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   constexpr std::size_t kShown = 12;
@@ -231,6 +232,7 @@ Json json_of(const std::string& model, const workloads::Graph& graph, const conf
           {"strategy", partitioner::name_of(plan.strategy)},
           {"objective", partitioner::name_of(plan.objective)},
           {"budget_bytes", plan.budget},
+          {"key_blocks", graph.key_blocks},
           {"predicted_cycles", plan.cycles},
           {"predicted_energy_pj", partitioner::energy_of(graph, npu, plan).total_pj()},
           {"moved_bytes", plan.moves.total()},
@@ -296,10 +298,10 @@ void partition(Context& context, const PartitionFlags& flags) {
   context.warn_of(graphs);
   for (const LoadedGraph& loaded : graphs) {
     const std::string& model = loaded.target.label;
-    const workloads::Graph executed = workloads::canonicalise(loaded.graph);
     const Planned planned =
-        plan_and_lower(model, executed, npu, options, &progress,
+        plan_and_lower(model, workloads::canonicalise(loaded.graph), npu, options, &progress,
                        saved.empty() ? "" : saved[static_cast<std::size_t>(&loaded - graphs.data())]);
+    const workloads::Graph& executed = planned.graph();
     if (!flags.files.save.empty()) texts.push_back(partitioner::plan_to_json(planned.plan, executed, npu));
     std::string proof;
     if (flags.check) {

@@ -139,9 +139,10 @@ Json json_of(const std::string& model, const Outcome& run) {
 Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const configs::NpuConfig& npu,
                    const RunFlags& flags, Context& context, Progress& progress) {
   const std::string& model = loaded.target.label;
-  const Graph executed = workloads::canonicalise(loaded.graph);
-  const auto calibration = flags.calibration.calibration(loaded.graph, executed, npu, flags.model.seed, progress);
-  const Planned planned = plan_and_lower(model, executed, npu, flags.plan.options(), &progress);
+  const Planned planned =
+      plan_and_lower(model, workloads::canonicalise(loaded.graph), npu, flags.plan.options(), &progress);
+  const auto calibration =
+      flags.calibration.calibration(loaded.graph, planned.graph(), npu, flags.model.seed, progress);
   progress.stage(model + ": executing");
   auto run =
       simulator::simulate_functional(planned.program, npu, inputs,

@@ -38,18 +38,4 @@ Energy energy_of(const Graph& graph, const configs::NpuConfig& npu, const Plan& 
   return sum;
 }
 
-double objective_value(Objective objective, Cycles cycles, Bytes moved, const std::function<double()>& energy_pj) {
-  switch (objective) {
-    case Objective::kLatency:
-      return static_cast<double>(cycles);
-    case Objective::kMoves:
-      return static_cast<double>(moved);
-    case Objective::kEnergy:
-      return energy_pj();
-    case Objective::kEdp:
-      return static_cast<double>(cycles) * energy_pj();
-  }
-  internal_error("unknown objective");
-}
-
 }  // namespace spillway::partitioner

@@ -1,8 +1,6 @@
 // The energy that a plan is predicted to take, by the model that the simulator accounts with.
 #pragma once
 
-#include <functional>
-
 #include "configs/configs.h"
 #include "partitioner/plan.h"
 #include "partitioner/program.h"
@@ -22,9 +20,5 @@ struct Energy {
 /// Of a plan made for this graph and NPU: every group's loop, walked; static power for the predicted cycles. What it
 /// cannot know is where runs that start within a DRAM burst begin; they count by the mean over all they could.
 [[nodiscard]] Energy energy_of(const Graph& graph, const configs::NpuConfig& npu, const Plan& plan);
-
-/// What a plan comes to in an objective; smaller is better. The energy is asked for only where it counts.
-[[nodiscard]] double objective_value(Objective objective, Cycles cycles, Bytes moved,
-                                     const std::function<double()>& energy_pj);
 
 }  // namespace spillway::partitioner

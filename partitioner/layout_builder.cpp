@@ -277,17 +277,23 @@ void LayoutBuilder::harmonise_all() {
 }
 
 void LayoutBuilder::classify() {
-  const auto statistics = [&](TensorId t) {
-    return layout_.storages[layout_.views[t].storage].storage_class == StorageClass::kStatistics;
+  const auto class_of = [&](TensorId t) { return layout_.storages[layout_.views[t].storage].storage_class; };
+  const auto made_of_statistics = [&](const Node& node) {
+    bool any = false;
+    for (const TensorId t : node.inputs) {
+      if (t == kNone || graph_.tensors[t].is_constant()) continue;
+      if (class_of(t) != StorageClass::kStatistics) return false;
+      any = true;
+    }
+    return any;
   };
   for (const Node& node : graph_.nodes) {
     const OpDef* op = find_operator(node.op);
     if (op == nullptr || node.outputs.empty() || node.outputs[0] == kNone) continue;
     Storage& out = layout_.storages[layout_.views[node.outputs[0]].storage];
-    if (op->op_class == OpClass::kStatistics) out.storage_class = StorageClass::kStatistics;
-    if (node.op == "Concat" && std::all_of(node.inputs.begin(), node.inputs.end(), statistics)) {
-      out.storage_class = StorageClass::kStatistics;
-    }
+    // Logarithms of sums of exponentials are statistics too: on a grid of 8 bits they would be worth nothing.
+    const bool gathered = op->op_class == OpClass::kStatistics || node.op == "ReduceLogSumExp";
+    if (gathered || made_of_statistics(node)) out.storage_class = StorageClass::kStatistics;
   }
   for (std::size_t s = 0; s < layout_.storages.size(); ++s) {
     Storage& storage = layout_.storages[s];

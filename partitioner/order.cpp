@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "configs/error.h"
@@ -73,6 +74,12 @@ class Sorter {
       return level_[a] != level_[b] ? level_[a] > level_[b] : depth_[a] < depth_[b];
     });
     done_.assign(primitives_.size(), false);
+    made_.resize(primitives_.size());
+    for (std::size_t p = 0; p < edges_.size(); ++p) {
+      for (const Edge& e : edges_[p]) {
+        if (e.from != kNone) made_[e.from][e.storage].push_back(static_cast<int>(p));
+      }
+    }
     std::vector<int> place;
     for (const int p : order) {
       if (!feeds_own_level_[p]) visit(p, place);
@@ -340,20 +347,46 @@ class Sorter {
     }
   }
 
-  /// What it reads first, the smallest and shortest to make first: the stretch that carries most comes last and runs on
-  /// into `p`.
+  /// Bytes that wait for others once what `edge` reads has been made: itself, and whatever else its making leaves
+  /// behind (a small result may hang on much that somebody else reads too: the share of a block of keys on all scores).
+  Bytes left_behind(const Edge& edge) const {
+    std::vector<int> cone{edge.from};
+    const auto inside = [&](int p) { return std::find(cone.begin(), cone.end(), p) != cone.end(); };
+    for (std::size_t i = 0; i < cone.size(); ++i) {
+      for (const Edge& e : edges_[cone[i]]) {
+        if (e.from != kNone && !done_[e.from] && level_[e.from] == level_[edge.from] && !inside(e.from)) {
+          cone.push_back(e.from);
+        }
+      }
+    }
+    Bytes bytes = 0;
+    for (const int p : cone) {
+      for (const auto& [storage, readers] : made_[p]) {
+        const bool waits = std::any_of(readers.begin(), readers.end(), [&](int reader) { return !inside(reader); });
+        if (waits) bytes += model_.layout.storages[storage].bytes();
+      }
+    }
+    return bytes;
+  }
+
+  /// What it reads first, that which leaves least behind and is shortest to make first: the stretch that carries most
+  /// comes last and runs on into `p`.
   void visit(int p, std::vector<int>& place) {
     if (done_[p]) return;
     done_[p] = true;
-    std::vector<const Edge*> sources;
+    struct Source {
+      Bytes left;
+      int depth, from;
+    };
+    std::vector<Source> sources;
     for (const Edge& e : edges_[p]) {
-      if (e.from != kNone && level_[e.from] == level_[p]) sources.push_back(&e);
+      if (e.from == kNone || level_[e.from] != level_[p] || done_[e.from]) continue;
+      sources.push_back({left_behind(e), depth_[e.from], e.from});
     }
-    std::stable_sort(sources.begin(), sources.end(), [&](const Edge* a, const Edge* b) {
-      const auto bytes = [&](const Edge* e) { return model_.layout.storages[e->storage].bytes(); };
-      return bytes(a) != bytes(b) ? bytes(a) < bytes(b) : depth_[a->from] < depth_[b->from];
+    std::stable_sort(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
+      return a.left != b.left ? a.left < b.left : a.depth < b.depth;
     });
-    for (const Edge* e : sources) visit(e->from, place);
+    for (const Source& source : sources) visit(source.from, place);
     place.push_back(p);
   }
 
@@ -362,6 +395,7 @@ class Sorter {
   std::vector<int> position_;  // by node: primitive
   std::vector<int> maker_;     // by storage: primitive
   std::vector<std::vector<Edge>> edges_;
+  std::vector<std::map<StorageId, std::vector<int>>> made_;  // by primitive: who reads each storage that it makes
   std::vector<int> level_, depth_;
   std::vector<bool> feeds_own_level_, done_;
 };

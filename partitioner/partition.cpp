@@ -13,6 +13,7 @@
 #include "partitioner/allocate.h"
 #include "partitioner/bounds.h"
 #include "partitioner/energy.h"
+#include "partitioner/objective.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/primitives.h"
 #include "partitioner/schedule.h"
@@ -23,7 +24,6 @@ namespace spillway::partitioner {
 
 namespace {
 
-constexpr double kTie = 0.005;            // plans this close in the objective differ in what else they cost
 constexpr int kManyStates = 5000;         // for the search that decides
 constexpr double kWeightsAgain = 0.0195;  // of all weights: what slices of the batch may load again
 constexpr double kLittle = 0.015;         // plans for less scratchpad that cost so much more are not looked at further
@@ -698,17 +698,11 @@ class Market {
 
   /// Of plans that are close in the objective, the one that is better otherwise.
   Offer& best_offer(Objective objective) {
-    double least = std::numeric_limits<double>::infinity();
-    for (Offer& offer : offers_) least = std::min(least, value_of(offer, objective));
-    const auto tie_break = [&](const Plan& plan) {
-      return objective == Objective::kMoves ? plan.cycles : plan.moves.total();
-    };
-    Offer* best = nullptr;
+    std::vector<Bid> bids;
     for (Offer& offer : offers_) {
-      if (value_of(offer, objective) > (1 + kTie) * least) continue;
-      if (best == nullptr || tie_break(offer.plan) < tie_break(best->plan)) best = &offer;
+      bids.push_back({value_of(offer, objective), offer.plan.cycles, offer.plan.moves.total()});
     }
-    return *best;
+    return offers_[best_of(objective, bids)];
   }
 
   const Graph& graph_;

@@ -50,12 +50,23 @@ struct Options {
   double recompute_limit = 0.01;  ///< share of the graph's MACs that recomputing may add, unless it is wished for
   bool slices = false;            ///< also consider groups that run once for each of the batch
   Attention attention = Attention::kFused;
+  /// For propose(): attentions in so many blocks of keys (1: never); 0: where that is better.
+  std::int64_t key_blocks = 0;
 };
 
 /// Throws Error(kBadInput) if `options.tensors` names one that no group could keep, and Error(kDoesNotFit) if what it
 /// asks for cannot be: with demand, budget and gap.
 [[nodiscard]] std::variant<Plan, Infeasible> partition(const Graph& graph, const configs::NpuConfig& npu,
                                                        const Options& options = {});
+
+/// A graph as it is to run, and the plan for that.
+struct Proposal {
+  Graph graph;
+  std::variant<Plan, Infeasible> outcome;
+};
+/// partition() for the graph as it is, and with attentions in blocks of keys (workloads/key_blocks.h) where keys and
+/// values take more than half of the scratchpad: the better of them.
+[[nodiscard]] Proposal propose(const Graph& graph, const configs::NpuConfig& npu, const Options& options = {});
 
 /// Up to `count` different plans, those first that are predicted to be best by the objective: what the searches behind
 /// partition() come upon, for more budgets, objectives and limits than it looks at. For comparing predictions with what

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "partitioner/json_reader.h"
+#include "workloads/key_blocks.h"
 
 namespace spillway::partitioner {
 
@@ -176,8 +177,13 @@ class DocumentReader {
     root_.only({"format", "schema_version", "graph", "npu", "strategy", "objective", "budget_bytes", "totals",
                 "allocation", "tensors", "groups", "residencies"});
     const JsonReader graph = root_.at("graph");
-    graph.only({"name", "operators", "fingerprint"});
+    graph.only({"name", "key_blocks", "operators", "fingerprint"});
     document_.graph = graph.at("name").text();
+    if (graph.has("key_blocks")) {
+      graph.at("key_blocks").members([&](const std::string& softmax, const JsonReader& blocks) {
+        document_.key_blocks[softmax] = blocks.integer(2, workloads::kMostKeyBlocks);
+      });
+    }
     document_.operators = graph.at("operators").integer(0, kMaxInt32);
     document_.graph_fingerprint = graph.at("fingerprint").text();
     const JsonReader npu = root_.at("npu");
@@ -339,9 +345,11 @@ const std::string kHelp = "`spillway partition TARGET --save-plan FILE` writes a
 std::string to_json(const PlanDocument& d) {
   std::string text = "{\n";
   text += fmt::format(" \"format\":\"{}\",\n \"schema_version\":{},\n", kFormat, kPlanSchemaVersion);
-  text +=
-      fmt::format(" \"graph\":{},\n",
-                  compact(Json{{"name", d.graph}, {"operators", d.operators}, {"fingerprint", d.graph_fingerprint}}));
+  Json graph{{"name", d.graph}};
+  if (!d.key_blocks.empty()) graph["key_blocks"] = d.key_blocks;
+  graph["operators"] = d.operators;
+  graph["fingerprint"] = d.graph_fingerprint;
+  text += fmt::format(" \"graph\":{},\n", compact(graph));
   text += fmt::format(" \"npu\":{{\"name\":{},\"dram_bytes_per_cycle\":{},\"config\":{{\n", compact(d.npu),
                       compact(d.dram_bytes_per_cycle));
   for (std::size_t i = 0; i < d.config.size(); ++i) {

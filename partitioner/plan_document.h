@@ -61,7 +61,8 @@ struct PlanDocument {
   };
 
   std::string graph;                                        ///< its name
-  std::int64_t operators = 0;                               ///< nodes of the canonical graph
+  workloads::KeyBlocks key_blocks;                          ///< attentions cut before anything else (key_blocks.h)
+  std::int64_t operators = 0;                               ///< nodes of the canonical graph, thus cut
   std::string graph_fingerprint;                            ///< of operators, shapes and attributes
   std::string npu;                                          ///< name of the config
   std::vector<std::pair<std::string, std::string>> config;  ///< every resolved value that matters, in config order

@@ -7,6 +7,7 @@
 #include "configs/error.h"
 #include "partitioner/plan_labels.h"
 #include "partitioner/plan_proof.h"
+#include "workloads/key_blocks.h"
 
 namespace spillway::partitioner {
 
@@ -267,6 +268,7 @@ PlanDocument document_of(const Plan& plan, const Graph& graph, const configs::Np
   const Names names(graph, plan.layout);
   PlanDocument d;
   d.graph = graph.name;
+  d.key_blocks = graph.key_blocks;
   d.operators = static_cast<std::int64_t>(graph.nodes.size());
   d.graph_fingerprint = fingerprint(graph);
   d.npu = npu.name;
@@ -309,6 +311,18 @@ PlanDocument document_of(const Plan& plan, const Graph& graph, const configs::Np
 
 std::string plan_to_json(const Plan& plan, const Graph& graph, const configs::NpuConfig& npu) {
   return to_json(document_of(plan, graph, npu));
+}
+
+Graph graph_of_plan(std::string_view text, const Graph& graph, const Place& place) {
+  const PlanDocument document = parse_plan_document(text, place);
+  if (document.key_blocks.empty()) return graph;
+  try {
+    return workloads::in_key_blocks(graph, document.key_blocks);
+  } catch (const Error& error) {
+    Place at = place;
+    at.key = "graph.key_blocks." + error.place().node;
+    throw Error(ErrorKind::kBadInput, at, error.problem(), kHelp);
+  }
 }
 
 Plan plan_from_json(std::string_view text, const Graph& graph, const configs::NpuConfig& npu, const Place& place) {

@@ -8,9 +8,13 @@
 
 namespace spillway::partitioner {
 
-/// `plan` is one of partition()'s for this canonical graph and this config.
+/// `plan` is one of partition()'s for this canonical graph (propose()'s, with its own graph) and this config.
 [[nodiscard]] PlanDocument document_of(const Plan& plan, const Graph& graph, const configs::NpuConfig& npu);
 [[nodiscard]] std::string plan_to_json(const Plan& plan, const Graph& graph, const configs::NpuConfig& npu);
+
+/// The canonical graph with its attentions cut as they were when the plan was made (propose()): what plan_from_json()
+/// wants. Throws Error(kBadInput) naming file and key.
+[[nodiscard]] Graph graph_of_plan(std::string_view text, const Graph& graph, const Place& place);
 
 /// The saved Plan again, equal in effect: lower() makes the same Program of it, byte for byte. Nothing in the text is
 /// trusted: what can be derived is derived anew and compared, so that lower() can rely on the Plan as on partition()'s.

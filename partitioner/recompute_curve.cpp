@@ -4,6 +4,7 @@
 #include <set>
 
 #include "partitioner/energy.h"
+#include "partitioner/objective.h"
 
 namespace spillway::partitioner {
 

@@ -71,11 +71,11 @@ bool send(int fd, Kind kind, const std::string& bytes) {
 
   bool sent = false;
   try {
-    const std::string answer = job([](std::int64_t count) {
+    const std::string answer = job(Tell([](std::span<const std::int64_t> numbers) {
       WireWriter out;
-      out.value(count);
+      out.list(std::vector<std::int64_t>(numbers.begin(), numbers.end()));
       if (!send(kOwn, Kind::kProgress, out.take())) ::_exit(1);
-    });
+    }));
     sent = send(kOwn, Kind::kAnswer, answer);
   } catch (const Error& error) {
     sent = send(kOwn, Kind::kError, to_bytes(error));
@@ -156,7 +156,9 @@ std::string run_in_child(const Job& job, const std::function<void(std::int64_t)>
   while (running.receive(kind, bytes)) {
     switch (kind) {
       case Kind::kProgress:
-        if (told) told(WireReader(bytes).value<std::int64_t>());
+        for (const std::int64_t number : WireReader(bytes).list<std::int64_t>()) {
+          if (told) told(number);
+        }
         break;
       case Kind::kAnswer:
         static_cast<void>(running.reap());

@@ -79,7 +79,7 @@ void Engine::finish() {
   end();
   machine_.run.order.push_back(c);
   ++machine_.completed;
-  if (machine_.progress) machine_.progress(machine_.completed);
+  if (machine_.completes) machine_.completes(c);
   machine_.complete(queue_index_);
 }
 

@@ -24,7 +24,7 @@ struct Machine {
   KernelTraffic traffic;
   TokenBoard tokens;
   RawRun run;
-  std::function<void(std::int64_t)> progress;  ///< told the number of completed commands
+  std::function<void(std::int32_t)> completes;  ///< told every command as it completes
   std::int64_t completed = 0;
   std::exception_ptr failure;
   std::function<void(int)> wake;  ///< wakes the engine of a queue

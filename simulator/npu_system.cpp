@@ -86,7 +86,7 @@ double cpu_seconds() {
 }  // namespace
 
 RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& npu,
-               const std::function<void(std::int64_t)>& progress) {
+               const std::function<void(std::int32_t)>& completes) {
   const double started = cpu_seconds();
   // The library does not print: reports of severity error and above are thrown, others dropped.
   for (const auto severity : {sc_core::SC_INFO, sc_core::SC_WARNING}) {
@@ -96,7 +96,7 @@ RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& np
     sc_core::sc_report_handler::set_actions(severity, sc_core::SC_THROW);
   }
   Machine machine(program, npu);
-  machine.progress = progress;
+  machine.completes = completes;
   const NpuSystem system(machine);
   sc_core::sc_start();
   if (machine.failure) std::rethrow_exception(machine.failure);

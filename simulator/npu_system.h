@@ -7,9 +7,9 @@
 
 namespace spillway::simulator {
 
-/// `progress` (may be empty) is told the number of completed commands. Throws Error(kInternal) naming the first command
+/// `completes` (may be empty) is told every command as it completes. Throws Error(kInternal) naming the first command
 /// that never starts if the Program dead-locks.
 [[nodiscard]] RawRun run_npu(const partitioner::Program& program, const configs::NpuConfig& npu,
-                             const std::function<void(std::int64_t)>& progress);
+                             const std::function<void(std::int32_t)>& completes);
 
 }  // namespace spillway::simulator

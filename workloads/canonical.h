@@ -22,7 +22,9 @@
 //   MatMul(a, b, bias?)    attributes transA, transB (last two axes), alpha; bias [N]. Gemm becomes this.
 //   Conv(x, w, bias?)      attributes pads (asymmetric after Pad is merged), strides, dilations, group
 //   ChannelAffine(x, scale, bias)          BatchNormalization of an inference graph, per channel of axis 1
-//   FakeQuantize(x, scale, zero?)          attributes axis, low, high: rounded to a grid of integers and back
+//   LogAddExp(a, b)                        log(exp(a) + exp(b)), broadcast; only in_key_blocks() makes it
+//   (key_blocks.h) FakeQuantize(x, scale, zero?)          attributes axis, low, high: rounded to a grid of integers and
+//   back
 // NormStatistics of a Concat on the channel axis is rewritten to the Concat of the inputs' NormStatistics, so that
 // statistics can be gathered where each input is produced.
 #pragma once

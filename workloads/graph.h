@@ -136,6 +136,9 @@ struct Node {
   [[nodiscard]] std::vector<float> reals(const std::string& name) const;
 };
 
+/// How many blocks the keys of an attention are cut into, by its Softmax's name (key_blocks.h).
+using KeyBlocks = std::map<std::string, std::int64_t>;
+
 /// Nodes are in topological order. Graph inputs that are initializers are constants, not inputs.
 struct Graph {
   std::string name;
@@ -146,6 +149,7 @@ struct Graph {
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
   std::vector<std::string> warnings;
+  KeyBlocks key_blocks;  ///< what in_key_blocks() has done to it
 
   [[nodiscard]] const Tensor& input(const Node& node, int i) const { return tensors[node.inputs[i]]; }
   [[nodiscard]] const Tensor& output(const Node& node, int i = 0) const { return tensors[node.outputs[i]]; }

@@ -595,7 +595,11 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
       return contents != nullptr && stretches.of(view, contents->lies, box) && in_place(contents->data, stretches);
     };
     if (elsewhere(memory.lent(operand))) return value;
-    if (elsewhere(memory.aliased(operand, program_.layout.to_storage(tensor, box)))) return value;
+    const Memory::Alias* alias = memory.aliased(operand, program_.layout.to_storage(tensor, box));
+    if (elsewhere(alias)) {
+      value.view.packed = alias->packed.get();
+      return value;
+    }
   }
   if (memory.lent(operand) != nullptr) internal_error("a constant's elements lie unevenly");
   Stretches stretches;

@@ -15,14 +15,6 @@ constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
 
 std::size_t at(std::int32_t id) { return static_cast<std::size_t>(id); }
 
-/// The dimension whose elements are adjacent.
-int along(const partitioner::Placement& placement, const workloads::Box& box) {
-  for (int d = box.rank - 1; d >= 0; --d) {
-    if (box.extent[at(d)] > 1 && placement.stride[at(d)] == kFloat) return d;
-  }
-  return -1;
-}
-
 }  // namespace
 
 std::optional<workloads::ConstStridedView> floats_at(const std::byte* base, const partitioner::Placement& at,
@@ -104,9 +96,7 @@ void Memory::prepare(const Operand& operand, bool written) {
   const AddressRange range = range_of(operand);
   for (Alias& alias : aliases_) {
     if (alias.begin >= range.end || alias.end <= range.begin) continue;
-    const bool usable = !written && alias.stands_for(operand, operand.box);
-    // Elements that are used again and again had better lie as the plan has them.
-    if (!usable || (alias.across && alias.reads++ > 0)) copy(alias);
+    if (written || !alias.stands_for(operand, operand.box)) copy(alias);
   }
 }
 
@@ -156,7 +146,6 @@ bool Memory::alias(const Operand& operand, const Lent& lent) {
   alias.lies = lent.lies;
   alias.data = lent.data;
   alias.owner = lent.owner;
-  alias.across = along(operand.at, operand.box) != along(lent.lies, operand.box);
   return true;
 }
 

@@ -15,6 +15,7 @@
 
 #include "partitioner/program.h"
 #include "simulator/functional/owners.h"
+#include "workloads/compute/product.h"
 #include "workloads/compute/strided.h"
 #include "workloads/execution/value.h"
 
@@ -68,8 +69,7 @@ class Memory {
     partitioner::Placement lies;
     const std::byte* data = nullptr;
     std::shared_ptr<const void> owner;
-    bool across = false;  ///< they lie along another dimension there
-    int reads = 0;
+    std::unique_ptr<workloads::compute::PackedPanels> packed = std::make_unique<workloads::compute::PackedPanels>();
     std::atomic<bool> copied = false;
 
     [[nodiscard]] bool stands_for(const partitioner::Operand& other, const workloads::Box& box) const;

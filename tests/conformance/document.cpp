@@ -31,6 +31,7 @@ constexpr Own kOwn[] = {
     {"Mish", 18, ""},
     {"ChannelAffine", 0, "a normalisation with constant statistics"},
     {"FakeQuantize", 0, "QuantizeLinear and DequantizeLinear in one"},
+    {"LogAddExp", 0, "log(exp(a) + exp(b)), for attention in blocks of keys"},
     {"NormApply", 0, "a normalisation's element-wise part"},
     {"NormStatistics", 0, "a normalisation's sums"},
     {"QuickGelu", 0, "x sigmoid(1.702 x)"},

@@ -1,10 +1,14 @@
 // The host's own loops: products against sums in 64 bits, functions against the standard library in double, on every
 // instruction set that this machine has.
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "workloads/compute/int8_product.h"
@@ -198,13 +202,85 @@ TEST_CASE("loops visit every piece once and pass the first exception on", "[cpu]
   std::vector<int> visits(1000, 0);
   parallel_for(1000, [&](std::int64_t i) {
     ++visits[static_cast<std::size_t>(i)];
-    parallel_for(3, [](std::int64_t) {});  // in place
+    parallel_for(3, [](std::int64_t) {});
   });
   CHECK(std::count(visits.begin(), visits.end(), 1) == 1000);
   const auto fail = [](std::int64_t i) {
     if (i == 5 || i == 900) throw std::runtime_error(std::to_string(i));
   };
   CHECK_THROWS_WITH(parallel_for(1000, fail), "5");
+}
+
+TEST_CASE("idle threads help with a loop inside of another thread's piece", "[cpu]") {
+  const int before = thread_count();
+  set_thread_count(2);
+  // The first piece's inner pieces wait for one another: they end only if both threads work on them.
+  std::atomic<int> met = 0;
+  parallel_for(2, [&](std::int64_t i) {
+    if (i != 0) return;
+    parallel_for(2, [&](std::int64_t) {
+      ++met;
+      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (met < 2 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    });
+  });
+  CHECK(met == 2);
+  std::vector<std::atomic<int>> visits(6 * 5 * 4);
+  parallel_for(6, [&](std::int64_t i) {
+    parallel_for(5, [&](std::int64_t j) {
+      parallel_for(4, [&](std::int64_t k) { ++visits[static_cast<std::size_t>((i * 5 + j) * 4 + k)]; });
+    });
+  });
+  CHECK(std::all_of(visits.begin(), visits.end(), [](const auto& v) { return v == 1; }));
+  const auto fail = [](std::int64_t i) {
+    parallel_for(50, [i](std::int64_t j) {
+      if (i >= 3 && j >= 7) throw std::runtime_error(std::to_string(i) + " " + std::to_string(j));
+    });
+  };
+  CHECK_THROWS_WITH(parallel_for(20, fail), "3 7");
+  set_thread_count(before);
+}
+
+TEST_CASE("panels that are kept give the same bits", "[cpu]") {
+  std::mt19937 random(5);
+  std::uniform_real_distribution<float> draw(-1.0F, 1.0F);
+  for (const std::int64_t n : {1, 15, 16, 17, 32, 33, 47, 48, 49, 300}) {
+    for (const bool adjacent : {true, false}) {
+      CAPTURE(n, adjacent);
+      Product p;
+      p.m = 150, p.n = n, p.k = 500;
+      std::vector<float> a(static_cast<std::size_t>(p.m * p.k)), b(static_cast<std::size_t>(n * p.k));
+      for (float& v : a) v = draw(random);
+      for (float& v : b) v = draw(random);
+      std::vector<float> plain(static_cast<std::size_t>(p.m * n)), kept(plain.size());
+      p.a = {a.data(), p.k, 1};
+      p.b = adjacent ? Lines{b.data(), 1, n} : Lines{b.data(), p.k, 1};
+      p.c = plain.data();
+      p.c_row = n;
+      multiply({&p, 1});
+      PackedPanels panels;
+      p.kept_b = &panels;
+      p.key_b = {b.data(), n, p.k, p.b.line, p.b.k};
+      p.c = kept.data();
+      for (int use = 0; use < 3; ++use) {
+        std::fill(kept.begin(), kept.end(), 0.0F);
+        multiply({&p, 1});
+        CHECK(kept == plain);
+      }
+      // Another part of the operand is another form.
+      p.m = 20, p.n = (n + 1) / 2;
+      p.key_b.lines = p.n;
+      p.c_row = p.n;
+      for (int use = 0; use < 2; ++use) {
+        multiply({&p, 1});
+        bool same = true;
+        for (std::int64_t i = 0; i < p.m * p.n; ++i) {
+          same = same && kept[static_cast<std::size_t>(i)] == plain[static_cast<std::size_t>(i / p.n * n + i % p.n)];
+        }
+        CHECK(same);
+      }
+    }
+  }
 }
 
 TEST_CASE("vector functions against double precision on every instruction set", "[cpu]") {

@@ -97,6 +97,18 @@ TEST_CASE("powers, of integers and with exponents of another type", "[operators]
   CHECK(compute_ints("Pow", {ints({1}, {9}), floats({}, {0.5F})}) == Ints{3});
 }
 
+TEST_CASE("LogAddExp where exp() would overflow, and of nothing", "[operators][elementwise]") {
+  constexpr float kNothing = -std::numeric_limits<float>::infinity();
+  const auto found = computed("LogAddExp", {floats({6}, {0, 1000, -1000, kNothing, kNothing, 3}),
+                                            floats({6}, {0, 1000, -1001, 5, kNothing, kNothing})});
+  CHECK(found[0] == Approx(std::log(2.0)));
+  CHECK(found[1] == Approx(1000 + std::log(2.0)));
+  CHECK(found[2] == Approx(-1000 + std::log1p(std::exp(-1.0))));
+  CHECK(found[3] == 5.0F);
+  CHECK(found[4] == kNothing);
+  CHECK(found[5] == 3.0F);
+}
+
 TEST_CASE("comparisons, logic and selection", "[operators][elementwise]") {
   const HostTensor a = floats({4}, {1, 2, 3, kNaN});
   const HostTensor b = floats({1}, {2});

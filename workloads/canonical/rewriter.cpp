@@ -7,14 +7,14 @@
 
 namespace spillway::workloads {
 
-Rewriter::Rewriter(const Graph& exported) {
-  graph_.name = exported.name;
-  graph_.source = exported.source;
-  graph_.opset = exported.opset;
-  graph_.tensors = exported.tensors;
-  graph_.inputs = exported.inputs;
-  graph_.outputs = exported.outputs;
-  graph_.warnings = exported.warnings;
+Rewriter::Rewriter(const Graph& graph, Origins origins) {
+  graph_.name = graph.name;
+  graph_.source = graph.source;
+  graph_.opset = graph.opset;
+  graph_.tensors = graph.tensors;
+  graph_.inputs = graph.inputs;
+  graph_.outputs = graph.outputs;
+  graph_.warnings = graph.warnings;
   is_output_.assign(graph_.tensors.size(), false);
   for (Tensor& tensor : graph_.tensors) {
     tensor.producer = kNone;
@@ -22,10 +22,10 @@ Rewriter::Rewriter(const Graph& exported) {
     names_.insert(tensor.name);
   }
   for (const TensorId id : graph_.outputs) is_output_[id] = true;
-  for (std::size_t i = 0; i < exported.nodes.size(); ++i) {
-    if (exported.nodes[i].folded) continue;
-    Node node = exported.nodes[i];
-    node.origins = {static_cast<NodeId>(i)};
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (graph.nodes[i].folded) continue;
+    Node node = graph.nodes[i];
+    if (origins == Origins::kOwn) node.origins = {static_cast<NodeId>(i)};
     append(std::move(node), kNone);
   }
   remove_dead();  // before anything is matched: a dead reader would stop patterns, or inherit what a living one stands

@@ -14,8 +14,10 @@ namespace spillway::workloads {
 
 class Rewriter {
  public:
-  /// Copies `exported` without its folded nodes. Every remaining node's origins are its own id.
-  explicit Rewriter(const Graph& exported);
+  enum class Origins : std::uint8_t { kOwn, kKept };
+  /// Copies the graph without its folded nodes. kOwn: it is an exported one, every node's origins are its own id;
+  /// kKept: it is canonical, they stay what they are.
+  explicit Rewriter(const Graph& graph, Origins origins = Origins::kOwn);
 
   /// The rewritten graph: nodes whose outputs nobody needs and tensors that nothing touches are gone.
   [[nodiscard]] Graph finish();

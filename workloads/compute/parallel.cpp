@@ -17,7 +17,7 @@ namespace spillway::workloads::compute {
 
 namespace {
 
-thread_local int depth = 0;       // of the loop that this thread works in; 0 outside
+thread_local int depth = 0;        // of the loop that this thread works in; 0 outside
 constexpr int kDeepestShared = 2;  // loops further inside run in place
 
 /// One loop. Whoever comes takes the next piece; the caller does not wait for threads that never came.

@@ -7,8 +7,8 @@
 namespace spillway::workloads::compute {
 
 /// Calls body(i) once for every i in [0, count), in any order and on any thread. What the pieces are must not depend on
-/// the number of threads, so that results do not. The first exception (by i) is thrown again. Threads without a piece of
-/// their own help with loops inside of another's piece, one level deep.
+/// the number of threads, so that results do not. The first exception (by i) is thrown again. Threads without a piece
+/// of their own help with loops inside of another's piece, one level deep.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
 
 [[nodiscard]] int thread_count();

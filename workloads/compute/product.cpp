@@ -74,9 +74,20 @@ std::vector<Panel> panels_of(std::int64_t n, const Simd& s) {
   return panels;
 }
 
+/// The same as PackedPanels keeps them, wherever the columns begin.
+std::vector<Panel> kept_panels_of(std::int64_t n, const Simd& s) {
+  std::vector<Panel> panels;
+  const std::int64_t usual = std::int64_t{2} * s.lanes;
+  for (std::int64_t at = 0; at < n; at += usual) {
+    panels.push_back({at, std::min(n - at, usual), n - at <= s.lanes ? 1 : 2});
+  }
+  return panels;
+}
+
 /// A part of one product that one thread computes.
 struct Task {
   const Product* product = nullptr;
+  const float* panels = nullptr;  ///< all of b as PackedPanels keeps it, if it does
   std::int64_t row = 0, rows = 0, column = 0, columns = 0;
 };
 
@@ -91,14 +102,15 @@ class Worker {
   Worker(const Task& task, Sums sums) : task_(task), p_(*task.product), s_(simd()), sums_(sums) {}
 
   void run() {
-    const std::vector<Panel> panels = panels_of(task_.columns, s_);
+    const bool kept = task_.panels != nullptr;
+    const std::vector<Panel> panels = kept ? kept_panels_of(task_.columns, s_) : panels_of(task_.columns, s_);
     const std::int64_t depth = sums_ == Sums::kDouble ? std::max<std::int64_t>(p_.k, 1) : std::min(kBlockK, p_.k);
     std::int64_t width = 0;
     for (const Panel& panel : panels) width += std::int64_t{panel.vectors} * s_.lanes;
     // Sums over several blocks of k go through c itself where its columns are adjacent.
     const bool blocked = depth < p_.k;
     through_buffer_ = p_.c_column != 1;
-    const Scratch packed_b(width * std::max<std::int64_t>(depth, 1));
+    const Scratch packed_b(kept ? 0 : width * std::max<std::int64_t>(depth, 1));
     const bool pack_rows = p_.pack_a != nullptr || p_.a.k != 1 || (p_.a.line % kSets == 0 && p_.k > 64);
     const Scratch packed_a(pack_rows ? task_.rows * std::max<std::int64_t>(depth, 1) : 0);
     const Scratch buffer(through_buffer_ && blocked ? task_.rows * task_.columns : 0);
@@ -110,7 +122,7 @@ class Worker {
       const std::int64_t k = std::min(depth, p_.k - k0);
       // Rows of b may lie far apart: all panels of a few rows, then the next rows.
       const std::int64_t rows_at_once = p_.pack_b == nullptr && p_.b.line == 1 ? kRowsAtOnce : k;
-      for (std::int64_t i = 0; i < k; i += rows_at_once) {
+      for (std::int64_t i = 0; i < k && !kept; i += rows_at_once) {
         float* to = packed_b.get();
         for (const Panel& panel : panels) {
           const std::int64_t panel_width = std::int64_t{panel.vectors} * s_.lanes;
@@ -130,8 +142,10 @@ class Worker {
       }
       const float* b = packed_b.get();
       for (const Panel& panel : panels) {
+        const std::int64_t panel_width = std::int64_t{panel.vectors} * s_.lanes;
+        if (kept) b = task_.panels + (task_.column + panel.first) * p_.k + k0 * panel_width;
         multiply_panel(panel, k, a, a_row, b, k0 == 0, k0 + k == p_.k, buffer.get());
-        b += k * panel.vectors * s_.lanes;
+        b += k * panel_width;
       }
       k0 += k;
     } while (k0 < p_.k);
@@ -204,6 +218,8 @@ Product transposed(const Product& p) {
   std::swap(t.m, t.n);
   std::swap(t.a, t.b);
   std::swap(t.pack_a, t.pack_b);
+  std::swap(t.kept_a, t.kept_b);
+  std::swap(t.key_a, t.key_b);
   std::swap(t.c_row, t.c_column);
   std::swap(t.bias_i, t.bias_j);
   return t;
@@ -211,15 +227,38 @@ Product transposed(const Product& p) {
 
 std::int64_t pieces(std::int64_t n, std::int64_t block) { return (n + block - 1) / block; }
 
-void cut(const Product& p, std::int64_t rows, std::int64_t columns, std::vector<Task>& tasks) {
+void cut(const Product& p, const float* panels, std::int64_t rows, std::int64_t columns, std::vector<Task>& tasks) {
   for (std::int64_t j = 0; j < p.n; j += columns) {
     for (std::int64_t i = 0; i < p.m; i += rows) {
-      tasks.push_back({&p, i, std::min(rows, p.m - i), j, std::min(columns, p.n - j)});
+      tasks.push_back({&p, panels, i, std::min(rows, p.m - i), j, std::min(columns, p.n - j)});
     }
   }
 }
 
 }  // namespace
+
+const float* PackedPanels::of(const Key& key, const Packer& packer) {
+  constexpr std::size_t kForms = 64;
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(forms_.begin(), forms_.end(), [&](const Form& form) { return form.key == key; });
+  if (found == forms_.end()) {
+    if (forms_.size() < kForms) forms_.push_back({key, nullptr});
+    return nullptr;
+  }
+  if (found->panels == nullptr) {
+    const Simd& s = simd();
+    const std::vector<Panel> panels = kept_panels_of(key.lines, s);
+    const std::int64_t last_width = std::int64_t{panels.back().vectors} * s.lanes;
+    auto packed = std::make_unique<Scratch>((panels.back().first + last_width) * key.k);
+    parallel_for(static_cast<std::int64_t>(panels.size()), [&](std::int64_t i) {
+      const Panel& panel = panels[static_cast<std::size_t>(i)];
+      packer.panel(0, key.k, panel.first, panel.count, std::int64_t{panel.vectors} * s.lanes,
+                   packed->get() + panel.first * key.k);
+    });
+    found->panels = std::move(packed);
+  }
+  return found->panels->get();
+}
 
 void multiply(std::span<const Product> products, Sums sums) {
   std::vector<Product> oriented;
@@ -256,7 +295,10 @@ void multiply(std::span<const Product> products, Sums sums) {
     const auto even = [](std::int64_t n, std::int64_t count, std::int64_t step) {
       return std::max(pieces(pieces(n, count), step) * step, std::int64_t{1});
     };
-    cut(p, even(p.m, row_pieces, s.rows[2]), even(p.n, column_pieces, std::int64_t{2} * s.lanes), tasks);
+    const LinePacker lines(p.b);
+    const Packer& packer = p.pack_b != nullptr ? *p.pack_b : lines;
+    const float* panels = p.kept_b != nullptr && p.k > 0 ? p.kept_b->of(p.key_b, packer) : nullptr;
+    cut(p, panels, even(p.m, row_pieces, s.rows[2]), even(p.n, column_pieces, std::int64_t{2} * s.lanes), tasks);
   }
   const auto run = [&](std::int64_t i) { Worker(tasks[static_cast<std::size_t>(i)], sums).run(); };
   if (share) {

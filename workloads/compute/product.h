@@ -6,7 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <span>
+#include <vector>
+
+#include "workloads/compute/parallel.h"
 
 namespace spillway::workloads::compute {
 
@@ -33,12 +38,39 @@ struct Lines {
   std::int64_t k = 1;     ///< elements from one k to the next
 };
 
+/// Packed forms of an operand that several products read: from the second of them on they are kept.
+class PackedPanels {
+ public:
+  /// What tells the forms of one operand apart: its first element, how many lines of how many elements, and how they
+  /// lie (steps, or anything that stands for the order in which a Packer takes them).
+  struct Key {
+    const float* data = nullptr;
+    std::int64_t lines = 0, k = 0, line_step = 0, k_step = 0;
+    bool operator==(const Key&) const = default;
+  };
+
+  /// All panels, as wide as the processor's usual ones, one after the other; nullptr if this is the first time.
+  [[nodiscard]] const float* of(const Key& key, const Packer& packer);
+
+ private:
+  struct Form {
+    Key key;
+    std::unique_ptr<Scratch> panels;
+  };
+
+  std::mutex mutex_;
+  std::vector<Form> forms_;
+};
+
 /// c[i, j] = alpha * sum over k of a[i, k] b[k, j], plus bias_i[i], plus bias_j[j].
 struct Product {
   std::int64_t m = 0, n = 0, k = 0;
   Lines a, b;
   const Packer* pack_a = nullptr;  ///< instead of `a`
   const Packer* pack_b = nullptr;  ///< instead of `b`
+  PackedPanels* kept_a = nullptr;  ///< may be nullptr, as kept_b
+  PackedPanels* kept_b = nullptr;
+  PackedPanels::Key key_a, key_b;  ///< where kept
   float* c = nullptr;
   std::int64_t c_row = 0, c_column = 1;
   float alpha = 1.0F;

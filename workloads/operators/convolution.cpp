@@ -327,6 +327,8 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
       } else {
         p.pack_a = kernels.get();
       }
+      p.kept_a = inputs[1].packed;
+      p.key_a = {kernels->lines().data, p.m, p.k, kernels->lines().line, patches->channels_last() ? -1 : -2};
       if (input_step != 0) {
         p.b = {
             x.data + (sample - x.box.begin[0]) * x.stride[0] + (group * c.in_channels - x.box.begin[1]) * x.stride[1],

@@ -163,6 +163,22 @@ void infer_mod(InferContext& context) {
   }
 }
 
+void infer_log_add_exp(InferContext& context) {
+  check_float_input(context, 0);
+  infer_binary(context);
+}
+/// log(exp(a) + exp(b)) without overflow (canonical.h).
+struct LogAddExp : Plain {
+  using Plain::Plain;
+  template <std::floating_point T>
+  T operator()(T a, T b) const {
+    const T gap = a == b ? T{0} : std::abs(a - b);  // infinities of one sign are no distance apart
+    return (a > b ? a : b) + std::log1p(std::exp(-gap));
+  }
+  static VectorWork cost(const Graph&, const Node&) {
+    return ops(VectorOp::kCompare, 1, VectorOp::kAddMul, 3, VectorOp::kExp, 2);
+  }
+};
 struct Pow : Plain {
   using Plain::Plain;
   template <std::floating_point T>
@@ -282,6 +298,7 @@ std::span<const OpDef> elementwise_operators() {
       binary<e::Div>("Div"),
       binary<e::Mod>("Mod", e::infer_mod),
       binary<e::Pow>("Pow", e::infer_pow),
+      binary<e::LogAddExp>("LogAddExp", e::infer_log_add_exp),
       binary<e::Compare<std::equal_to<>>>("Equal", e::infer_compare),
       binary<e::Compare<std::less<>>>("Less", e::infer_compare),
       binary<e::Compare<std::less_equal<>>>("LessOrEqual", e::infer_compare),

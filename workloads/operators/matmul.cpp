@@ -176,6 +176,8 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
       one.b.data += index * step_b[d];
       one.c += index * out.stride[d];
     }
+    one.kept_b = inputs[1].packed;
+    one.key_b = {one.b.data, one.n, one.k, one.b.line, one.b.k};
     products.push_back(one);
   }
   compute::multiply(products, sums);

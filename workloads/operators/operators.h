@@ -16,6 +16,10 @@
 #include "workloads/compute/product.h"
 #include "workloads/graph.h"
 
+namespace spillway::workloads::compute {
+class PackedPanels;  // compute/product.h
+}
+
 namespace spillway::workloads {
 
 /// Which part of the machine runs an operator, and how a plan may treat it.
@@ -51,6 +55,7 @@ struct ConstStridedView {
   Box box;
   const float* data = nullptr;
   std::array<std::int64_t, kMaxRank> stride{};
+  compute::PackedPanels* packed = nullptr;  ///< of elements that stay as they are: products may keep their forms here
 };
 
 /// Shape inference: reads inputs' shapes (and constants' values), fills outputs' type and shape.

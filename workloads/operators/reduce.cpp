@@ -182,6 +182,7 @@ T fold(const Reduction& loops, const T* x) {
   std::int64_t count = 0;
   if constexpr (std::is_same_v<Fold, LogSumExp>) {
     const Work largest = static_cast<Work>(fold<Max, Work>(loops, x));
+    if (std::isinf(static_cast<double>(largest))) return static_cast<T>(largest);  // not the NaN of a difference
     double sum = 0.0;
     loops.for_each_run([&](std::int64_t at, std::int64_t n, std::int64_t step) {
       for (std::int64_t i = 0; i < n; ++i)

@@ -1,0 +1,90 @@
+// Which attentions run in blocks of keys. While a block's keys and values stay all queries pass, so what the blocks so
+// far have come to goes through DRAM once for each; uncut, a row of scores needs all keys and values, and where these
+// do not fit it is the scores that go through DRAM. Which is less depends on the rest of the plan, so plans of both
+// kinds are made and compared.
+#include <algorithm>
+#include <array>
+
+#include "partitioner/energy.h"
+#include "partitioner/objective.h"
+#include "partitioner/partitioner.h"
+#include "workloads/key_blocks.h"
+
+namespace spillway::partitioner {
+
+namespace {
+
+using workloads::KeyBlocks;
+using workloads::KeyedAttention;
+
+/// Keys and values of one of the batch (a head).
+Bytes keys_and_values(const Graph& graph, const KeyedAttention& attention, const configs::NpuConfig& npu) {
+  const auto matrix = [&](TensorId t) {
+    const workloads::Shape& shape = graph.tensors[t].shape;
+    return shape[shape.size() - 1] * shape[shape.size() - 2] * configs::bytes_of(npu.precision.activation);
+  };
+  return matrix(attention.keys) + matrix(attention.values);
+}
+
+/// As many blocks as there can be of the size that `wanted` blocks would have.
+std::int64_t blocks_of(std::int64_t keys, std::int64_t wanted) {
+  const std::int64_t step = std::max<std::int64_t>(1, (keys + wanted - 1) / wanted);
+  return (keys + step - 1) / step;
+}
+
+/// Ways to cut the graph's attentions, none of them twice; without the one that cuts nothing.
+std::vector<KeyBlocks> ways(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
+  // Blocks as large as the scratchpad and down to a quarter of it: what is best depends on what else wants room.
+  constexpr std::array<std::int64_t, 3> kTimes = {1, 2, 4};
+  const bool asked = options.key_blocks > 1;
+  std::vector<KeyBlocks> found;
+  for (const std::int64_t times : kTimes) {
+    KeyBlocks way;
+    for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+      const auto attention = workloads::keyed_attention(graph, id);
+      if (!attention) continue;
+      std::int64_t wanted = options.key_blocks;
+      if (!asked) {
+        const Bytes bytes = keys_and_values(graph, *attention, npu);
+        if (2 * bytes <= npu.scratchpad.size) continue;
+        wanted = times * ((bytes + npu.scratchpad.size - 1) / npu.scratchpad.size);
+      }
+      const std::int64_t blocks =
+          blocks_of(attention->count, std::min({wanted, attention->count, workloads::kMostKeyBlocks}));
+      if (blocks > 1) way[graph.nodes[id].name] = blocks;
+    }
+    if (!way.empty() && std::find(found.begin(), found.end(), way) == found.end()) found.push_back(std::move(way));
+  }
+  return found;
+}
+
+}  // namespace
+
+Proposal propose(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
+  const bool may = options.strategy == Strategy::kFused && options.attention == Attention::kFused;
+  std::vector<KeyBlocks> cuts;
+  if (npu.scratchpad.size > 0 && (options.key_blocks > 1 || (options.key_blocks == 0 && may))) {
+    cuts = ways(graph, npu, options);
+  }
+  std::vector<Proposal> proposals;
+  if (options.key_blocks <= 1 || cuts.empty()) proposals.push_back({graph, partition(graph, npu, options)});
+  for (const KeyBlocks& cut : cuts) {
+    Proposal proposal{workloads::in_key_blocks(graph, cut), {}};
+    proposal.outcome = partition(proposal.graph, npu, options);
+    proposals.push_back(std::move(proposal));
+  }
+  // A row of scores that does not fit may be what nothing else fits for: any plan is better than none.
+  std::vector<Bid> bids;
+  std::vector<std::size_t> who;
+  for (std::size_t i = 0; i < proposals.size(); ++i) {
+    const auto* plan = std::get_if<Plan>(&proposals[i].outcome);
+    if (plan == nullptr) continue;
+    const auto energy = [&] { return energy_of(proposals[i].graph, npu, *plan).total_pj(); };
+    const Bytes moved = plan->moves.total();
+    bids.push_back({objective_value(options.objective, plan->cycles, moved, energy), plan->cycles, moved});
+    who.push_back(i);
+  }
+  return std::move(proposals[bids.empty() ? 0 : who[best_of(options.objective, bids)]]);
+}
+
+}  // namespace spillway::partitioner
