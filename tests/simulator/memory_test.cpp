@@ -82,7 +82,7 @@ TEST_CASE("a tile of a constant reads as if it had been copied", "[simulator][me
     const Memory::Alias* alias = memory.aliased(tile, tile.box);
     REQUIRE(alias != nullptr);
     CHECK(alias->data == constant.lent.data);
-    Box beyond = tile.box;
+    workloads::Box beyond = tile.box;
     beyond.set(1, 8, 9);
     CHECK(memory.aliased(tile, beyond) == nullptr);
     Operand other = tile;
