@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using workloads::ShapeBindings;
 
-constexpr std::array kParts{"text_encoder", "text_encoder_2", "unet", "vae_encoder", "vae_decoder"};
+constexpr std::array kParts{"text_encoder", "text_encoder_2", "unet", "vae_encoder", "vae_decoder", "classifier"};
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -27,7 +27,7 @@ Target zoo_target(const std::string& model, const std::string& only) {
   for (const std::string& graph : workloads::zoo_graphs(model)) {
     if (only.empty() || graph == only) target.graphs.push_back({fmt::format("{}/{}", model, graph), graph, model, ""});
   }
-  target.several = only.empty();
+  target.several = only.empty() && target.graphs.size() > 1;
   if (!only.empty()) target.name = model + "_" + only;
   return target;
 }

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "workloads/compute/narrow.h"
+#include "workloads/compute/parallel.h"
+
 namespace spillway::workloads {
 
 void Histogram::widen(float magnitude) {
@@ -26,15 +29,23 @@ void Histogram::widen(float magnitude) {
 }
 
 Range Histogram::count(std::span<const float> values) {
+  constexpr std::size_t kPiece = 1 << 16;
+  struct Found {
+    Range range;
+    std::int64_t strange = 0;
+  };
+  std::vector<Found> found((values.size() + kPiece - 1) / kPiece);
+  compute::parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
+    const auto piece = values.subspan(static_cast<std::size_t>(i) * kPiece);
+    Found& part = found[static_cast<std::size_t>(i)];
+    part.strange = compute::narrow().widen(static_cast<std::int64_t>(std::min(kPiece, piece.size())), piece.data(),
+                                           &part.range.low, &part.range.high);
+  });
   Range seen;
   std::int64_t strange = 0;
-  for (const float v : values) {
-    if (!std::isfinite(v)) {
-      ++strange;
-      continue;
-    }
-    seen.low = std::min(seen.low, v);
-    seen.high = std::max(seen.high, v);
+  for (const Found& part : found) {
+    seen = {std::min(seen.low, part.range.low), std::max(seen.high, part.range.high)};
+    strange += part.strange;
   }
   not_finite_ += strange;
   count_ += static_cast<std::int64_t>(values.size()) - strange;

@@ -48,15 +48,16 @@ struct ShapeBindings {
 /// What is asked of the zoo; zero means the model's default.
 struct ZooOptions {
   std::int64_t batch = 0;     ///< U-Net default 2 (guidance), others 1
-  std::int64_t image = 0;     ///< pixels per side; sd15 512, sd21 512 (768 by option), sdxl 1024, sd-tiny 64
-  std::int64_t sequence = 0;  ///< tokens, 77
+  std::int64_t image = 0;     ///< pixels per side; sd15 512, sd21 512 (768 by option), sdxl 1024, sd-tiny 64, resnet50 224
+  std::int64_t sequence = 0;  ///< tokens, 77; only of models that read text
   std::uint64_t seed = 1;
   std::string precision = "fp32";  ///< element type of the exported weights: fp32 or fp16
 };
 
-/// "sd15", "sd21", "sdxl", "sd-tiny".
+/// "sd15", "sd21", "sdxl", "sd-tiny", "resnet50".
 [[nodiscard]] std::vector<std::string> zoo_models();
-/// Graph names of a model in pipeline order: "text_encoder", ("text_encoder_2",) "unet", "vae_encoder", "vae_decoder".
+/// Graph names of a model in pipeline order: "text_encoder", ("text_encoder_2",) "unet", "vae_encoder", "vae_decoder";
+/// or "classifier".
 [[nodiscard]] std::vector<std::string> zoo_graphs(const std::string& model);
 /// The graph through protobuf and importer. Weights are Generator constants.
 [[nodiscard]] Graph zoo_graph(const std::string& model, const std::string& graph, const ZooOptions& options = {});

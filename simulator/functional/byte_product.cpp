@@ -24,8 +24,19 @@ std::vector<int> ascending(int rank) {
   return order;
 }
 
+ByteSums room_for(const Box& out, std::vector<int> order, const PlaceSums& place) {
+  ByteSums sums{std::move(order), nullptr, nullptr};
+  sums.values = place(sums.order);
+  if (sums.values == nullptr) {
+    sums.buffer = std::make_shared<workloads::compute::Scratch>(out.elements());
+    sums.values = reinterpret_cast<std::int32_t*>(sums.buffer->get());
+  }
+  return sums;
+}
+
 std::optional<ByteSums> matrices(const Graph& graph, const Node& node, const Box& out,
-                                 std::array<std::int32_t, 2> zero_points, const ReadBytes& read) {
+                                 std::array<std::int32_t, 2> zero_points, const ReadBytes& read,
+                                 const PlaceSums& place) {
   const workloads::OpDef& def = workloads::operator_of(node);
   const Box a = def.region(graph, node, 0, out);
   const Box b = def.region(graph, node, 1, out);
@@ -50,22 +61,28 @@ std::optional<ByteSums> matrices(const Graph& graph, const Node& node, const Box
   shape.b_transposed = given_transposed || graph.input(node, 1).is_constant();
   std::vector<int> order_b = ascending(b.rank);
   if (shape.b_transposed != given_transposed) std::swap(order_b[order_b.size() - 2], order_b.back());
-  const std::vector<std::int8_t> as = read(0, a, ascending(rank));
-  const std::vector<std::int8_t> bs = read(1, b, order_b);
-  ByteSums sums{ascending(rank), std::vector<std::int32_t>(static_cast<std::size_t>(out.elements()))};
+  const ByteRegion as = read(0, a, ascending(rank));
+  const ByteRegion bs = read(1, b, order_b);
+  const ByteSums sums = room_for(out, ascending(rank), place);
   const auto count_a = static_cast<std::size_t>(shape.m * shape.k);
   const auto count_b = static_cast<std::size_t>(shape.k * shape.n);
   const auto count = static_cast<std::size_t>(shape.m * shape.n);
-  for (std::size_t i = 0; i < (shared ? 1 : static_cast<std::size_t>(batch)); ++i) {
-    int8_product(shape, std::span<const std::int8_t>(as).subspan(i * count_a, count_a),
-                 std::span<const std::int8_t>(bs).subspan(i * count_b, count_b),
-                 std::span(sums.values).subspan(i * count, count));
+  const auto product = [&](std::int64_t index) {
+    const auto i = static_cast<std::size_t>(index);
+    int8_product(shape, std::span(as.data + i * count_a, count_a), std::span(bs.data + i * count_b, count_b),
+                 std::span(sums.values + i * count, count));
+  };
+  const std::int64_t products = shared ? 1 : batch;
+  if (products >= 2 * workloads::compute::thread_count()) {
+    workloads::compute::parallel_for(products, product);
+  } else {
+    for (std::int64_t i = 0; i < products; ++i) product(i);
   }
   return sums;
 }
 
 std::optional<ByteSums> images(const Graph& graph, const Node& node, const Box& out,
-                               std::array<std::int32_t, 2> zero_points, const ReadBytes& read) {
+                               std::array<std::int32_t, 2> zero_points, const ReadBytes& read, const PlaceSums& place) {
   if (out.rank != 4 || node.integer("group", 1) != 1 || out.empty()) return std::nullopt;
   const workloads::OpDef& def = workloads::operator_of(node);
   const Box x = def.region(graph, node, 0, out);
@@ -98,14 +115,15 @@ std::optional<ByteSums> images(const Graph& graph, const Node& node, const Box& 
   if (!pads(0, shape.pad_top, shape.pad_bottom) || !pads(1, shape.pad_left, shape.pad_right)) return std::nullopt;
   if (shape.out_height() != out.extent[2] || shape.out_width() != out.extent[3]) return std::nullopt;
   const std::vector<int> channels_last{0, 2, 3, 1};
-  const std::vector<std::int8_t> xs = read(0, x, channels_last);
-  const std::vector<std::int8_t> ws = read(1, w, channels_last);
-  ByteSums sums{channels_last, std::vector<std::int32_t>(static_cast<std::size_t>(out.elements()))};
+  const ByteRegion xs = read(0, x, channels_last);
+  const ByteRegion ws = read(1, w, channels_last);
+  const ByteSums sums = room_for(out, channels_last, place);
   const auto image = static_cast<std::size_t>(shape.height * shape.width * shape.in);
+  const auto weights = static_cast<std::size_t>(w.elements());
   const auto result = static_cast<std::size_t>(shape.out_height() * shape.out_width() * shape.out);
   for (std::size_t i = 0; i < static_cast<std::size_t>(out.extent[0]); ++i) {
-    int8_convolution(shape, std::span<const std::int8_t>(xs).subspan(i * image, image), std::span(ws),
-                     std::span(sums.values).subspan(i * result, result));
+    int8_convolution(shape, std::span(xs.data + i * image, image), std::span(ws.data, weights),
+                     std::span(sums.values + i * result, result));
   }
   return sums;
 }
@@ -113,9 +131,10 @@ std::optional<ByteSums> images(const Graph& graph, const Node& node, const Box& 
 }  // namespace
 
 std::optional<ByteSums> byte_product(const Graph& graph, const Node& node, const Box& out,
-                                     std::array<std::int32_t, 2> zero_points, const ReadBytes& read) {
-  if (node.op == "MatMul") return matrices(graph, node, out, zero_points, read);
-  if (node.op == "Conv") return images(graph, node, out, zero_points, read);
+                                     std::array<std::int32_t, 2> zero_points, const ReadBytes& read,
+                                     const PlaceSums& place) {
+  if (node.op == "MatMul") return matrices(graph, node, out, zero_points, read, place);
+  if (node.op == "Conv") return images(graph, node, out, zero_points, read, place);
   return std::nullopt;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "simulator/functional/narrow_access.h"
 #include "simulator/functional/tensor_access.h"
 #include "workloads/decode.h"
 #include "workloads/execution/value.h"
@@ -36,8 +37,10 @@ void put(const Program& program, TensorId tensor, HostTensor value, const Storag
   const AddressMap map = dram_addresses(program, tensor);
   if (value.holds_integer()) return write_integers(dram, map, format, id, value.ints().data());
   if (value.holds_double()) value = workloads::narrowed_to_float(std::move(value));
-  if (formats.quantised(id)) formats.encode(tensor, workloads::whole(value.shape), value.floats());
-  write_floats(dram, map, format, id, value.floats().data());
+  const workloads::Box box = workloads::whole(value.shape);
+  const workloads::ConstStridedView view{box, value.floats().data(), workloads::compute::dense_strides(box)};
+  const workloads::Quantiser* grid = formats.quantised(id) ? formats.only_quantiser(tensor) : nullptr;
+  write_elements(dram, map, grid != nullptr ? ElementCodec(format, *grid) : ElementCodec(format), id, view);
 }
 
 /// A float32 constant stays where it is; reading it finds each factor's step there.
@@ -111,9 +114,14 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Stora
     if (!storage.is_input || storage.root == kNone) continue;
     const Tensor& tensor = graph.tensors[at(storage.root)];
     if (!tensor.is_constant() || lend(program, static_cast<partitioner::StorageId>(s), dram)) continue;
-    HostTensor value = workloads::materialise(tensor);
-    formats.hold(static_cast<partitioner::StorageId>(s), value);
-    put(program, storage.root, std::move(value), formats, dram);
+    if (formats.hold(static_cast<partitioner::StorageId>(s), dram_addresses(program, storage.root), dram)) continue;
+    const workloads::Value value = workloads::constant_value(tensor);
+    if (value.is_view()) {  // not copied if it lies in a file
+      const AddressMap map = dram_addresses(program, storage.root);
+      write_elements(dram, map, ElementCodec(storage.format), static_cast<partitioner::StorageId>(s), value.view());
+    } else {
+      put(program, storage.root, workloads::materialise(tensor), formats, dram);
+    }
   }
 }
 

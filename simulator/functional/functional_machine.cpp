@@ -7,6 +7,7 @@
 
 #include "simulator/functional/byte_product.h"
 #include "simulator/functional/integer_product.h"
+#include "simulator/functional/narrow_access.h"
 #include "simulator/functional/tensor_access.h"
 #include "simulator/functional/waves.h"
 #include "simulator/run_cursor.h"
@@ -440,14 +441,16 @@ FunctionalMachine::Value FunctionalMachine::run_step(const Command& command, con
     workloads::compute::through_dense(def.kernel, program_.graph, node, views, out);
   }
   // Products go to the accumulators as they are; statistics are gathered at the width that they are stored in.
-  if (command.kind == CommandKind::kVector && !drains && def.op_class != OpClass::kStatistics) round_result(result);
+  if (command.kind == CommandKind::kVector && !drains && def.op_class != OpClass::kStatistics && is_wider(result)) {
+    round_to(program_.precision.vector, {result.buffer->get(), static_cast<std::size_t>(box.elements())});
+  }
   return result;
 }
 
 void FunctionalMachine::drain(const Command& command, const KernelStep& step, const workloads::StridedView& out) {
   const Node& node = node_of(step);
   const auto operands = program_.operands(command);
-  const Value sums = scaled_sums(node, read(operands[at(step.inputs[0].index)], node.outputs[0], out.box));
+  const Value sums = sums_of(operands[at(step.inputs[0].index)], node, out.box);
   constexpr int kBias = 2;  // of Conv, ConvTranspose and MatMul alike
   if (step.inputs.size() < 2 || step.inputs[1].from != KernelInput::From::kOperand) {
     return workloads::compute::copy(sums.view, out);
@@ -493,47 +496,33 @@ FunctionalMachine::Value FunctionalMachine::step_input(const Command& command, c
   const Value& earlier = before[at(given.index)];
   Value value = earlier.tensor == given.tensor ? earlier : reinterpret(earlier, given.tensor, wanted);
   // Drained sums are as wide as the accumulators until the vector engine takes them.
-  round_result(value);
+  const bool drained = given.index == 0 && program_.kernels[at(command.kernel)].drain;
+  if (drained && is_wider(value)) {
+    Floats rounded = rounded_to(program_.precision.vector, value.view);
+    value.view = rounded.view;
+    value.buffer = std::move(rounded.buffer);
+  }
   return value;
 }
 
-void FunctionalMachine::round_result(Value& value) const {
-  if (program_.precision.vector == Format::kFp32 || value.view.box.empty()) return;
-  if (!workloads::is_float(program_.graph.tensors[at(value.tensor)].type)) return;
-  std::vector<float> rounded = dense_floats(value.view);  // others may still read the value as it was
-  round_to(program_.precision.vector, rounded);
-  value.buffer = std::make_shared<Scratch>(value.view.box.elements());
-  std::copy(rounded.begin(), rounded.end(), value.buffer->get());
-  value.view = {value.view.box, value.buffer->get(), dense_strides(value.view.box)};
+bool FunctionalMachine::is_wider(const Value& value) const {
+  return program_.precision.vector != Format::kFp32 && !value.view.box.empty() &&
+         workloads::is_float(program_.graph.tensors[at(value.tensor)].type);
 }
 
 // Sums of products of integers count in units of the operands' scales.
-FunctionalMachine::Value FunctionalMachine::scaled_sums(const Node& node, Value sums) const {
+FunctionalMachine::Value FunctionalMachine::sums_of(const Operand& operand, const Node& node, const Box& box) {
+  const TensorId tensor = node.outputs[0];
   const auto& views = program_.layout.views;
-  const TensorId a = node.inputs[0];
-  const TensorId b = node.inputs[1];
-  if (!formats_.quantised(views[at(a)].storage) || !formats_.quantised(views[at(b)].storage)) return sums;
-  Box one = workloads::whole(program_.graph.tensors[at(a)].shape);
-  for (int d = 0; d < one.rank; ++d) one.extent[at(d)] = 1;
-  const float scale_a = formats_.scales(a, one)[0] * node.real("alpha", 1.0F);  // which integers leave to the drain
-  // Along the output's channels, as the bias.
-  const Box& box = sums.view.box;
-  const int axis = bias_axis(node, box.rank);
-  Box column = workloads::whole(program_.graph.tensors[at(b)].shape);
-  for (int d = 0; d < column.rank; ++d) column.set(d, 0, 1);
-  if (const int dim = channel_dim(program_.graph, node); dim != kNone) {
-    column.set(dim, box.begin[at(axis)], box.extent[at(axis)]);
+  const TensorId a = node.inputs[0], b = node.inputs[1];
+  if (!formats_.quantised(views[at(a)].storage) || !formats_.quantised(views[at(b)].storage)) {
+    return read(operand, tensor, box);
   }
-  const std::vector<float> scales = formats_.scales(b, column);
-  std::size_t inner = 1;
-  for (int d = axis + 1; d < box.rank; ++d) inner *= at(box.extent[at(d)]);
-  const std::vector<float> values = dense_floats(sums.view);
-  Value scaled{sums.tensor, {box, nullptr, dense_strides(box)}, std::make_shared<Scratch>(box.elements())};
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    scaled.buffer->get()[i] = values[i] * (scale_a * scales[scales.size() == 1 ? 0 : i / inner % scales.size()]);
-  }
-  scaled.view.data = scaled.buffer->get();
-  return scaled;
+  const int axis = bias_axis(node, box.rank);    // the output's channels lie along it
+  const float alpha = node.real("alpha", 1.0F);  // which integers leave to the drain
+  const auto scales = formats_.product_scales(node, box.begin[at(axis)], box.extent[at(axis)], alpha);
+  Floats sums = read_sums(memory_of(operand), {views[at(tensor)], operand, tensor, box}, formats_, axis, scales);
+  return {tensor, sums.view, std::move(sums.buffer)};
 }
 
 bool FunctionalMachine::multiply_bytes(const Command& command) {
@@ -547,17 +536,19 @@ bool FunctionalMachine::multiply_bytes(const Command& command) {
   const auto& views = program_.layout.views;
   const auto read = [&](int input, const Box& region, std::span<const int> order) {
     const Operand& operand = operands[at(input)];
-    std::vector<std::int8_t> bytes(static_cast<std::size_t>(region.elements()));
-    const AddressMap map = map_addresses(views[at(node.inputs[at(input)])], operand.at, region).ordered(order);
-    read_bytes(memory_of(operand), map, operand.storage, bytes.data());
-    return bytes;
+    const auto map = map_addresses(views[at(node.inputs[at(input)])], operand.at, region);
+    return bytes_in_order(memory_of(operand), map, operand.storage, order);
   };
-  const auto sums = byte_product(program_.graph, node, box,
-                                 {formats_.zero_point(node.inputs[0]), formats_.zero_point(node.inputs[1])}, read);
+  Memory& accumulators = memory_of(operands[2]);
+  const AddressMap map = map_addresses(views[at(node.outputs[0])], operands[2].at, box);
+  const auto place = [&](std::span<const int> order) {
+    return place_in_order(accumulators, map, operands[2].storage, order);
+  };
+  const auto sums =
+      byte_product(program_.graph, node, box,
+                   {formats_.zero_point(node.inputs[0]), formats_.zero_point(node.inputs[1])}, read, place);
   if (!sums) return false;
-  const std::vector<std::int64_t> values(sums->values.begin(), sums->values.end());
-  const AddressMap map = map_addresses(views[at(node.outputs[0])], operands[2].at, box).ordered(sums->order);
-  write_integers(memory_of(operands[2]), map, operands[2].format, operands[2].storage, values.data());
+  if (sums->buffer != nullptr) write_sums(accumulators, map.ordered(sums->order), operands[2].storage, sums->values);
   return true;
 }
 
@@ -591,11 +582,9 @@ void FunctionalMachine::multiply(const Command& command) {
 }
 
 FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorId tensor, const Box& box) {
-  Value value = read_raw(operand, tensor, box);
-  if (operand.space != Space::kAccumulator && formats_.quantised(operand.storage) && value.buffer != nullptr) {
-    formats_.decode(tensor, box, {value.buffer->get(), static_cast<std::size_t>(box.elements())});
-  }
-  return value;
+  if (operand.format == Format::kFp32) return read_raw(operand, tensor, box);
+  Floats floats = read_narrow(memory_of(operand), {program_.layout.views[at(tensor)], operand, tensor, box}, formats_);
+  return {tensor, floats.view, std::move(floats.buffer)};
 }
 
 FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, TensorId tensor, const Box& box) {
@@ -654,36 +643,27 @@ bool FunctionalMachine::claim(const Operand& operand, TensorId tensor, const Box
 void FunctionalMachine::write(const Operand& operand, const Value& value) {
   const Box& box = value.view.box;
   if (box.empty()) return;
-  std::vector<float> encoded;
-  workloads::StridedView view;
-  if (operand.space != Space::kAccumulator && formats_.quantised(operand.storage)) {
-    encoded = dense_floats(value.view);
-    formats_.encode(value.tensor, box, encoded);
-  } else if (claim(operand, value.tensor, box, view)) {
-    workloads::compute::copy(value.view, view);
-    if (probe_ != nullptr && operand.space != Space::kAccumulator) show(operand, value, {});
-    return;
+  const partitioner::TensorView& view = program_.layout.views[at(value.tensor)];
+  workloads::StridedView target;
+  if (operand.format != Format::kFp32) {
+    write_narrow(memory_of(operand), {view, operand, value.tensor, box}, formats_, value.view);
+  } else if (claim(operand, value.tensor, box, target)) {
+    workloads::compute::copy(value.view, target);
+  } else {
+    write_floats(memory_of(operand), map_addresses(view, operand.at, box), operand.format, operand.storage,
+                 dense_floats(value.view).data());
   }
-  const AddressMap map = map_addresses(program_.layout.views[at(value.tensor)], operand.at, box);
-  write_floats(memory_of(operand), map, operand.format, operand.storage,
-               (encoded.empty() ? dense_floats(value.view) : encoded).data());
-  if (probe_ != nullptr && operand.space != Space::kAccumulator) show(operand, value, std::move(encoded));
+  if (probe_ != nullptr && operand.space != Space::kAccumulator) show(operand, value.tensor, box);
 }
 
 /// What has just been stored, as real numbers.
-void FunctionalMachine::show(const Operand& operand, const Value& value, std::vector<float> encoded) {
-  const workloads::NodeId producer = program_.graph.tensors[at(value.tensor)].producer;
+void FunctionalMachine::show(const Operand& operand, TensorId tensor, const Box& box) {
+  const workloads::NodeId producer = program_.graph.tensors[at(tensor)].producer;
   if (producer == kNone) return;
   const bool partial =
       workloads::operator_of(program_.graph.nodes[at(producer)]).op_class == OpClass::kStatistics;  // until the last
-  if (partial || !workloads::is_float(program_.graph.tensors[at(value.tensor)].type)) return;
-  if (encoded.empty()) {
-    encoded = dense_floats(value.view);
-    round_to(operand.format, encoded);
-  } else {
-    formats_.decode(value.tensor, value.view.box, encoded);
-  }
-  probe_->see(value.tensor, value.view.box, encoded);
+  if (partial || !workloads::is_float(program_.graph.tensors[at(tensor)].type)) return;
+  probe_->see(tensor, box, dense_floats(read(operand, tensor, box).view));
 }
 
 FunctionalMachine::Value FunctionalMachine::reinterpret(const Value& value, TensorId tensor, const Box& box) const {

@@ -63,10 +63,11 @@ class FunctionalMachine {
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   /// Elements as they lie there: in place where they are floats at even distances, otherwise a copy.
   [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
-  void round_result(Value& value) const;
-  void show(const partitioner::Operand& operand, const Value& value, std::vector<float> encoded);
-  /// The sums, scaled if they are of products of integers.
-  [[nodiscard]] Value scaled_sums(const workloads::Node& node, Value sums) const;
+  /// Whether its elements may be wider than the vector engine holds them.
+  [[nodiscard]] bool is_wider(const Value& value) const;
+  void show(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
+  /// The product's sums, scaled if they are of integers.
+  [[nodiscard]] Value sums_of(const partitioner::Operand& operand, const workloads::Node& node, const Box& box);
   void write(const partitioner::Operand& operand, const Value& value);
   /// The place of `box` of the tensor in the operand's memory, claimed for writing; false if it has no even layout.
   [[nodiscard]] bool claim(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box,

@@ -5,8 +5,11 @@
 #include <numeric>
 #include <optional>
 
+#include "simulator/functional/element_codec.h"
+#include "simulator/functional/integer_constants.h"
 #include "simulator/functional/tensor_access.h"
-#include "workloads/number_formats.h"
+#include "workloads/compute/strided.h"
+#include "workloads/execution/value.h"
 #include "workloads/operators/operators.h"
 
 namespace spillway::simulator {
@@ -112,29 +115,14 @@ int channel_dim(const workloads::Graph& graph, const workloads::Node& node) {
 }
 
 void round_to(Format format, std::span<float> values) {
-  switch (format) {
-    case Format::kFp32:
-      return;
-    case Format::kFp16:
-      for (float& v : values) v = workloads::float_from_half(workloads::half_from_float(v));
-      return;
-    case Format::kBf16:
-      for (float& v : values) v = workloads::float_from_bfloat16(workloads::bfloat16_from_float(v));
-      return;
-    case Format::kFp8E4M3:
-    case Format::kFp8E5M2: {
-      const auto f = format == Format::kFp8E4M3 ? workloads::kE4M3 : workloads::kE5M2;
-      for (float& v : values) v = workloads::float_from_float8(f, workloads::float8_from_float(f, v));
-      return;
-    }
-    case Format::kInt8:
-    case Format::kInt16:
-    case Format::kInt32: {
-      const double top = std::ldexp(1.0, bits_of(format) - 1);
-      for (float& v : values) v = static_cast<float>(std::clamp<double>(std::nearbyint(v), -top, top - 1));
-      return;
-    }
-  }
+  if (format == Format::kFp32) return;
+  constexpr std::size_t kPiece = 4096;
+  const ElementCodec codec(format);
+  const std::size_t pieces = (values.size() + kPiece - 1) / kPiece;
+  workloads::compute::parallel_for(static_cast<std::int64_t>(pieces), [&](std::int64_t i) {
+    const auto piece = values.subspan(static_cast<std::size_t>(i) * kPiece);
+    codec.round(static_cast<std::int64_t>(std::min(kPiece, piece.size())), piece.data());
+  });
 }
 
 StorageFormats::StorageFormats(const Program& program, const workloads::Calibration* calibration)
@@ -179,9 +167,13 @@ StorageFormats::StorageFormats(const Program& program, const workloads::Calibrat
   }
 }
 
-void StorageFormats::hold(StorageId storage, const workloads::HostTensor& value) {
+bool StorageFormats::hold(StorageId storage, const AddressMap& map, Memory& dram) {
   const Storage& s = program_.layout.storages[storage];
-  if (!is_integer(s.format) || !value.holds_float()) return;
+  const workloads::Tensor& tensor = program_.graph.tensors[s.root];
+  if (!is_integer(s.format) || !is_real(program_, s)) return false;
+  // In the mapped file, if that has float32; a constant's values lie row-major.
+  workloads::Value value = workloads::constant_value(tensor);
+  if (!value.is_view()) value = workloads::value_of(workloads::narrowed_to_float(workloads::materialise(tensor)));
   Entry& entry = entries_[storage];
   std::size_t channels = 1;
   if (const auto factors = channel_factors(program_, storage)) {
@@ -190,16 +182,15 @@ void StorageFormats::hold(StorageId storage, const workloads::HostTensor& value)
       channels *= static_cast<std::size_t>(s.extent[static_cast<std::size_t>(*f)]);
     }
   }
-  std::vector<float> largest(channels, 0);
-  const AddressMap map = map_addresses(program_.layout.views[s.root], entry.channel,
-                                       workloads::whole(program_.graph.tensors[s.root].shape));
-  for_each_element(map, [&](std::int64_t channel, std::int64_t i) {
-    float& most = largest[static_cast<std::size_t>(channel)];
-    most = std::max(most, std::fabs(value.floats()[static_cast<std::size_t>(i)]));
-  });
-  for (const float most : largest) {
+  const Box box = workloads::whole(tensor.shape);
+  if (!workloads::compute::is_dense(box, value.stride)) internal_error("a constant's values have gaps");
+  const ChannelValues values{box, value.data, map_addresses(program_.layout.views[s.root], entry.channel, box),
+                             channels};
+  for (const float most : largest_by_channel(values)) {
     entry.quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits_of(s.format)));
   }
+  write_by_channel(dram, map, s.format, storage, values, entry.quantisers);
+  return true;
 }
 
 template <typename Visit>
@@ -232,9 +223,17 @@ void StorageFormats::centre(TensorId tensor, std::span<float> values) const {
   for (float& v : values) v -= zero;
 }
 
-std::vector<float> StorageFormats::scales(TensorId tensor, const workloads::Box& box) const {
-  std::vector<float> scales(static_cast<std::size_t>(box.elements()));
-  for_each(tensor, box, [&](const Quantiser& q, std::size_t i) { scales[i] = q.scale; });
+std::vector<float> StorageFormats::product_scales(const workloads::Node& node, std::int32_t first, std::int32_t count,
+                                                  float alpha) const {
+  const float scale_a = entry_of(node.inputs[0]).quantisers[0].scale * alpha;
+  const TensorId b = node.inputs[1];
+  const int dim = channel_dim(program_.graph, node);
+  if (entry_of(b).quantisers.size() == 1 || dim == kNone) return {scale_a * entry_of(b).quantisers[0].scale};
+  workloads::Box column = workloads::whole(program_.graph.tensors[b].shape);
+  for (int d = 0; d < column.rank; ++d) column.set(d, 0, 1);
+  column.set(dim, first, count);
+  std::vector<float> scales(static_cast<std::size_t>(count));
+  for_each(b, column, [&](const Quantiser& q, std::size_t i) { scales[i] = scale_a * q.scale; });
   return scales;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "partitioner/program.h"
+#include "simulator/functional/tensor_access.h"
 #include "workloads/calibration.h"
 #include "workloads/quantiser.h"
 
@@ -27,12 +28,18 @@ class StorageFormats {
   StorageFormats(const partitioner::Program& program, const workloads::Calibration* calibration);
 
   /// Sets the scales of a constant by its values: symmetric; one for each output channel of the matrix operators that
-  /// multiply by it, where all mean the same by that, else one for all.
-  void hold(partitioner::StorageId storage, const workloads::HostTensor& value);
+  /// multiply by it, where all mean the same by that, else one for all. Encodes them into `dram`, where its elements
+  /// lie under `map`. False, and nothing done, if the storage does not hold integers that stand for real numbers.
+  [[nodiscard]] bool hold(partitioner::StorageId storage, const AddressMap& map, Memory& dram);
 
   /// Whether the elements are integers that stand for real numbers.
   [[nodiscard]] bool quantised(partitioner::StorageId storage) const {
     return storage != partitioner::kNone && !entries_[storage].quantisers.empty();
+  }
+  /// nullptr where the channels have one each.
+  [[nodiscard]] const workloads::Quantiser* only_quantiser(partitioner::TensorId tensor) const {
+    const auto& quantisers = entry_of(tensor).quantisers;
+    return quantisers.size() == 1 ? quantisers.data() : nullptr;
   }
   /// What the elements of a part of a tensor, row-major, are in integers (as floats) and the other way round.
   void encode(partitioner::TensorId tensor, const workloads::Box& box, std::span<float> values) const;
@@ -43,8 +50,10 @@ class StorageFormats {
   [[nodiscard]] std::int32_t zero_point(partitioner::TensorId tensor) const {
     return entry_of(tensor).quantisers[0].zero_point;
   }
-  /// The scale of each element, row-major.
-  [[nodiscard]] std::vector<float> scales(partitioner::TensorId tensor, const workloads::Box& box) const;
+  /// What one in the sums of the node's products stands for: of all of them, or of each of the output's channels
+  /// [first, first + count). `alpha` is multiplied into it.
+  [[nodiscard]] std::vector<float> product_scales(const workloads::Node& node, std::int32_t first, std::int32_t count,
+                                                  float alpha) const;
 
  private:
   struct Entry {

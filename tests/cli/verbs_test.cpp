@@ -41,7 +41,11 @@ TEST_CASE("config list and show", "[cli][verbs]") {
 
 TEST_CASE("zoo list and export", "[cli][verbs]") {
   const Workplace place;
-  CHECK(contains(place.run("zoo list").out, "sdxl      text_encoder text_encoder_2 unet vae_encoder vae_decoder"));
+  const std::string list = place.run("zoo list").out;
+  CHECK(contains(list, "sdxl      text_encoder text_encoder_2 unet vae_encoder vae_decoder\n"));
+  CHECK(contains(list, "resnet50  classifier\n"));
+  // A model of one graph stands for it.
+  CHECK(place.run("run resnet50 --image 32 --dry-run").code == 0);
   const Ran ran = place.run("zoo export sd-tiny --out t --with-weights --image 64");
   INFO(ran.err);
   CHECK(ran.code == 0);

@@ -7,6 +7,7 @@ spillway_test(workloads_operator_tests
     canonical_exports_test.cpp
     canonical_random_test.cpp
     matrix_test.cpp
+    narrow_test.cpp
     normalisation_test.cpp
     reduce_test.cpp
     window_test.cpp

@@ -193,6 +193,33 @@ TEST_CASE("sdxl has the published parameters and the MACs of its configuration",
   CHECK(in_zoo("sdxl", "vae_decoder") == vae_decoder(128));
 }
 
+TEST_CASE("resnet50 has the published parameters and MACs", "[zoo][figures]") {
+  // Bottleneck after bottleneck: 1x1, 3x3 (with the stride), 1x1, and the shortcut's 1x1 where the shape changes.
+  Totals t = conv(3, 64, 7, 112 * 112);
+  std::int64_t channels = 64, normalised = channels;
+  const std::int64_t blocks[] = {3, 4, 6, 3};
+  for (int stage = 0; stage < 4; ++stage) {
+    const std::int64_t width = std::int64_t{64} << stage, side = 56 >> stage;
+    for (int j = 0; j < blocks[stage]; ++j) {
+      const std::int64_t before = stage > 0 && j == 0 ? 2 * side : side;
+      t += conv(channels, width, 1, before * before) + conv(width, width, 3, side * side) +
+           conv(width, 4 * width, 1, side * side);
+      normalised += 6 * width;
+      if (j == 0) {
+        t += conv(channels, 4 * width, 1, side * side);
+        normalised += 4 * width;
+      }
+      channels = 4 * width;
+    }
+  }
+  t += linear(channels, 1000, 1);
+  // Published (torchvision): 25,557,032 parameters, 4.089 G multiply-accumulates. Folding leaves one of a batch
+  // normalisation's two parameters a channel.
+  CHECK(t.parameters + normalised == 25'557'032);
+  CHECK(t.macs == 4'089'184'256);
+  CHECK(in_zoo("resnet50", "classifier") == t);
+}
+
 TEST_CASE("the largest activations are the published ones", "[zoo][figures]") {
   const auto largest = [](const std::string& model, const std::string& graph) {
     return statistics_of(zoo_graph(model, graph)).largest.front();

@@ -74,6 +74,17 @@ TEST_CASE("sd-tiny's activations stay in range", "[zoo][run]") {
   }
 }
 
+TEST_CASE("resnet50's activations stay in range, and its logits tell images apart", "[zoo][run]") {
+  const auto graph = zoo_graph("resnet50", "classifier", {.image = 64});
+  const auto last = std::string("/layer4/layer4.2/relu_2/Relu_output_0");
+  const auto first = execute(graph, inputs_of(graph, 5), {last});
+  CHECK(deviation(first.at(last)) > 0.1);
+  CHECK(deviation(first.at(last)) < 10);
+  CHECK(deviation(first.at("output")) > 0.1);
+  CHECK(deviation(first.at("output")) < 10);
+  CHECK(first.at("output").floats() != execute(graph, inputs_of(graph, 6)).at("output").floats());
+}
+
 TEST_CASE("a batch of two is two batches of one", "[zoo][run]") {
   for (const char* name : {"text_encoder", "unet", "vae_encoder", "vae_decoder"}) {
     const auto pair = zoo_graph("sd-tiny", name, {.batch = 2});

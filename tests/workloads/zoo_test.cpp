@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -55,7 +56,8 @@ TEST_CASE("an unknown zoo model or graph suggests the nearest name", "[zoo]") {
   CHECK_THAT(graph.help(), Contains("did you mean 'vae_decoder'"));
 
   CHECK_THAT(error_of("sd15", "text_encoder_2").what(), Contains("no graph 'text_encoder_2'"));
-  CHECK_THROWS_AS(zoo_graphs("resnet50"), Error);
+  CHECK_THROWS_AS(zoo_graphs("resnet49"), Error);
+  CHECK_THAT(error_of("resnet50", "unet").what(), Contains("resnet50") && Contains("'unet'"));
 }
 
 TEST_CASE("zoo options out of range are refused with both numbers", "[zoo]") {
@@ -73,15 +75,24 @@ TEST_CASE("zoo options out of range are refused with both numbers", "[zoo]") {
   CHECK(image.kind() == ErrorKind::kBadInput);
   CHECK(image.place().key == "image");
   CHECK(image.help() == "the nearest sizes are 64 and 128");
+
+  const auto step = error_of("resnet50", "classifier", {.image = 230});
+  CHECK(step.problem() == "is 230 when it should be a multiple of 32");
+  CHECK(step.help() == "the nearest sizes are 224 and 256");
+  const auto tokens = error_of("resnet50", "classifier", {.sequence = 77});
+  CHECK(tokens.kind() == ErrorKind::kBadInput);
+  CHECK(tokens.place().key == "sequence");
+  CHECK(tokens.problem() == "is 77 when resnet50 reads no text");
 }
 
 TEST_CASE("the zoo lists its models and their graphs in pipeline order", "[zoo]") {
-  CHECK(zoo_models() == Names{"sd15", "sd21", "sdxl", "sd-tiny"});
+  CHECK(zoo_models() == Names{"sd15", "sd21", "sdxl", "sd-tiny", "resnet50"});
   const Names one_encoder{"text_encoder", "unet", "vae_encoder", "vae_decoder"};
   CHECK(zoo_graphs("sd15") == one_encoder);
   CHECK(zoo_graphs("sd21") == one_encoder);
   CHECK(zoo_graphs("sd-tiny") == one_encoder);
   CHECK(zoo_graphs("sdxl") == Names{"text_encoder", "text_encoder_2", "unet", "vae_encoder", "vae_decoder"});
+  CHECK(zoo_graphs("resnet50") == Names{"classifier"});
 }
 
 TEST_CASE("zoo graphs have the exporters' inputs and outputs at default size", "[zoo]") {
@@ -108,6 +119,29 @@ TEST_CASE("zoo graphs have the exporters' inputs and outputs at default size", "
   const auto decoder = zoo_graph("sd15", "vae_decoder");
   CHECK(shape_of(decoder, "latent_sample") == Shape{1, 4, 64, 64});
   CHECK(shape_of(decoder, "sample") == Shape{1, 3, 512, 512});
+}
+
+TEST_CASE("resnet50 is what PyTorch exports in evaluation mode", "[zoo]") {
+  const auto graph = zoo_graph("resnet50", "classifier", {.batch = 3});
+  CHECK(names_of(graph, graph.inputs) == Names{"input"});
+  CHECK(shape_of(graph, "input") == Shape{3, 3, 224, 224});
+  CHECK(names_of(graph, graph.outputs) == Names{"output"});
+  CHECK(shape_of(graph, "output") == Shape{3, 1000});
+  CHECK(shape_of(graph, "/maxpool/MaxPool_output_0") == Shape{3, 64, 56, 56});
+  CHECK(shape_of(graph, "/layer1/layer1.2/relu_2/Relu_output_0") == Shape{3, 256, 56, 56});
+  // "v1.5": the first convolution of a stage still has the size of the stage before.
+  CHECK(shape_of(graph, "/layer2/layer2.0/conv1/Conv_output_0") == Shape{3, 128, 56, 56});
+  CHECK(shape_of(graph, "/layer2/layer2.0/conv2/Conv_output_0") == Shape{3, 128, 28, 28});
+  CHECK(shape_of(graph, "/layer4/layer4.2/relu_2/Relu_output_0") == Shape{3, 2048, 7, 7});
+  CHECK(statistics_of(graph).ops == std::map<std::string, std::int64_t>{{"Add", 16},
+                                                                        {"Conv", 53},
+                                                                        {"Flatten", 1},
+                                                                        {"Gemm", 1},
+                                                                        {"GlobalAveragePool", 1},
+                                                                        {"MaxPool", 1},
+                                                                        {"Relu", 49}});
+  CHECK(shape_of(zoo_graph("resnet50", "classifier", {.image = 64}), "/layer4/layer4.2/Add_output_0") ==
+        Shape{1, 2048, 2, 2});
 }
 
 TEST_CASE("SDXL is conditioned on pooled text and sizes and runs at 1024x1024", "[zoo]") {

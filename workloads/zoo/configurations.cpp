@@ -26,11 +26,11 @@ ModelConfig sd15() {
           .source = "runwayml/stable-diffusion-v1-5 (Rombach et al., CVPR 2022), config.json of each part",
           .image = 512,
           .text = {clip_vit_l(false)},
-          .unet = {.levels = {{.channels = 320, .heads = 8},
-                              {.channels = 640, .heads = 8},
-                              {.channels = 1280, .heads = 8},
-                              {.channels = 1280, .heads = 8, .attention = false}},
-                   .context_width = 768},
+          .unet = UnetConfig{.levels = {{.channels = 320, .heads = 8},
+                                        {.channels = 640, .heads = 8},
+                                        {.channels = 1280, .heads = 8},
+                                        {.channels = 1280, .heads = 8, .attention = false}},
+                             .context_width = 768},
           .vae = kl_f8()};
 }
 
@@ -46,12 +46,12 @@ ModelConfig sd21() {
                     .heads = 16,
                     .mlp = 4096,
                     .activation = Activation::kGelu}},
-          .unet = {.levels = {{.channels = 320, .heads = 5},
-                              {.channels = 640, .heads = 10},
-                              {.channels = 1280, .heads = 20},
-                              {.channels = 1280, .heads = 20, .attention = false}},
-                   .context_width = 1024,
-                   .linear_projection = true},
+          .unet = UnetConfig{.levels = {{.channels = 320, .heads = 5},
+                                        {.channels = 640, .heads = 10},
+                                        {.channels = 1280, .heads = 20},
+                                        {.channels = 1280, .heads = 20, .attention = false}},
+                             .context_width = 1024,
+                             .linear_projection = true},
           .vae = kl_f8()};
 }
 
@@ -69,13 +69,13 @@ ModelConfig sdxl() {
                     .activation = Activation::kGelu,
                     .projection = 1280,
                     .penultimate = true}},
-          .unet = {.levels = {{.channels = 320, .heads = 5, .attention = false},
-                              {.channels = 640, .heads = 10, .transformers = 2},
-                              {.channels = 1280, .heads = 20, .transformers = 10}},
-                   .context_width = 2048,
-                   .linear_projection = true,
-                   .pooled_width = 1280,
-                   .size_embedding = 256},
+          .unet = UnetConfig{.levels = {{.channels = 320, .heads = 5, .attention = false},
+                                        {.channels = 640, .heads = 10, .transformers = 2},
+                                        {.channels = 1280, .heads = 20, .transformers = 10}},
+                             .context_width = 2048,
+                             .linear_projection = true,
+                             .pooled_width = 1280,
+                             .size_embedding = 256},
           .vae = kl_f8()};
 }
 
@@ -85,17 +85,25 @@ ModelConfig sd_tiny() {
           .source = "the structure of Stable Diffusion 1.x at test size",
           .image = 64,
           .text = {{.graph = "text_encoder", .vocabulary = 1000, .width = 32, .layers = 2, .heads = 4, .mlp = 64}},
-          .unet = {.levels = {{.channels = 16, .heads = 2}, {.channels = 32, .heads = 4, .attention = false}},
-                   .layers = 1,
-                   .context_width = 32,
-                   .groups = 8},
-          .vae = {.channels = {16, 32, 32}, .layers = 1, .groups = 8}};
+          .unet = UnetConfig{.levels = {{.channels = 16, .heads = 2}, {.channels = 32, .heads = 4, .attention = false}},
+                             .layers = 1,
+                             .context_width = 32,
+                             .groups = 8},
+          .vae = VaeConfig{.channels = {16, 32, 32}, .layers = 1, .groups = 8}};
+}
+
+ModelConfig resnet50() {
+  return {.name = "resnet50",
+          .source = "torchvision.models.resnet50 (He et al., CVPR 2016; stride in the 3x3 convolution)",
+          .image = 224,
+          .image_step = 32,
+          .classifier = ResnetConfig{.blocks = {3, 4, 6, 3}}};
 }
 
 }  // namespace
 
 const std::vector<ModelConfig>& configurations() {
-  static const std::vector<ModelConfig> models{sd15(), sd21(), sdxl(), sd_tiny()};
+  static const std::vector<ModelConfig> models{sd15(), sd21(), sdxl(), sd_tiny(), resnet50()};
   return models;
 }
 

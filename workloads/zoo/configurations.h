@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,13 +54,23 @@ struct VaeConfig {
   [[nodiscard]] std::int64_t scale() const { return std::int64_t{1} << (channels.size() - 1); }
 };
 
+/// torchvision: ResNet of bottlenecks.
+struct ResnetConfig {
+  std::vector<std::int64_t> blocks;  ///< by stage
+  std::int64_t width = 64;           ///< channels inside the first stage's bottlenecks; each stage has twice as many
+  std::int64_t classes = 1000;
+};
+
+/// Has the parts that its graphs are built from, and no others.
 struct ModelConfig {
   std::string name;
   std::string source;
   std::int64_t image = 512;
+  std::int64_t image_step = 64;  ///< what a side must be a multiple of: at least as often as it is halved
   std::vector<TextConfig> text;
-  UnetConfig unet;
-  VaeConfig vae;
+  std::optional<UnetConfig> unet;
+  std::optional<VaeConfig> vae;
+  std::optional<ResnetConfig> classifier;
 };
 
 /// In the order of zoo_models().

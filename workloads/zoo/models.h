@@ -1,4 +1,5 @@
-// One builder per part of a Stable Diffusion pipeline. Sizes are checked by the caller (zoo.cpp).
+// One builder per part of a Stable Diffusion pipeline, and one for classifiers. Sizes are checked by the caller
+// (zoo.cpp).
 #pragma once
 
 #include <cstdint>
@@ -27,5 +28,8 @@ void build_vae_encoder(Builder& b, const VaeConfig& config, const Request& reque
 
 /// latent_sample -> sample [N, 3, H, W].
 void build_vae_decoder(Builder& b, const VaeConfig& config, const Request& request);
+
+/// input [N, 3, H, W] -> output [N, classes], not normalised.
+void build_classifier(Builder& b, const ResnetConfig& config, const Request& request);
 
 }  // namespace spillway::workloads::zoo

@@ -14,8 +14,6 @@ namespace spillway::workloads {
 namespace zoo {
 namespace {
 
-// Every U-Net and VAE of the zoo halves the image fewer times than this divides it.
-constexpr std::int64_t kImageStep = 64;
 // Far beyond what anybody profiles, and small enough that no shape of the zoo overflows.
 constexpr std::int64_t kMaxImage = 8192;
 constexpr std::int64_t kMaxBatch = 256;
@@ -45,16 +43,20 @@ std::int64_t in_range(const std::string& key, std::int64_t asked, std::int64_t f
 }
 
 Request request_of(const ModelConfig& model, const std::string& graph, const ZooOptions& options) {
-  std::int64_t positions = model.text.front().positions;
-  for (const auto& text : model.text) positions = std::min(positions, text.positions);
   Request request;
   request.batch = in_range("batch", options.batch, graph == "unet" ? 2 : 1, kMaxBatch);
   request.image = in_range("image", options.image, model.image, kMaxImage);
-  request.sequence = in_range("sequence", options.sequence, positions, positions);
-  if (request.image % kImageStep != 0) {
-    const std::int64_t below = std::max(kImageStep, request.image / kImageStep * kImageStep);
-    bad("image", fmt::format("is {} when it should be a multiple of {}", request.image, kImageStep),
-        fmt::format("the nearest sizes are {} and {}", below, std::min(kMaxImage, below + kImageStep)));
+  if (!model.text.empty()) {
+    std::int64_t positions = model.text.front().positions;
+    for (const auto& text : model.text) positions = std::min(positions, text.positions);
+    request.sequence = in_range("sequence", options.sequence, positions, positions);
+  } else if (options.sequence != 0) {
+    bad("sequence", fmt::format("is {} when {} reads no text", options.sequence, model.name), "leave it out");
+  }
+  if (const std::int64_t step = model.image_step; request.image % step != 0) {
+    const std::int64_t below = std::max(step, request.image / step * step);
+    bad("image", fmt::format("is {} when it should be a multiple of {}", request.image, step),
+        fmt::format("the nearest sizes are {} and {}", below, std::min(kMaxImage, below + step)));
   }
   return request;
 }
@@ -98,7 +100,9 @@ const ModelConfig& find_model(const std::string& name) {
 std::vector<std::string> graph_names(const ModelConfig& model) {
   std::vector<std::string> names;
   for (const auto& text : model.text) names.push_back(text.graph);
-  for (const char* name : {"unet", "vae_encoder", "vae_decoder"}) names.emplace_back(name);
+  if (model.unet) names.emplace_back("unet");
+  if (model.vae) names.insert(names.end(), {"vae_encoder", "vae_decoder"});
+  if (model.classifier) names.emplace_back("classifier");
   return names;
 }
 
@@ -113,11 +117,13 @@ Model build(const ModelConfig& model, const std::string& graph, const ZooOptions
   if (const auto* text = text_config(model, graph)) {
     build_text_encoder(builder, *text, request);
   } else if (graph == "unet") {
-    build_unet(builder, model.unet, request, model.vae.scale());
+    build_unet(builder, *model.unet, request, model.vae->scale());
   } else if (graph == "vae_encoder") {
-    build_vae_encoder(builder, model.vae, request);
+    build_vae_encoder(builder, *model.vae, request);
+  } else if (graph == "vae_decoder") {
+    build_vae_decoder(builder, *model.vae, request);
   } else {
-    build_vae_decoder(builder, model.vae, request);
+    build_classifier(builder, *model.classifier, request);
   }
   return builder.finish();
 }

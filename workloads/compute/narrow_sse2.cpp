@@ -1,0 +1,3 @@
+#define SPILLWAY_NARROW_NAME "sse2"
+#define SPILLWAY_NARROW_TABLE kNarrowSse2
+#include "workloads/compute/narrow_kernels.h"
