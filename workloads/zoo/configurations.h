@@ -67,10 +67,10 @@ struct ModelConfig {
   std::string source;
   std::int64_t image = 512;
   std::int64_t image_step = 64;  ///< what a side must be a multiple of: at least as often as it is halved
-  std::vector<TextConfig> text;
-  std::optional<UnetConfig> unet;
-  std::optional<VaeConfig> vae;
-  std::optional<ResnetConfig> classifier;
+  std::vector<TextConfig> text{};
+  std::optional<UnetConfig> unet{};
+  std::optional<VaeConfig> vae{};
+  std::optional<ResnetConfig> classifier{};
 };
 
 /// In the order of zoo_models().
