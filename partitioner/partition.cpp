@@ -132,7 +132,7 @@ class Planner {
 
  private:
   /// Of a graph with few operators, no loop is judged by samples.
-  bool walks_all() { return sequence_of(true).size() <= kFewPrimitives; }
+  bool walks_all() { return sequence_of(true).size() <= kWalkedPrimitives; }
 
   std::variant<Plan, Infeasible> plan_fused() {
     if (wishes_.fates.empty()) make_wishes();

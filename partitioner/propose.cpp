@@ -26,6 +26,13 @@ Bytes keys_and_values(const Graph& graph, const KeyedAttention& attention, const
   return matrix(attention.keys) + matrix(attention.values);
 }
 
+/// With more blocks than this, queries, results and what there was before pass so often (3 n + 1 times a query's width)
+/// that the scores, stored and loaded before and after Softmax (4 times the keys), would be less.
+std::int64_t most_blocks(const Graph& graph, const KeyedAttention& attention) {
+  const std::int64_t width = std::max<std::int64_t>(1, graph.output(graph.nodes[attention.mix]).shape.back());
+  return (4 * attention.count / width + 3) / 3;
+}
+
 /// As many blocks as there can be of the size that `wanted` blocks would have.
 std::int64_t blocks_of(std::int64_t keys, std::int64_t wanted) {
   const std::int64_t step = std::max<std::int64_t>(1, (keys + wanted - 1) / wanted);
@@ -48,6 +55,7 @@ std::vector<KeyBlocks> ways(const Graph& graph, const configs::NpuConfig& npu, c
         const Bytes bytes = keys_and_values(graph, *attention, npu);
         if (2 * bytes <= npu.scratchpad.size) continue;
         wanted = times * ((bytes + npu.scratchpad.size - 1) / npu.scratchpad.size);
+        if (wanted > most_blocks(graph, *attention)) continue;
       }
       const std::int64_t blocks =
           blocks_of(attention->count, std::min({wanted, attention->count, workloads::kMostKeyBlocks}));

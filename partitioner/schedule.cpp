@@ -442,7 +442,7 @@ class Beam {
     }
     for (std::size_t r = 0; r < results.size(); ++r) residents[results[r]] = chosen[r].home;
     // In long sequences tiles are searched for at a few budgets only; between them the next smaller one serves.
-    const Bytes grain = sequence_.size() <= kFewPrimitives ? 1 : std::max<Bytes>(1, budget_ / 16);
+    const Bytes grain = sequence_.size() <= kWalkedPrimitives ? 1 : std::max<Bytes>(1, budget_ / 16);
     const Candidate* candidate = nullptr;
     for (const Bytes limit : {available / grain * grain, available}) {
       if (candidate == nullptr && limit > 0) {

@@ -14,7 +14,9 @@ namespace spillway::partitioner {
 
 // What the search looks at.
 inline constexpr int kFewPrimitives = 50;  ///< of a graph with so few, more is looked at
-inline constexpr int kLength = 7;          ///< primitives that a group may have, those that it makes again not counted
+inline constexpr int kWalkedPrimitives =
+    16;                            ///< of a graph with so few, every loop is walked, in all the room there is
+inline constexpr int kLength = 7;  ///< primitives that a group may have, those that it makes again not counted
 inline constexpr std::size_t kMaxStages = 7;
 inline constexpr std::size_t kMaxNodes = 48;  ///< a group's price grows with its nodes
 inline constexpr int kMaxProducts = 5;

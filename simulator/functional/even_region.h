@@ -13,10 +13,13 @@ class EvenRegion {
   /// Of a map that is not empty. False if a dimension has no one step, or a negative one, or one that is no multiple of
   /// `element_bytes`.
   [[nodiscard]] bool of(const AddressMap& map, std::int64_t element_bytes);
+  /// Of the part `box` of a tensor, without listing an address.
+  [[nodiscard]] bool of(const partitioner::TensorView& view, const partitioner::Placement& placement, const Box& box,
+                        std::int64_t element_bytes);
 
   [[nodiscard]] std::int64_t first() const { return first_; }
   [[nodiscard]] const Strides& strides() const { return strides_; }  ///< in elements
-  [[nodiscard]] const Box& box() const { return box_; }              ///< as large as the map's, from 0 on
+  [[nodiscard]] const Box& box() const { return box_; }              ///< as large as the region, from 0 on
   /// Whether the elements lie row-major without gaps.
   [[nodiscard]] bool dense() const;
 
@@ -48,10 +51,15 @@ class EvenRegion {
   }
 
  private:
+  [[nodiscard]] bool along(const std::vector<partitioner::FactorRef>& refs, const partitioner::Placement& placement,
+                           std::int64_t begin, std::int64_t extent, std::int64_t& step);
+  /// With first_ and box_ known, and a step in bytes for each dimension.
+  [[nodiscard]] bool lay_out(const Strides& bytes, std::int64_t element_bytes);
+
   std::int64_t first_ = 0, length_ = 0;
   int outer_ = 0;  ///< dimensions that are stepped through; the others make up one stretch
   Strides strides_{}, outer_extent_{}, step_{};
-  Box box_;  ///< the map's extents
+  Box box_;
 };
 
 }  // namespace spillway::simulator

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "simulator/functional/byte_product.h"
+#include "simulator/functional/even_region.h"
 #include "simulator/functional/integer_product.h"
 #include "simulator/functional/narrow_access.h"
 #include "simulator/functional/tensor_access.h"
@@ -48,95 +49,6 @@ std::vector<float> dense_floats(const workloads::ConstStridedView& view) {
   workloads::compute::copy(view, {view.box, values.data(), dense_strides(view.box)});
   return values;
 }
-
-/// The stretches of memory that an evenly laid out region of floats covers.
-class Stretches {
- public:
-  using Strides = std::array<std::int64_t, workloads::kMaxRank>;
-
-  /// False if some dimension has no one step.
-  [[nodiscard]] bool of(const partitioner::TensorView& view, const partitioner::Placement& placement, const Box& box) {
-    Strides bytes{};
-    first_ = placement.origin;
-    for (int d = 0; d < box.rank; ++d) {
-      if (!along(view.dims[at(d)], placement, box.begin[at(d)], box.extent[at(d)], bytes[at(d)])) return false;
-    }
-    constexpr std::int64_t kElement = sizeof(float);
-    std::array<int, workloads::kMaxRank> order{};
-    int dims = 0;
-    for (int d = 0; d < box.rank; ++d) {
-      const std::int64_t extent = box.extent[at(d)];
-      if (bytes[at(d)] < 0 || bytes[at(d)] % kElement != 0) return false;
-      strides_[at(d)] = bytes[at(d)] / kElement;
-      if (extent == 1) continue;
-      int place = dims++;
-      for (; place > 0 && bytes[at(order[at(place - 1)])] > bytes[at(d)]; --place)
-        order[at(place)] = order[at(place - 1)];
-      order[at(place)] = d;
-    }
-    length_ = kElement;
-    for (int i = 0; i < dims; ++i) {
-      const int d = order[at(i)];
-      const std::int64_t extent = box.extent[at(d)];
-      if (outer_ == 0 && bytes[at(d)] == length_) {
-        length_ *= extent;
-        continue;
-      }
-      extent_[at(outer_)] = extent;
-      step_[at(outer_++)] = bytes[at(d)];
-    }
-    return true;
-  }
-
-  [[nodiscard]] std::int64_t first() const { return first_; }
-  [[nodiscard]] const Strides& strides() const { return strides_; }  ///< in elements
-
-  template <typename Visit>
-  void for_each(Visit visit) const {
-    Strides index{};
-    std::int64_t address = first_;
-    while (true) {
-      visit(address, length_);
-      int d = 0;
-      for (; d < outer_; ++d) {
-        address += step_[at(d)];
-        if (++index[at(d)] < extent_[at(d)]) break;
-        address -= step_[at(d)] * extent_[at(d)];
-        index[at(d)] = 0;
-      }
-      if (d == outer_) return;
-    }
-  }
-
- private:
-  /// The step of coordinates [begin, begin + extent) of a dimension, which is a mixed-radix number over its factor
-  /// ranges; adds to first_ what the first of them adds to the address.
-  [[nodiscard]] bool along(const std::vector<partitioner::FactorRef>& refs, const partitioner::Placement& placement,
-                           std::int64_t begin, std::int64_t extent, std::int64_t& step) {
-    step = 0;
-    std::int64_t radix = 1;  // values of the digits so far
-    for (std::size_t r = refs.size(); r-- > 0;) {
-      const partitioner::FactorRef& ref = refs[r];
-      const std::int64_t stride = placement.stride[at(ref.factor)];
-      first_ += stride * (ref.offset + begin / radix % ref.extent);
-      const bool changes = begin / radix != (begin + extent - 1) / radix;
-      if (changes && ref.extent > 1) {
-        // The digits below run through all of their values, or change not at all.
-        if (step == 0 && radix == 1) {
-          step = stride;
-        } else if (stride != step * radix) {
-          return false;
-        }
-      }
-      radix *= ref.extent;
-    }
-    return (begin + extent - 1) / radix == 0;
-  }
-
-  std::int64_t first_ = 0, length_ = 0;
-  int outer_ = 0;
-  Strides strides_{}, extent_{}, step_{};
-};
 
 /// Whether both operands of a product are integers that stand for real numbers.
 bool multiplies_integers(const Program& program, const StorageFormats& formats, const Command& command) {
@@ -592,16 +504,17 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
   Value value{tensor, {box, nullptr, dense_strides(box)}, nullptr};
   if (box.empty()) return value;
   const partitioner::TensorView& view = program_.layout.views[at(tensor)];
-  const auto in_place = [&](const std::byte* base, const Stretches& stretches) {
-    if (reinterpret_cast<std::uintptr_t>(base + stretches.first()) % alignof(float) != 0) return false;
-    value.view.data = reinterpret_cast<const float*>(base + stretches.first());
-    value.view.stride = stretches.strides();
+  const auto in_place = [&](const std::byte* base, const EvenRegion& region) {
+    if (reinterpret_cast<std::uintptr_t>(base + region.first()) % alignof(float) != 0) return false;
+    value.view.data = reinterpret_cast<const float*>(base + region.first());
+    value.view.stride = region.strides();
     return true;
   };
   if (operand.format == Format::kFp32) {
     const auto elsewhere = [&](const auto* contents) {
-      Stretches stretches;
-      return contents != nullptr && stretches.of(view, contents->lies, box) && in_place(contents->data, stretches);
+      EvenRegion region;
+      return contents != nullptr && region.of(view, contents->lies, box, sizeof(float)) &&
+             in_place(contents->data, region);
     };
     if (elsewhere(memory.lent(operand))) return value;
     const Memory::Alias* alias = memory.aliased(operand, program_.layout.to_storage(tensor, box));
@@ -611,13 +524,13 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
     }
   }
   if (memory.lent(operand) != nullptr) internal_error("a constant's elements lie unevenly");
-  Stretches stretches;
-  if (operand.format == Format::kFp32 && stretches.of(view, operand.at, box)) {
+  EvenRegion region;
+  if (operand.format == Format::kFp32 && region.of(view, operand.at, box, sizeof(float))) {
     const std::byte* base = nullptr;
-    stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+    region.for_each([&](std::int64_t address, std::int64_t bytes) {
       base = memory.read(address, bytes, operand.storage) - address;
     });
-    if (in_place(base, stretches)) return value;
+    if (in_place(base, region)) return value;
   }
   value.buffer = std::make_shared<Scratch>(box.elements());
   read_floats(memory, map_addresses(view, operand.at, box), operand.format, operand.storage, value.buffer->get());
@@ -627,16 +540,16 @@ FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, Ten
 
 bool FunctionalMachine::claim(const Operand& operand, TensorId tensor, const Box& box, workloads::StridedView& view) {
   if (box.empty() || operand.format != Format::kFp32) return false;
-  Stretches stretches;
-  if (!stretches.of(program_.layout.views[at(tensor)], operand.at, box)) return false;
-  if (stretches.first() % static_cast<std::int64_t>(alignof(float)) != 0) return false;
+  EvenRegion region;
+  if (!region.of(program_.layout.views[at(tensor)], operand.at, box, sizeof(float))) return false;
+  if (region.first() % static_cast<std::int64_t>(alignof(float)) != 0) return false;
   Memory& memory = memory_of(operand);
   std::byte* first = nullptr;
-  stretches.for_each([&](std::int64_t address, std::int64_t bytes) {
+  region.for_each([&](std::int64_t address, std::int64_t bytes) {
     std::byte* data = memory.write(address, bytes, operand.storage);
-    if (first == nullptr) first = data - (address - stretches.first());
+    if (first == nullptr) first = data - (address - region.first());
   });
-  view = {box, reinterpret_cast<float*>(first), stretches.strides()};
+  view = {box, reinterpret_cast<float*>(first), region.strides()};
   return true;
 }
 

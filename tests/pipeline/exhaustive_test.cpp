@@ -153,7 +153,7 @@ std::optional<Schedule> planned(const Model& model, const Sequence& order, Objec
   Wishes wishes;
   wishes.fates.assign(model.layout.storages.size(), {});
   wishes.extra_macs = extra_macs;
-  REQUIRE(order.size() <= kFewPrimitives);
+  REQUIRE(order.size() <= kWalkedPrimitives);
   wishes.care = Search::Care::kExact;
   auto found = schedule(model, search, order, budget, wishes);
   if (!found) return std::nullopt;
