@@ -145,12 +145,15 @@ void ExhaustiveReference::take(const Step& step, const std::vector<Held>& homes)
   const Candidate* loop =
       search_.best(*step.group->structure, step.group->model, residents, available, Search::Care::kExact);
   if (loop == nullptr) return;
-  const double cost = past.cost + loop->score;
+  // What leaves nothing behind need not run.
+  const bool runs = std::any_of(locals.begin(), locals.end(), [](const Local& l) { return l.stored; });
+  const double score = runs ? loop->score : 0;
+  const double cost = past.cost + score;
   if (cost > ceiling_) return;
   for (const StorageId s : step.dropped) after.gone.push_back(s);
   forget(step.j, after);
   const auto [place, fresh] = layers_[step.j].try_emplace(std::move(after));
-  if (fresh || cost < place->second.cost) place->second = {cost, step.from, describe(step, homes, loop->score)};
+  if (fresh || cost < place->second.cost) place->second = {cost, step.from, describe(step, homes, score)};
 }
 
 /// What a dropped result is made from must be there for as long as the result is read. False where it cannot be.

@@ -7,7 +7,8 @@
 //   - it goes to DRAM;
 //   - both: it stays up to any reader but the last and goes to DRAM for those after it;
 //   - it is dropped, and each later group that reads it makes it again, as remake() says, from what is still there.
-// A group costs what Search::best() says, walked to the end, in exactly the room that is left to it.
+// A group costs what Search::best() says, walked to the end, in exactly the room that is left to it; nothing if all
+// that it makes is dropped.
 #pragma once
 
 #include <cstdint>
