@@ -219,7 +219,7 @@ void compare(Context& context, const CompareFlags& flags) {
         ErrorKind::kBadInput, Place{.file = flags.b, .key = "graph"},
         fmt::format("is a plan for '{}' ({} operators, fingerprint {}), and {} is one for '{}' ({} operators, {})",
                     b.graph, b.operators, b.graph_fingerprint, flags.a, a.graph, a.operators, a.graph_fingerprint),
-        "plans of one graph, with the same batch and shapes, can be compared");
+        "plans of one graph, with the same batch, shapes and blocks of keys (--key-blocks), can be compared");
   }
   if (flags.format.json()) {
     std::cout << json_of(*comparison, flags).dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
