@@ -47,8 +47,8 @@ struct ShapeBindings {
 
 /// What is asked of the zoo; zero means the model's default.
 struct ZooOptions {
-  std::int64_t batch = 0;     ///< U-Net default 2 (guidance), others 1
-  std::int64_t image = 0;     ///< pixels per side; sd15 512, sd21 512 (768 by option), sdxl 1024, sd-tiny 64, resnet50 224
+  std::int64_t batch = 0;  ///< U-Net default 2 (guidance), others 1
+  std::int64_t image = 0;  ///< pixels per side; sd15 512, sd21 512 (768 by option), sdxl 1024, sd-tiny 64, resnet50 224
   std::int64_t sequence = 0;  ///< tokens, 77; only of models that read text
   std::uint64_t seed = 1;
   std::string precision = "fp32";  ///< element type of the exported weights: fp32 or fp16
