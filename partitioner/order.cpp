@@ -349,20 +349,21 @@ class Sorter {
 
   /// Bytes that wait for others once what `edge` reads has been made: itself, and whatever else its making leaves
   /// behind (a small result may hang on much that somebody else reads too: the share of a block of keys on all scores).
-  Bytes left_behind(const Edge& edge) const {
-    std::vector<int> cone{edge.from};
-    const auto inside = [&](int p) { return std::find(cone.begin(), cone.end(), p) != cone.end(); };
+  Bytes left_behind(int made) const {
+    std::vector<int> cone{made};
+    std::vector<bool> inside(primitives_.size(), false);
+    inside[made] = true;
     for (std::size_t i = 0; i < cone.size(); ++i) {
       for (const Edge& e : edges_[cone[i]]) {
-        if (e.from != kNone && !done_[e.from] && level_[e.from] == level_[edge.from] && !inside(e.from)) {
-          cone.push_back(e.from);
-        }
+        if (e.from == kNone || done_[e.from] || level_[e.from] != level_[made] || inside[e.from]) continue;
+        inside[e.from] = true;
+        cone.push_back(e.from);
       }
     }
     Bytes bytes = 0;
     for (const int p : cone) {
       for (const auto& [storage, readers] : made_[p]) {
-        const bool waits = std::any_of(readers.begin(), readers.end(), [&](int reader) { return !inside(reader); });
+        const bool waits = std::any_of(readers.begin(), readers.end(), [&](int reader) { return !inside[reader]; });
         if (waits) bytes += model_.layout.storages[storage].bytes();
       }
     }
@@ -375,13 +376,17 @@ class Sorter {
     if (done_[p]) return;
     done_[p] = true;
     struct Source {
-      Bytes left;
       int depth, from;
+      Bytes left;
     };
     std::vector<Source> sources;
     for (const Edge& e : edges_[p]) {
-      if (e.from == kNone || level_[e.from] != level_[p] || done_[e.from]) continue;
-      sources.push_back({left_behind(e), depth_[e.from], e.from});
+      if (e.from != kNone && level_[e.from] == level_[p] && !done_[e.from]) {
+        sources.push_back({depth_[e.from], e.from, 0});
+      }
+    }
+    if (sources.size() > 1) {
+      for (Source& source : sources) source.left = left_behind(source.from);
     }
     std::stable_sort(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
       return a.left != b.left ? a.left < b.left : a.depth < b.depth;

@@ -41,27 +41,33 @@ std::int64_t blocks_of(std::int64_t keys, std::int64_t wanted) {
 
 /// Ways to cut the graph's attentions, none of them twice; without the one that cuts nothing.
 std::vector<KeyBlocks> ways(const Graph& graph, const configs::NpuConfig& npu, const Options& options) {
-  // Blocks as large as the scratchpad and down to a quarter of it: what is best depends on what else wants room.
-  constexpr std::array<std::int64_t, 3> kTimes = {1, 2, 4};
-  const bool asked = options.key_blocks > 1;
+  std::vector<KeyedAttention> attentions;
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    if (const auto found = workloads::keyed_attention(graph, id)) attentions.push_back(*found);
+  }
   std::vector<KeyBlocks> found;
-  for (const std::int64_t times : kTimes) {
+  const auto add = [&](auto wanted_of) {
     KeyBlocks way;
-    for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
-      const auto attention = workloads::keyed_attention(graph, id);
-      if (!attention) continue;
-      std::int64_t wanted = options.key_blocks;
-      if (!asked) {
-        const Bytes bytes = keys_and_values(graph, *attention, npu);
-        if (2 * bytes <= npu.scratchpad.size) continue;
-        wanted = times * ((bytes + npu.scratchpad.size - 1) / npu.scratchpad.size);
-        if (wanted > most_blocks(graph, *attention)) continue;
-      }
-      const std::int64_t blocks =
-          blocks_of(attention->count, std::min({wanted, attention->count, workloads::kMostKeyBlocks}));
-      if (blocks > 1) way[graph.nodes[id].name] = blocks;
+    for (const KeyedAttention& attention : attentions) {
+      const std::int64_t wanted = std::min({wanted_of(attention), attention.count, workloads::kMostKeyBlocks});
+      const std::int64_t blocks = blocks_of(attention.count, wanted);
+      if (blocks > 1) way[graph.nodes[attention.softmax].name] = blocks;
     }
     if (!way.empty() && std::find(found.begin(), found.end(), way) == found.end()) found.push_back(std::move(way));
+  };
+  if (options.key_blocks > 1) {
+    add([&](const KeyedAttention&) { return options.key_blocks; });
+    return found;
+  }
+  // Blocks as large as the scratchpad and down to a quarter of it: what is best depends on what else wants room.
+  constexpr std::array<std::int64_t, 3> kTimes = {1, 2, 4};
+  for (const std::int64_t times : kTimes) {
+    add([&](const KeyedAttention& attention) -> std::int64_t {
+      const Bytes bytes = keys_and_values(graph, attention, npu);
+      if (2 * bytes <= npu.scratchpad.size) return 1;
+      const std::int64_t wanted = times * ((bytes + npu.scratchpad.size - 1) / npu.scratchpad.size);
+      return wanted <= most_blocks(graph, attention) ? wanted : 1;
+    });
   }
   return found;
 }

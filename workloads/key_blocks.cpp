@@ -20,22 +20,21 @@ bool is_pointwise(const std::string& op) {
   return std::find(kOps.begin(), kOps.end(), op) != kOps.end();
 }
 
+/// Another name for the same elements in the same order.
+bool renames(const Node& node) { return node.op == "Reshape" || node.op == "Squeeze" || node.op == "Unsqueeze"; }
+
 /// Keeps the last axis as it is, or goes element by element.
 bool keeps_keys(const Graph& graph, const Node& node, TensorId data) {
   const Shape& in = graph.tensors[data].shape;
   const Shape& out = graph.output(node).shape;
   if (in.empty() || out.empty() || in.back() != out.back()) return false;
-  if (node.op == "Reshape" || node.op == "Squeeze" || node.op == "Unsqueeze") return true;
+  if (renames(node)) return true;
   if (node.op == "Transpose") {
     const auto perm = node.integers("perm");
     return !perm.empty() && perm.back() == static_cast<std::int64_t>(in.size()) - 1;
   }
   if (!is_pointwise(node.op) || elements_of(in) != elements_of(out)) return false;
   return std::count(node.inputs.begin(), node.inputs.end(), data) == 1;
-}
-
-bool is_view(const Node& node) {
-  return node.op == "Reshape" || node.op == "Squeeze" || node.op == "Unsqueeze" || node.op == "Transpose";
 }
 
 NodeId sole_reader(const Graph& graph, TensorId tensor) {
@@ -277,10 +276,7 @@ std::optional<KeyedAttention> keyed_attention(const Graph& graph, NodeId softmax
       break;
     }
     // What is not linear in the weights cannot be done to parts of them.
-    if (!is_view(graph.nodes[reader]) || graph.nodes[reader].op == "Transpose" ||
-        !keeps_keys(graph, graph.nodes[reader], at)) {
-      return std::nullopt;
-    }
+    if (!renames(graph.nodes[reader]) || !keeps_keys(graph, graph.nodes[reader], at)) return std::nullopt;
     found.after.push_back(reader);
     at = graph.nodes[reader].outputs[0];
   }
