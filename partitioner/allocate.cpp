@@ -22,8 +22,9 @@ bool overlap(const Block& a, const Block& b) { return a.first <= b.last && b.fir
 struct Placement {
   std::vector<int> order;  ///< of blocks
   std::vector<Bytes> addresses;
-  Bytes overflow = 0;     ///< over all groups: what reaches over the budget
-  int worst_group = 0;    ///< with most of it
+  Bytes overflow = 0;   ///< over all groups: what reaches over the budget
+  int worst_group = 0;  ///< with most of it
+  Bytes worst_overflow = 0;
   Bytes packed_peak = 0;  ///< over all groups: how far up residents and packed buffers reach
   BufferChain chain;      ///< if nothing reaches over the budget
   [[nodiscard]] bool fits() const { return overflow == 0; }
@@ -60,6 +61,7 @@ class Allocator {
     });
     return place(order);
   }
+  Placement place(const std::vector<int>& order);
 
   Placement climb(Placement best);
 
@@ -92,12 +94,14 @@ class Allocator {
     for (std::size_t g = 0; g < spaces_.size(); ++g) peak = std::max(peak, resident_bytes(g, g) + buffer_bytes(g));
     return peak;
   }
-  [[nodiscard]] Intervals occupied(const Placement& placement, std::size_t g) const {
-    Intervals occupied;
+  /// What lies in group g, lowest first. Valid until the next call.
+  [[nodiscard]] const Intervals& occupied(const Placement& placement, std::size_t g) {
+    occupied_.clear();
     for (const int i : alive_[g]) {
-      occupied.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
+      occupied_.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
     }
-    return occupied;
+    sort_by_begin(occupied_);
+    return occupied_;
   }
   /// The buffer of group g that stands at `position` in its order of placing.
   [[nodiscard]] int buffer_at(std::size_t g, std::size_t position) const { return buffers_[g][position]; }
@@ -114,17 +118,30 @@ class Allocator {
     blocks_.push_back(block);
   }
   /// How far up the buffers of group g reach beside residents that lie there.
-  Bytes reach_around(Intervals taken, std::size_t g) {
+  Bytes reach_around(const Intervals& taken, std::size_t g) {
     Reach& known = reaches_[g];
     if (known.bytes < 0 || known.taken != taken) {
-      Bytes top = 0;
-      for (const Interval& t : taken) top = std::max(top, t.end);
+      const Bytes top = taken.empty() ? 0 : taken.back().end;
       known.bytes = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
-      known.taken = std::move(taken);
+      known.taken = taken;
+      known.limit = -1;
     }
     return known.bytes;
   }
-  Placement place(const std::vector<int>& order);
+  /// Fills in what the residents leave free below `limit` in group g, and what of them dies with it.
+  void leave_space(const Placement& placement, std::size_t g, Bytes limit) {
+    Reach& known = reaches_[g];
+    if (known.limit != limit) {
+      known.limit = limit;
+      spaces_[g].gaps = gaps_of(known.taken, limit);
+    }
+    spaces_[g].dying.clear();
+    for (const int i : alive_[g]) {
+      if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;
+      spaces_[g].dying.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
+    }
+    sort_by_begin(spaces_[g].dying);
+  }
   std::vector<int> next_order(const Placement& from, std::uint64_t step);
   int colliding_pair(const Placement& placement, std::uint64_t step) const;
 
@@ -136,10 +153,12 @@ class Allocator {
   struct Reach {
     Intervals taken;
     Bytes bytes = -1;
+    Bytes limit = -1;  ///< that the group's space has been filled in for
   };
   std::vector<Reach> reaches_;      ///< by group, of the last placement
   std::vector<GroupSpace> spaces_;  ///< by group; gaps and dying are those of the placement being made
   std::vector<std::vector<int>> alive_, buffers_;
+  Intervals occupied_;
 };
 
 Placement Allocator::place(const std::vector<int>& order) {
@@ -154,7 +173,7 @@ Placement Allocator::place(const std::vector<int>& order) {
       if (!placed[other]) continue;
       around.push_back({placement.addresses[other], placement.addresses[other] + blocks_[other].bytes});
     }
-    std::sort(around.begin(), around.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+    sort_by_begin(around);
     Bytes at = 0;
     for (const Interval& taken : around) {
       if (taken.begin - at >= blocks_[i].bytes) break;
@@ -163,13 +182,15 @@ Placement Allocator::place(const std::vector<int>& order) {
     placed[i] = 1;
     placement.addresses[i] = at;
   }
-  Bytes most = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) {
     const Bytes reach = reach_around(occupied(placement, g), g);
     placement.packed_peak = std::max(placement.packed_peak, reach);
     const Bytes over = std::max<Bytes>(0, reach - budget_);
     placement.overflow += over;
-    if (over > most) most = over, placement.worst_group = static_cast<int>(g);
+    if (over > placement.worst_overflow) {
+      placement.worst_overflow = over;
+      placement.worst_group = static_cast<int>(g);
+    }
   }
   if (!placement.fits()) return placement;
   // Above the residents, two groups' buffers side by side never need more than this; so that a scratchpad without end
@@ -177,22 +198,13 @@ Placement Allocator::place(const std::vector<int>& order) {
   Bytes widest = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) widest = std::max(widest, buffer_bytes(g));
   const Bytes limit = std::min(budget_, placement.packed_peak + 2 * widest);
-  for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    spaces_[g].gaps = gaps_of(occupied(placement, g), limit);
-    spaces_[g].dying.clear();
-    for (const int i : alive_[g]) {
-      if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;
-      spaces_[g].dying.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
-    }
-    std::sort(spaces_[g].dying.begin(), spaces_[g].dying.end(),
-              [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+  for (std::size_t g = 0; g < spaces_.size(); ++g) leave_space(placement, g, limit);
+  placement.chain = place_chain(spaces_);
+  if (placement.chain.stuck >= 0) {  // the bound on the work of packing was met: as good as not fitting
+    placement.overflow = placement.worst_overflow = 1;
+    placement.worst_group = placement.chain.stuck;
+    placement.chain = {};
   }
-  auto chain = place_chain(spaces_);
-  if (!chain) {  // the bound on the work of packing was met: as good as not fitting
-    placement.overflow = 1;
-    return placement;
-  }
-  placement.chain = std::move(*chain);
   return placement;
 }
 
@@ -211,7 +223,7 @@ int Allocator::colliding_pair(const Placement& placement, std::uint64_t step) co
     for (std::size_t b = 0; b < spaces_[g].sizes.size(); ++b) {
       taken.push_back({placement.chain.addresses[g][b], placement.chain.addresses[g][b] + spaces_[g].sizes[b]});
     }
-    std::sort(taken.begin(), taken.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+    sort_by_begin(taken);
     return taken;
   };
   std::vector<int> pairs;
@@ -271,22 +283,26 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
 }
 
 Placement Allocator::climb(Placement best) {
-  // Not fitting sends tensors back to DRAM: worth more work than a wait is.
-  constexpr int kStepsToFit = 240;
+  // Not fitting costs a resident or a larger tile: worth more work than a wait is.
+  constexpr int kStepsToFit = 240;  // without a gain
   constexpr int kStepsToPart = 16;
+  constexpr int kMostSteps = 4000;
   constexpr int kPatience = 40;  // steps without a gain, after which a worse placement is gone on from
   Placement now = best;
   int fitting = 0;
   int idle = 0;
-  for (int step = 0; step < kStepsToFit && fitting < kStepsToPart; ++step) {
+  int since_best = 0;
+  for (int step = 0; step < kMostSteps && since_best < kStepsToFit && fitting < kStepsToPart; ++step) {
     if (now.fits()) ++fitting;
     const std::vector<int> order = next_order(now, static_cast<std::uint64_t>(step));
     if (order.empty()) break;
     Placement trial = place(order);
     const bool kick = ++idle % kPatience == 0;
+    ++since_best;
     if (trial.cost() > now.cost() && !kick) continue;  // as good is taken: plateaus are wide
     if (trial.cost() < now.cost()) idle = 0;
     now = std::move(trial);
+    if (now.overflow < best.overflow) since_best = 0;
     if (now.cost() < best.cost()) best = now;
   }
   return best;
@@ -295,7 +311,7 @@ Placement Allocator::climb(Placement best) {
 }  // namespace
 
 std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups, Bytes budget,
-                                          AllocationReport& report) {
+                                          AllocationReport& report, const std::vector<int>& start) {
   Allocator allocator(residencies, groups, budget);
   report = {};
   report.peak_demand = allocator.peak_demand();
@@ -310,13 +326,20 @@ std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, s
   consider("largest first", allocator.greedy([](const Block& b) { return b.bytes; }));
   consider("longest first", allocator.greedy([](const Block& b) { return Bytes{b.last - b.first}; }));
   consider("largest area first", allocator.greedy([](const Block& b) { return b.bytes * (b.last - b.first + 1); }));
+  if (!start.empty()) consider("earlier order", allocator.place(start));
   if (!best->fits() || best->chain.colliding_pairs > report.unavoidable_pairs) {
     consider("hill climb", allocator.climb(*best));
   }
   report.packed_peak = best->packed_peak;
   report.fragmentation = report.packed_peak - report.peak_demand;
   report.colliding_pairs = best->chain.colliding_pairs;
-  if (!best->fits()) return AllocationFailure{best->worst_group};
+  if (!best->fits()) {
+    AllocationFailure failure{best->worst_group, best->worst_overflow, {}};
+    for (const int i : best->order) {
+      if (i < static_cast<int>(residencies.size())) failure.order.push_back(i);
+    }
+    return failure;
+  }
   for (std::size_t i = 0; i < residencies.size(); ++i) {
     residencies[i].address = best->addresses[i];
     report.peak_address = std::max(report.peak_address, residencies[i].address + residencies[i].bytes);
