@@ -22,11 +22,11 @@ bool overlap(const Block& a, const Block& b) { return a.first <= b.last && b.fir
 struct Placement {
   std::vector<int> order;  ///< of blocks
   std::vector<Bytes> addresses;
-  Bytes overflow = 0;   ///< over all groups: what reaches over the budget
-  int worst_group = 0;  ///< with most of it
-  Bytes worst_overflow = 0;
-  Bytes packed_peak = 0;  ///< over all groups: how far up residents and packed buffers reach
-  BufferChain chain;      ///< if nothing reaches over the budget
+  Bytes overflow = 0;        ///< over all groups: what reaches over the budget
+  int worst_group = 0;       ///< with most of it
+  std::vector<Bytes> reach;  ///< by group: how far up residents and packed buffers reach
+  Bytes packed_peak = 0;     ///< over all groups: how far up residents and packed buffers reach
+  BufferChain chain;         ///< if nothing reaches over the budget
   [[nodiscard]] bool fits() const { return overflow == 0; }
   [[nodiscard]] auto cost() const { return std::tuple(overflow, chain.colliding_pairs, chain.waiting, packed_peak); }
 };
@@ -34,11 +34,7 @@ struct Placement {
 class Allocator {
  public:
   Allocator(const std::vector<Residency>& residencies, const std::vector<Group>& groups, Bytes budget)
-      : budget_(budget),
-        residents_(residencies.size()),
-        reaches_(groups.size()),
-        spaces_(groups.size()),
-        alive_(groups.size()) {
+      : budget_(budget), residents_(residencies.size()), spaces_(groups.size()), alive_(groups.size()) {
     for (const Residency& r : residencies) add_block({r.first_group, r.last_group, r.bytes});
     for (std::size_t i = 0; i < residencies.size(); ++i) {
       for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) alive_[g].push_back(static_cast<int>(i));
@@ -61,7 +57,9 @@ class Allocator {
     });
     return place(order);
   }
-  Placement place(const std::vector<int>& order);
+  /// If `from` differs by the place of one block in the order (or that it has it, or has it not), what that does not
+  /// touch is taken over.
+  Placement place(const std::vector<int>& order, const Placement* from = nullptr, int moved = kNone);
 
   Placement climb(Placement best);
 
@@ -94,15 +92,6 @@ class Allocator {
     for (std::size_t g = 0; g < spaces_.size(); ++g) peak = std::max(peak, resident_bytes(g, g) + buffer_bytes(g));
     return peak;
   }
-  /// What lies in group g, lowest first. Valid until the next call.
-  [[nodiscard]] const Intervals& occupied(const Placement& placement, std::size_t g) {
-    occupied_.clear();
-    for (const int i : alive_[g]) {
-      occupied_.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
-    }
-    sort_by_begin(occupied_);
-    return occupied_;
-  }
   /// The buffer of group g that stands at `position` in its order of placing.
   [[nodiscard]] int buffer_at(std::size_t g, std::size_t position) const { return buffers_[g][position]; }
 
@@ -117,24 +106,23 @@ class Allocator {
     }
     blocks_.push_back(block);
   }
-  /// How far up the buffers of group g reach beside residents that lie there.
-  Bytes reach_around(const Intervals& taken, std::size_t g) {
-    Reach& known = reaches_[g];
-    if (known.bytes < 0 || known.taken != taken) {
-      const Bytes top = taken.empty() ? 0 : taken.back().end;
-      known.bytes = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
-      known.taken = taken;
-      known.limit = -1;
+  /// What lies in group g, lowest first. Valid until the next call.
+  [[nodiscard]] const Intervals& occupied(const Placement& placement, std::size_t g) {
+    occupied_.clear();
+    for (const int i : alive_[g]) {
+      occupied_.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
     }
-    return known.bytes;
+    sort_by_begin(occupied_);
+    return occupied_;
+  }
+  [[nodiscard]] Bytes reach_in(const Placement& placement, std::size_t g) {
+    const Intervals& taken = occupied(placement, g);
+    const Bytes top = taken.empty() ? 0 : taken.back().end;
+    return reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
   }
   /// Fills in what the residents leave free below `limit` in group g, and what of them dies with it.
   void leave_space(const Placement& placement, std::size_t g, Bytes limit) {
-    Reach& known = reaches_[g];
-    if (known.limit != limit) {
-      known.limit = limit;
-      spaces_[g].gaps = gaps_of(known.taken, limit);
-    }
+    spaces_[g].gaps = gaps_of(occupied(placement, g), limit);
     spaces_[g].dying.clear();
     for (const int i : alive_[g]) {
       if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;
@@ -142,32 +130,37 @@ class Allocator {
     }
     sort_by_begin(spaces_[g].dying);
   }
-  std::vector<int> next_order(const Placement& from, std::uint64_t step);
+  struct Neighbour {
+    std::vector<int> order;  ///< empty: there is none
+    int moved = kNone;
+  };
+  Neighbour neighbour(const Placement& from, std::uint64_t step);
   int colliding_pair(const Placement& placement, std::uint64_t step) const;
 
   Bytes budget_;
   std::size_t residents_;                 ///< the first of the blocks; the rest are reservations
   std::vector<Block> blocks_;             ///< grows during a climb
   std::vector<std::vector<int>> beside_;  ///< by block: those alive at the same time
-  /// From one placement to the next, most groups' residents stay where they are.
-  struct Reach {
-    Intervals taken;
-    Bytes bytes = -1;
-    Bytes limit = -1;  ///< that the group's space has been filled in for
-  };
-  std::vector<Reach> reaches_;      ///< by group, of the last placement
-  std::vector<GroupSpace> spaces_;  ///< by group; gaps and dying are those of the placement being made
+  std::vector<GroupSpace> spaces_;        ///< by group; gaps and dying are those of the placement being made
   std::vector<std::vector<int>> alive_, buffers_;
   Intervals occupied_;
 };
 
-Placement Allocator::place(const std::vector<int>& order) {
+Placement Allocator::place(const std::vector<int>& order, const Placement* from, int moved) {
   Placement placement;
   placement.order = order;
   placement.addresses.assign(blocks_.size(), 0);
   std::vector<char> placed(blocks_.size(), 0);
+  std::vector<char> elsewhere(blocks_.size(), 0);  // than in `from`
   Intervals around;
   for (const int i : order) {
+    bool touched = from == nullptr || i == moved || overlap(blocks_[i], blocks_[moved]);
+    for (std::size_t k = 0; k < beside_[i].size() && !touched; ++k) touched = elsewhere[beside_[i][k]] != 0;
+    placed[i] = 1;
+    if (!touched) {
+      placement.addresses[i] = from->addresses[i];
+      continue;
+    }
     around.clear();
     for (const int other : beside_[i]) {
       if (!placed[other]) continue;
@@ -179,18 +172,23 @@ Placement Allocator::place(const std::vector<int>& order) {
       if (taken.begin - at >= blocks_[i].bytes) break;
       at = std::max(at, taken.end);
     }
-    placed[i] = 1;
     placement.addresses[i] = at;
+    const bool fresh = from == nullptr || static_cast<std::size_t>(i) >= from->addresses.size();
+    elsewhere[i] = fresh || at != from->addresses[i] ? 1 : 0;
   }
+  // Most residents stay where they are: only groups in which one does not are looked at again.
+  std::vector<char> stale(spaces_.size(), from == nullptr ? 1 : 0);
+  for (std::size_t i = 0; i < residents_; ++i) {
+    if (elsewhere[i] == 0) continue;
+    for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) stale[g] = 1;
+  }
+  Bytes most = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    const Bytes reach = reach_around(occupied(placement, g), g);
-    placement.packed_peak = std::max(placement.packed_peak, reach);
-    const Bytes over = std::max<Bytes>(0, reach - budget_);
+    placement.reach.push_back(stale[g] != 0 ? reach_in(placement, g) : from->reach[g]);
+    placement.packed_peak = std::max(placement.packed_peak, placement.reach[g]);
+    const Bytes over = std::max<Bytes>(0, placement.reach[g] - budget_);
     placement.overflow += over;
-    if (over > placement.worst_overflow) {
-      placement.worst_overflow = over;
-      placement.worst_group = static_cast<int>(g);
-    }
+    if (over > most) most = over, placement.worst_group = static_cast<int>(g);
   }
   if (!placement.fits()) return placement;
   // Above the residents, two groups' buffers side by side never need more than this; so that a scratchpad without end
@@ -201,8 +199,9 @@ Placement Allocator::place(const std::vector<int>& order) {
   for (std::size_t g = 0; g < spaces_.size(); ++g) leave_space(placement, g, limit);
   placement.chain = place_chain(spaces_);
   if (placement.chain.stuck >= 0) {  // the bound on the work of packing was met: as good as not fitting
-    placement.overflow = placement.worst_overflow = 1;
+    placement.overflow = 1;
     placement.worst_group = placement.chain.stuck;
+    placement.reach[placement.worst_group] = budget_ + 1;
     placement.chain = {};
   }
   return placement;
@@ -233,8 +232,8 @@ int Allocator::colliding_pair(const Placement& placement, std::uint64_t step) co
   return pairs.empty() ? -1 : pairs[step % pairs.size()];
 }
 
-/// A neighbour of the placement's order: something that lies around the trouble comes earlier.
-std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step) {
+/// A neighbour of the placement's order: something that lies around the trouble comes earlier or later.
+Allocator::Neighbour Allocator::neighbour(const Placement& from, std::uint64_t step) {
   const std::uint64_t dice = scrambled(step);
   std::vector<int> order = from.order;
   int first = from.worst_group;
@@ -264,13 +263,15 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
     for (int g = first; g <= last; ++g) bytes += buffer_bytes(g);
     add_block({first, last, bytes});
     const std::size_t before = around[(dice >> 8) % around.size()];
-    order.insert(order.begin() + static_cast<std::ptrdiff_t>(before), static_cast<int>(blocks_.size()) - 1);
-    return order;
+    const int added = static_cast<int>(blocks_.size()) - 1;
+    order.insert(order.begin() + static_cast<std::ptrdiff_t>(before), added);
+    return {std::move(order), added};
   }
   const std::size_t mover = around[(dice >> 8) % around.size()];
+  const int moved = order[mover];
   if (order[mover] >= static_cast<int>(residents_) && step % 4 == 1) {
     order.erase(order.begin() + static_cast<std::ptrdiff_t>(mover));  // a reservation that did no good
-    return order;
+    return {std::move(order), moved};
   }
   const std::size_t target = step % 4 == 3 ? around.front() : around[(dice >> 24) % around.size()];
   const auto at = [&](std::size_t p) { return order.begin() + static_cast<std::ptrdiff_t>(p); };
@@ -279,7 +280,7 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
   } else {
     std::rotate(at(mover), at(mover) + 1, at(target) + 1);
   }
-  return order;
+  return {std::move(order), moved};
 }
 
 Placement Allocator::climb(Placement best) {
@@ -294,9 +295,9 @@ Placement Allocator::climb(Placement best) {
   int since_best = 0;
   for (int step = 0; step < kMostSteps && since_best < kStepsToFit && fitting < kStepsToPart; ++step) {
     if (now.fits()) ++fitting;
-    const std::vector<int> order = next_order(now, static_cast<std::uint64_t>(step));
+    const auto [order, moved] = neighbour(now, static_cast<std::uint64_t>(step));
     if (order.empty()) break;
-    Placement trial = place(order);
+    Placement trial = place(order, &now, moved);
     const bool kick = ++idle % kPatience == 0;
     ++since_best;
     if (trial.cost() > now.cost() && !kick) continue;  // as good is taken: plateaus are wide
@@ -334,7 +335,7 @@ std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, s
   report.fragmentation = report.packed_peak - report.peak_demand;
   report.colliding_pairs = best->chain.colliding_pairs;
   if (!best->fits()) {
-    AllocationFailure failure{best->worst_group, best->worst_overflow, {}};
+    AllocationFailure failure{best->worst_group, best->reach[best->worst_group] - budget, {}};
     for (const int i : best->order) {
       if (i < static_cast<int>(residencies.size())) failure.order.push_back(i);
     }

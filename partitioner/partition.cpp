@@ -454,44 +454,59 @@ class Planner {
     return plan;
   }
 
-  /// Fragmentation: the group that found no gap takes smaller tiles, or the largest resident around it goes back to
-  /// DRAM; whichever costs less. The groups that have changed. `order` of the residents stays one.
-  std::vector<int> make_room(const AllocationFailure& failure, std::vector<int>& order) {
-    const int g = failure.group;
-    std::size_t worst = residencies_.size();
+  /// What becomes of the groups that read or make a resident if it goes back to DRAM.
+  struct Eviction {
+    std::size_t residency = 0;
+    std::vector<std::pair<int, Candidate>> groups;
+    double costs = 0;  ///< of the score
+  };
+
+  /// Of the largest resident alive in a group.
+  Eviction eviction_around(int g) {
+    Eviction eviction;
+    std::size_t& worst = eviction.residency;
+    worst = residencies_.size();
     for (std::size_t i = 0; i < residencies_.size(); ++i) {
       const Residency& r = residencies_[i];
       if (r.first_group > g || g > r.last_group) continue;
       if (worst == residencies_.size() || r.bytes > residencies_[worst].bytes) worst = i;
     }
     if (worst == residencies_.size()) internal_error("buffers that fit the scratchpad find no place in it");
-    const Candidate* smaller = best(g, chosen_[g].scratchpad - failure.over);
-    const Residency r = residencies_[worst];
-    const std::vector<Residents> with(residents_.begin() + r.first_group, residents_.begin() + r.last_group + 1);
-    std::vector<std::pair<int, Candidate>> without;
-    double costs = 0;
-    release(r.storage, r.bytes, r.first_group, r.last_group);
+    const Residency& r = residencies_[worst];
     for (int k = r.first_group; k <= r.last_group; ++k) {
-      if (groups_[k].local_of(r.storage) == kNone) continue;
-      const Candidate* c = best(k, budget_ - resident_bytes_[k]);
+      const int l = groups_[k].local_of(r.storage);
+      if (l == kNone) continue;
+      Residents without = residents_[k];
+      without[l] = Home::kDram;
+      const Candidate* c = search_.best(groups_[k], without, budget_ - resident_bytes_[k] + r.bytes);
       if (c == nullptr) internal_error("a group that fitted no longer fits");
-      without.emplace_back(k, *c);
-      costs += c->score - chosen_[k].score;
+      eviction.groups.emplace_back(k, *c);
+      eviction.costs += c->score - chosen_[k].score;
     }
-    if (smaller != nullptr && smaller->score - chosen_[g].score < costs) {
-      for (int k = r.first_group; k <= r.last_group; ++k) resident_bytes_[k] += r.bytes;
-      std::copy(with.begin(), with.end(), residents_.begin() + r.first_group);
+    return eviction;
+  }
+
+  /// Fragmentation: the group that found no gap takes smaller tiles, or the largest resident around it goes back to
+  /// DRAM; whichever costs less. The groups that have changed; `order` of the residents stays one.
+  std::vector<int> make_room(const AllocationFailure& failure, std::vector<int>& order) {
+    const int g = failure.group;
+    Eviction eviction = eviction_around(g);
+    const Candidate* smaller = best(g, chosen_[g].scratchpad - failure.over);
+    if (smaller != nullptr && smaller->score - chosen_[g].score < eviction.costs) {
       chosen_[g] = *smaller;
       return {g};
     }
-    residencies_.erase(residencies_.begin() + static_cast<std::ptrdiff_t>(worst));
-    std::erase(order, static_cast<int>(worst));
-    for (int& i : order) i -= i > static_cast<int>(worst) ? 1 : 0;
+    const Residency r = residencies_[eviction.residency];
+    release(r.storage, r.bytes, r.first_group, r.last_group);
     std::vector<int> changed;
-    for (auto& [k, candidate] : without) {
+    for (auto& [k, candidate] : eviction.groups) {
       chosen_[k] = std::move(candidate);
       changed.push_back(k);
     }
+    const auto position = static_cast<int>(eviction.residency);
+    residencies_.erase(residencies_.begin() + position);
+    std::erase(order, position);
+    for (int& i : order) i -= i > position ? 1 : 0;
     return changed;
   }
 
