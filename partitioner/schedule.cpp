@@ -176,6 +176,7 @@ class Beam {
       if (!fresh && states[k].rank() < states[known->second].rank()) known->second = k;
     }
     std::vector<std::size_t> keep;
+    keep.reserve(best.size());
     for (const auto& [key, k] : best) keep.push_back(k);
     std::sort(keep.begin(), keep.end());
     std::vector<State> kept;
