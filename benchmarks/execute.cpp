@@ -58,6 +58,7 @@ int serve(const std::string& model, const std::string& folder, const std::string
     inputs[name] = workloads::load_npy(folder + "/" + name + ".npy");
   }
   std::unique_ptr<partitioner::Program> program;
+  std::unique_ptr<simulator::FunctionalSimulator> simulated;
   configs::NpuConfig npu;
   if (!npu_name.empty()) {
     npu = configs::load_config(npu_name, {});
@@ -70,6 +71,7 @@ int serve(const std::string& model, const std::string& folder, const std::string
       return 1;
     }
     program = std::make_unique<partitioner::Program>(partitioner::lower(executed, npu, *feasible));
+    simulated = std::make_unique<simulator::FunctionalSimulator>(*program, npu);
   }
   std::printf("{\"ready\": %.4f, \"peak_kb\": %ld}\n", seconds_since(loading), peak_kb());
   std::fflush(stdout);
@@ -82,8 +84,8 @@ int serve(const std::string& model, const std::string& folder, const std::string
     } else {
       const double cpu = cpu_seconds();
       const auto start = std::chrono::steady_clock::now();
-      outputs = program ? simulator::simulate_functional(*program, npu, inputs).outputs
-                        : workloads::execute(graph, inputs, {}, {.buffers = buffers});
+      outputs =
+          simulated ? simulated->run(inputs).outputs : workloads::execute(graph, inputs, {}, {.buffers = buffers});
       std::printf("{\"seconds\": %.4f, \"cpu_seconds\": %.4f, \"peak_kb\": %ld}\n", seconds_since(start),
                   cpu_seconds() - cpu, peak_kb());
     }

@@ -92,7 +92,8 @@ void check_input(const Tensor& tensor, const HostTensor& value) {
 
 }  // namespace
 
-void fill_dram(const Program& program, const workloads::TensorMap& inputs, StorageFormats& formats, Memory& dram) {
+void put_inputs(const Program& program, const workloads::TensorMap& inputs, const StorageFormats& formats,
+                Memory& dram) {
   const workloads::Graph& graph = program.graph;
   std::vector<std::string> names;
   for (const TensorId id : graph.inputs) {
@@ -109,19 +110,25 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Stora
     throw Error(ErrorKind::kBadInput, Place{.tensor = name}, "the graph has no such input",
                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
   }
+}
+
+void put_constants(const Program& program, bool kept, StorageFormats& formats, Memory& dram) {
   for (std::size_t s = 0; s < program.layout.storages.size(); ++s) {
     const Storage& storage = program.layout.storages[s];
     if (!storage.is_input || storage.root == kNone) continue;
-    const Tensor& tensor = graph.tensors[at(storage.root)];
-    if (!tensor.is_constant() || lend(program, static_cast<partitioner::StorageId>(s), dram)) continue;
-    if (formats.hold(static_cast<partitioner::StorageId>(s), dram_addresses(program, storage.root), dram)) continue;
-    const workloads::Value value = workloads::constant_value(tensor);
-    if (value.is_view()) {  // not copied if it lies in a file
-      const AddressMap map = dram_addresses(program, storage.root);
-      write_elements(dram, map, ElementCodec(storage.format), static_cast<partitioner::StorageId>(s), value.view());
-    } else {
-      put(program, storage.root, workloads::materialise(tensor), formats, dram);
+    const auto id = static_cast<partitioner::StorageId>(s);
+    const Tensor& tensor = program.graph.tensors[at(storage.root)];
+    if (!tensor.is_constant() || lend(program, id, dram)) continue;
+    if (!formats.hold(id, dram_addresses(program, storage.root), dram)) {
+      const workloads::Value value = workloads::constant_value(tensor);
+      if (value.is_view()) {  // not copied if it lies in a file
+        const AddressMap map = dram_addresses(program, storage.root);
+        write_elements(dram, map, ElementCodec(storage.format), id, value.view());
+      } else {
+        put(program, storage.root, workloads::materialise(tensor), formats, dram);
+      }
     }
+    if (kept) dram.keep(id);
   }
 }
 

@@ -62,15 +62,22 @@ int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 
 }  // namespace
 
 FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormats& formats, Memory& dram,
-                                     FidelityProbe* probe)
+                                     KeptPanels* panels)
     : program_(program),
       formats_(formats),
-      probe_(probe),
+      panels_(panels),
       dram_(dram),
       scratchpad_("scratchpad", program.scratchpad_bytes) {
   for (int e = 0; e < program.queues.matrix; ++e) {
     accumulators_.emplace_back("accumulators of matrix" + std::to_string(e), program.accumulator_bytes);
   }
+}
+
+void FunctionalMachine::restart(FidelityProbe* probe) {
+  const auto storages = static_cast<std::int32_t>(program_.layout.storages.size());
+  scratchpad_.restart(storages);
+  for (Memory& memory : accumulators_) memory.restart(storages);
+  probe_ = probe;
 }
 
 void FunctionalMachine::execute(std::span<const std::int32_t> commands) {
@@ -122,7 +129,7 @@ bool FunctionalMachine::loads_constant(const Operand& source, const Operand& des
   if (source.box.rank != destination.box.rank || source.box.extent != destination.box.extent) return false;
   const Memory::Lent* lent = dram_.lent(source);
   return lent != nullptr && destination.bytes() >= kWorthWaiting && source.box == destination.box &&
-         scratchpad_.alias(destination, *lent);
+         scratchpad_.alias(destination, *lent, panels_ != nullptr ? panels_->of(*lent, source.box) : nullptr);
 }
 
 void FunctionalMachine::execute_one(std::int32_t command) {

@@ -1,6 +1,7 @@
 #include "simulator/functional/memory.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "simulator/functional/waves.h"
 
@@ -46,7 +47,7 @@ Memory::Memory(std::string name, configs::Bytes bytes, std::span<const partition
       has_homes_(true),
       buffers_(std::move(buffers)) {
   for (const partitioner::Storage& storage : storages) {
-    homes_.push_back({storage.dram_address, storage.bytes(), nullptr});
+    homes_.push_back({storage.dram_address, storage.bytes(), nullptr, nullptr});
   }
 }
 
@@ -79,7 +80,7 @@ std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId sto
     if (address < home.address || address + bytes > home.address + home.bytes) {
       internal_error("a command writes outside of its tensor in " + name_);
     }
-    if (home.buffer == nullptr) reserve(storage);
+    if (!home.is_writable()) reserve(storage);
   }
   owners_.set(address, bytes, storage);
   return base_of(storage) + address;
@@ -88,7 +89,7 @@ std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId sto
 void Memory::prepare(const Operand& operand, bool written) {
   if (operand.box.empty()) return;
   if (has_homes_) {
-    if (written && operand.storage >= 0 && homes_[at(operand.storage)].buffer == nullptr) reserve(operand.storage);
+    if (written && operand.storage >= 0 && !homes_[at(operand.storage)].is_writable()) reserve(operand.storage);
     return;
   }
   std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); });
@@ -109,7 +110,9 @@ void Memory::reserve(StorageId storage) {
       contents.overwritten = true;
     }
   }
+  const std::shared_ptr<float> before = home.buffer;
   home.buffer = buffers_->take((home.bytes + kFloat - 1) / kFloat);
+  if (before != nullptr) std::memcpy(home.buffer.get(), before.get(), static_cast<std::size_t>(home.bytes));
 }
 
 bool Memory::Alias::stands_for(const Operand& other, const workloads::Box& box) const {
@@ -131,7 +134,20 @@ void Memory::forget(StorageId storage) {
   if (has_homes_) homes_[at(storage)].buffer = nullptr;
 }
 
-bool Memory::alias(const Operand& operand, const Lent& lent) {
+void Memory::keep(StorageId storage) { homes_[at(storage)].kept = homes_[at(storage)].buffer; }
+
+void Memory::restart(std::int32_t storages) {
+  owners_.clear(storages);
+  aliases_.clear();
+  for (auto& [storage, contents] : lent_) contents.overwritten = false;
+  for (StorageId storage = 0; storage < static_cast<StorageId>(homes_.size()); ++storage) {
+    Home& home = homes_[at(storage)];
+    home.buffer = home.kept;
+    if (home.kept != nullptr) owners_.set(home.address, home.bytes, storage);
+  }
+}
+
+bool Memory::alias(const Operand& operand, const Lent& lent, std::shared_ptr<workloads::compute::PackedPanels> packed) {
   const AddressRange range = range_of(operand);
   if (range.end - range.begin != operand.bytes() || range.begin < 0 || range.end > size_) return false;
   if (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box)) return false;
@@ -146,6 +162,7 @@ bool Memory::alias(const Operand& operand, const Lent& lent) {
   alias.lies = lent.lies;
   alias.data = lent.data;
   alias.owner = lent.owner;
+  alias.packed = packed != nullptr ? std::move(packed) : std::make_shared<workloads::compute::PackedPanels>();
   return true;
 }
 

@@ -58,9 +58,16 @@ class Memory {
   /// Nobody uses the storage any more.
   void forget(partitioner::StorageId storage);
 
+  /// What lies there now lies there again after restart(), as what is lent does. Whoever writes it writes on a copy.
+  void keep(partitioner::StorageId storage);
+  /// All other contents are gone. All storages are below `storages`.
+  void restart(std::int32_t storages);
+
   /// Floats that were copied here, but whose copying can wait until somebody needs their bytes at their addresses:
   /// `operand`'s elements are those of `lent`. False (and nothing done) if the operand's elements are not adjacent.
-  [[nodiscard]] bool alias(const partitioner::Operand& operand, const Lent& lent);
+  /// `packed` takes the forms of them that products make; nullptr: they last as long as the copy.
+  [[nodiscard]] bool alias(const partitioner::Operand& operand, const Lent& lent,
+                           std::shared_ptr<workloads::compute::PackedPanels> packed = nullptr);
   /// Where the elements of `box` (storage coordinates) can be read under the operand's placement without copying them
   /// first; nullptr if nowhere but here.
   struct Alias {
@@ -69,7 +76,7 @@ class Memory {
     partitioner::Placement lies;
     const std::byte* data = nullptr;
     std::shared_ptr<const void> owner;
-    std::unique_ptr<workloads::compute::PackedPanels> packed = std::make_unique<workloads::compute::PackedPanels>();
+    std::shared_ptr<workloads::compute::PackedPanels> packed;
     std::atomic<bool> copied = false;
 
     [[nodiscard]] bool stands_for(const partitioner::Operand& other, const workloads::Box& box) const;
@@ -86,6 +93,9 @@ class Memory {
   struct Home {
     std::int64_t address = 0, bytes = 0;
     std::shared_ptr<float> buffer;
+    std::shared_ptr<float> kept;
+
+    [[nodiscard]] bool is_writable() const { return buffer != nullptr && buffer != kept; }
   };
 
   std::string name_;

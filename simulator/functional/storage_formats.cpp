@@ -125,8 +125,10 @@ void round_to(Format format, std::span<float> values) {
   });
 }
 
-StorageFormats::StorageFormats(const Program& program, const workloads::Calibration* calibration)
-    : program_(program), entries_(program.layout.storages.size()) {
+StorageFormats::StorageFormats(const Program& program) : program_(program), entries_(program.layout.storages.size()) {}
+
+void StorageFormats::calibrate(const workloads::Calibration* calibration) {
+  const Program& program = program_;
   const auto& storages = program.layout.storages;
   // Constants are measured when they are there: hold().
   const auto needs_range = [&](const Storage& s) {

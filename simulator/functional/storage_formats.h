@@ -22,10 +22,12 @@ void round_to(Format format, std::span<float> values);
 
 class StorageFormats {
  public:
-  /// `calibration` may be nullptr where no storage of real numbers is held in integers. Activations that DMA puts side
-  /// by side (a Concat's pieces) share a range, since it copies bytes. Weights: see hold().
+  explicit StorageFormats(const partitioner::Program& program);
+
+  /// Sets the scales of activations, anew each time. `calibration` may be nullptr where no storage of real numbers is
+  /// held in integers. Activations that DMA puts side by side (a Concat's pieces) share a range, since it copies bytes.
   /// Throws Error(kBadInput) if ranges are missing, naming the tensor.
-  StorageFormats(const partitioner::Program& program, const workloads::Calibration* calibration);
+  void calibrate(const workloads::Calibration* calibration);
 
   /// Sets the scales of a constant by its values: symmetric; one for each output channel of the matrix operators that
   /// multiply by it, where all mean the same by that, else one for all. Encodes them into `dram`, where its elements
