@@ -65,6 +65,8 @@ class FunctionalMachine {
   /// The same where the host has instructions for it; false if it has not.
   [[nodiscard]] bool multiply_bytes(const partitioner::Command& command);
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
+  [[nodiscard]] Value encoded(const Memory::Lent& values, const partitioner::Operand& operand,
+                              partitioner::TensorId tensor, const Box& box) const;
   /// Elements as they lie there: in place where they are floats at even distances, otherwise a copy.
   [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   /// Whether its elements may be wider than the vector engine holds them.

@@ -101,15 +101,21 @@ TEST_CASE("a wrong Program is caught in every run", "[simulator][functional][err
   }
 }
 
-TEST_CASE("a memory that restarts holds what it keeps, and nothing else", "[simulator][memory]") {
+TEST_CASE("a promised constant is there when it is needed, and again after a restart", "[simulator][memory]") {
   std::vector<partitioner::Storage> storages(3);
-  for (partitioner::Storage& storage : storages) {
-    storage.format = configs::Format::kFp32;
-    storage.rank = 1;
-    storage.extent[0] = 16;
+  std::vector<partitioner::Operand> operands(3);
+  for (std::size_t s = 0; s < 3; ++s) {
+    storages[s].format = configs::Format::kFp32;
+    storages[s].rank = 1;
+    storages[s].extent[0] = 16;
+    storages[s].dram_address = s == 0 ? 0 : 64;  // the third one lies where the second one was
+    operands[s].storage = static_cast<partitioner::StorageId>(s);
+    operands[s].space = partitioner::Space::kDram;
+    operands[s].format = configs::Format::kFp32;
+    operands[s].box = storages[s].whole();
+    operands[s].at.origin = storages[s].dram_address;
+    operands[s].at.stride[0] = 4;
   }
-  storages[1].dram_address = 64;
-  storages[2].dram_address = 64;  // where the second one was
   Memory memory("DRAM", 128, storages, std::make_shared<workloads::BufferPool>());
   const auto set = [&](partitioner::StorageId storage, float value) {
     std::memcpy(memory.write(storages[static_cast<std::size_t>(storage)].dram_address, 64, storage), &value, 4);
@@ -119,28 +125,74 @@ TEST_CASE("a memory that restarts holds what it keeps, and nothing else", "[simu
     std::memcpy(&value, memory.read(storages[static_cast<std::size_t>(storage)].dram_address, 64, storage), 4);
     return value;
   };
-  set(0, 1.0F);
-  set(1, 2.0F);
-  memory.keep(1);
+  const bool kept = GENERATE(false, true);
+  int made = 0;
+  memory.promise(1, kept, [&] {
+    set(1, 2.0F);
+    ++made;
+  });
+  const int what = GENERATE(0, 1, 2, 3, 4);
   for (int run = 0; run < 3; ++run) {
+    CAPTURE(kept, what, run);
     memory.restart(3);
-    CHECK_THROWS_AS(get(0), WrongRead);
+    set(0, 1.0F);
     CHECK_THROWS_AS(get(2), WrongRead);
+    if (what == 4) {  // another is written in its place before it is needed
+      memory.prepare(operands[2], true);
+      set(2, 4.0F);
+      memory.prepare(operands[1], false);
+      CHECK_THROWS_AS(get(1), WrongRead);
+      CHECK_FALSE(memory.constant(operands[1]).has_value());
+      CHECK(made == 0);
+      continue;
+    }
+    memory.prepare(operands[1], false);
+    CHECK(made == (kept ? 1 : run + 1));
     CHECK(get(1) == 2.0F);
-    SECTION("written on a copy") {
+    const auto constant = memory.constant(operands[1]);
+    REQUIRE(constant.has_value());
+    if (what == 1) {
+      memory.prepare(operands[1], true);
       set(1, 3.0F);
       CHECK(get(1) == 3.0F);
-    }
-    SECTION("forgotten") {
+      CHECK_FALSE(memory.constant(operands[1]).has_value());
+    } else if (what == 2) {
       memory.forget(1);
       CHECK_THROWS_AS(get(1), WrongRead);
-    }
-    SECTION("lost to another in its place") {
+    } else if (what == 3) {
       set(2, 4.0F);
       CHECK_THROWS_AS(get(1), WrongRead);
+      CHECK_FALSE(memory.constant(operands[1]).has_value());
       CHECK(get(2) == 4.0F);
     }
+    // Whoever was given the constant still has it.
+    CHECK(*reinterpret_cast<const float*>(constant->data + 64) == 2.0F);
   }
+}
+
+TEST_CASE("a tile of bytes reads as if it had been copied", "[simulator][memory]") {
+  std::vector<std::byte> bytes(512);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i % 251);
+  partitioner::Operand tile;
+  tile.storage = 3;
+  tile.format = configs::Format::kInt8;
+  tile.box.rank = 2;
+  tile.box.set(0, 2, 10);
+  tile.box.set(1, 4, 8);
+  tile.at.stride = {8, 1};
+  Memory::Lent lent;
+  lent.lies.stride = {32, 1};
+  lent.data = bytes.data();
+  Memory memory("scratchpad", 1024);
+  REQUIRE(memory.alias(tile, lent));
+  REQUIRE(memory.aliased(tile, tile.box) != nullptr);
+  for (int row = 2; row < 12; ++row) {
+    for (int column = 4; column < 12; ++column) {
+      const std::size_t from = static_cast<std::size_t>(row) * 32 + static_cast<std::size_t>(column);
+      CHECK(*memory.read(row * 8 + column, 1, 3) == bytes[from]);
+    }
+  }
+  CHECK(memory.aliased(tile, tile.box) == nullptr);
 }
 
 TEST_CASE("who wrote a byte before a restart is nobody", "[simulator][memory]") {
