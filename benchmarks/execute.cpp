@@ -1,9 +1,11 @@
 // The counterpart of onnxruntime/run.mjs: loads a model once, and runs it whenever a line arrives on standard input.
 //
-//   spillway_execute MODEL.onnx FOLDER THREADS [NPU]
+//   spillway_execute MODEL.onnx FOLDER THREADS [NPU [PRECISION]]
 //
-// FOLDER has the inputs as NAME.npy; "run" answers {"seconds":, "cpu_seconds":, "peak_kb":}, "save" writes the outputs
-// as spillway_NAME.npy there. With the name of an NPU, runs are functional simulations of it in float32.
+// FOLDER has the inputs as NAME.npy; "run" (or "once": a simulation that keeps nothing from earlier ones) answers
+// {"seconds":, "cpu_seconds":, "peak_kb":}, "save" writes the outputs as spillway_NAME.npy there. With the name of an
+// NPU, runs are functional simulations of it, in fp32 where no precision is given; integers are calibrated on the
+// inputs as the model is loaded.
 #include <sys/resource.h>
 
 #include <chrono>
@@ -12,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "configs/configs.h"
@@ -49,7 +52,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-int serve(const std::string& model, const std::string& folder, const std::string& npu_name) {
+int serve(const std::string& model, const std::string& folder, const std::string& npu_name,
+          const std::string& precision) {
   const auto loading = std::chrono::steady_clock::now();
   const workloads::Graph graph = workloads::import_onnx(model);
   workloads::TensorMap inputs;
@@ -58,10 +62,12 @@ int serve(const std::string& model, const std::string& folder, const std::string
     inputs[name] = workloads::load_npy(folder + "/" + name + ".npy");
   }
   std::unique_ptr<partitioner::Program> program;
+  std::unique_ptr<simulator::FunctionalSimulator> simulated;
   configs::NpuConfig npu;
+  std::optional<workloads::Calibration> calibration;
   if (!npu_name.empty()) {
     npu = configs::load_config(npu_name, {});
-    npu.precision = configs::uniform_precision("fp32");
+    npu.precision = configs::uniform_precision(precision);
     const workloads::Graph executed = workloads::canonicalise(graph);
     const auto plan = partitioner::partition(executed, npu, {});
     const auto* feasible = std::get_if<partitioner::Plan>(&plan);
@@ -70,6 +76,10 @@ int serve(const std::string& model, const std::string& folder, const std::string
       return 1;
     }
     program = std::make_unique<partitioner::Program>(partitioner::lower(executed, npu, *feasible));
+    const bool integers =
+        npu.precision.activation == configs::Format::kInt8 || npu.precision.activation == configs::Format::kInt16;
+    if (integers) calibration = workloads::calibrate(executed, {inputs}, {});
+    simulated = std::make_unique<simulator::FunctionalSimulator>(*program, npu);
   }
   std::printf("{\"ready\": %.4f, \"peak_kb\": %ld}\n", seconds_since(loading), peak_kb());
   std::fflush(stdout);
@@ -82,8 +92,10 @@ int serve(const std::string& model, const std::string& folder, const std::string
     } else {
       const double cpu = cpu_seconds();
       const auto start = std::chrono::steady_clock::now();
-      outputs = program ? simulator::simulate_functional(*program, npu, inputs).outputs
-                        : workloads::execute(graph, inputs, {}, {.buffers = buffers});
+      const simulator::FunctionalOptions options{.calibration = calibration ? &*calibration : nullptr};
+      outputs = !simulated       ? workloads::execute(graph, inputs, {}, {.buffers = buffers})
+                : line == "once" ? simulator::simulate_functional(*program, npu, inputs, options).outputs
+                                 : simulated->run(inputs, options).outputs;
       std::printf("{\"seconds\": %.4f, \"cpu_seconds\": %.4f, \"peak_kb\": %ld}\n", seconds_since(start),
                   cpu_seconds() - cpu, peak_kb());
     }
@@ -96,12 +108,12 @@ int serve(const std::string& model, const std::string& folder, const std::string
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fputs("usage: spillway_execute MODEL.onnx FOLDER THREADS [NPU]\n", stderr);
+    std::fputs("usage: spillway_execute MODEL.onnx FOLDER THREADS [NPU [PRECISION]]\n", stderr);
     return 2;
   }
   try {
     workloads::compute::set_thread_count(std::atoi(argv[3]));
-    return serve(argv[1], argv[2], argc > 4 ? argv[4] : "");
+    return serve(argv[1], argv[2], argc > 4 ? argv[4] : "", argc > 5 ? argv[5] : "fp32");
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

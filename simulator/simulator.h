@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -130,5 +131,30 @@ struct FunctionalOptions {
 [[nodiscard]] FunctionalResult simulate_functional(const partitioner::Program& program, const configs::NpuConfig& npu,
                                                    const workloads::TensorMap& inputs,
                                                    const FunctionalOptions& options = {});
+
+/// The same Program on several inputs, one after the other, as the steps of a diffusion are. The first run finds out
+/// what does not depend on the inputs, and the others need not find it out again: the times and the order of completion
+/// (invariant: timing does not depend on data), constants encoded in the formats of the config, and packed for
+/// products.
+class FunctionalSimulator {
+ public:
+  static constexpr Bytes kPacked = Bytes{1} << 30;
+
+  /// `program` and `npu` must outlive it. `packed`: of so many bytes of float32 constants, in the order that they are
+  /// first read, the packed forms are kept, which take about as many.
+  FunctionalSimulator(const partitioner::Program& program, const configs::NpuConfig& npu, Bytes packed = kPacked);
+  FunctionalSimulator(const FunctionalSimulator&) = delete;
+  FunctionalSimulator& operator=(const FunctionalSimulator&) = delete;
+  ~FunctionalSimulator();
+
+  /// What simulate_functional() returns, to the bit.
+  [[nodiscard]] FunctionalResult run(const workloads::TensorMap& inputs, const FunctionalOptions& options = {});
+
+ private:
+  friend FunctionalResult simulate_functional(const partitioner::Program&, const configs::NpuConfig&,
+                                              const workloads::TensorMap&, const FunctionalOptions&);
+  class State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace spillway::simulator

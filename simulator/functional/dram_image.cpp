@@ -43,11 +43,11 @@ void put(const Program& program, TensorId tensor, HostTensor value, const Storag
   write_elements(dram, map, grid != nullptr ? ElementCodec(format, *grid) : ElementCodec(format), id, view);
 }
 
-/// A float32 constant stays where it is; reading it finds each factor's step there.
+/// A constant's float32 values stay where they are; reading it finds each factor's step there.
 bool lend(const Program& program, partitioner::StorageId id, Memory& dram) {
   const Storage& storage = program.layout.storages[at(id)];
   const Tensor& tensor = program.graph.tensors[at(storage.root)];
-  if (storage.format != configs::Format::kFp32 || tensor.shape.size() > workloads::kMaxRank) return false;
+  if (tensor.shape.size() > workloads::kMaxRank) return false;
   const workloads::Value value = workloads::constant_value(tensor);
   if (!value.is_view()) return false;
   Memory::Lent contents;
@@ -60,7 +60,7 @@ bool lend(const Program& program, partitioner::StorageId id, Memory& dram) {
   std::array<bool, workloads::kMaxRank> known{};
   const auto& dims = program.layout.views[at(storage.root)].dims;
   for (std::size_t d = 0; d < dims.size(); ++d) {
-    std::int64_t step = value.stride[d] * storage.element_bytes();
+    std::int64_t step = value.stride[d] * static_cast<std::int64_t>(sizeof(float));
     for (std::size_t r = dims[d].size(); r-- > 0;) {
       const partitioner::FactorRef& ref = dims[d][r];
       if (ref.offset != 0 || ref.extent != storage.extent[at(ref.factor)] || known[at(ref.factor)]) return false;
@@ -74,6 +74,32 @@ bool lend(const Program& program, partitioner::StorageId id, Memory& dram) {
   }
   dram.lend(id, std::move(contents));
   return true;
+}
+
+void put_constant(const Program& program, partitioner::StorageId id, StorageFormats& formats, Memory& dram) {
+  const Storage& storage = program.layout.storages[at(id)];
+  const AddressMap map = dram_addresses(program, storage.root);
+  if (formats.hold(id, map, dram)) return;
+  const Tensor& tensor = program.graph.tensors[at(storage.root)];
+  const workloads::Value value = workloads::constant_value(tensor);
+  if (!value.is_view()) return put(program, storage.root, workloads::materialise(tensor), formats, dram);
+  write_elements(dram, map, ElementCodec(storage.format), id, value.view());  // not copied if it lies in a file
+}
+
+/// By storage: whether all that the program does with it in DRAM is to gather rows.
+std::vector<char> gathered_only(const Program& program) {
+  std::vector<char> only(program.layout.storages.size(), 1);
+  for (const partitioner::Command& command : program.commands) {
+    const auto operands = program.operands(command);
+    for (std::size_t o = 0; o < operands.size(); ++o) {
+      const bool is_table = command.kind == partitioner::CommandKind::kGather && o == 1;
+      if (operands[o].space == partitioner::Space::kDram && !is_table) only[at(operands[o].storage)] = 0;
+    }
+  }
+  for (std::size_t s = 0; s < only.size(); ++s) {
+    if (program.layout.storages[s].is_output) only[s] = 0;
+  }
+  return only;
 }
 
 void check_input(const Tensor& tensor, const HostTensor& value) {
@@ -92,7 +118,8 @@ void check_input(const Tensor& tensor, const HostTensor& value) {
 
 }  // namespace
 
-void fill_dram(const Program& program, const workloads::TensorMap& inputs, StorageFormats& formats, Memory& dram) {
+void put_inputs(const Program& program, const workloads::TensorMap& inputs, const StorageFormats& formats,
+                Memory& dram) {
   const workloads::Graph& graph = program.graph;
   std::vector<std::string> names;
   for (const TensorId id : graph.inputs) {
@@ -109,19 +136,17 @@ void fill_dram(const Program& program, const workloads::TensorMap& inputs, Stora
     throw Error(ErrorKind::kBadInput, Place{.tensor = name}, "the graph has no such input",
                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
   }
+}
+
+void put_constants(const Program& program, bool kept, StorageFormats& formats, Memory& dram) {
+  const std::vector<char> tables = gathered_only(program);
   for (std::size_t s = 0; s < program.layout.storages.size(); ++s) {
     const Storage& storage = program.layout.storages[s];
-    if (!storage.is_input || storage.root == kNone) continue;
-    const Tensor& tensor = graph.tensors[at(storage.root)];
-    if (!tensor.is_constant() || lend(program, static_cast<partitioner::StorageId>(s), dram)) continue;
-    if (formats.hold(static_cast<partitioner::StorageId>(s), dram_addresses(program, storage.root), dram)) continue;
-    const workloads::Value value = workloads::constant_value(tensor);
-    if (value.is_view()) {  // not copied if it lies in a file
-      const AddressMap map = dram_addresses(program, storage.root);
-      write_elements(dram, map, ElementCodec(storage.format), static_cast<partitioner::StorageId>(s), value.view());
-    } else {
-      put(program, storage.root, workloads::materialise(tensor), formats, dram);
-    }
+    if (!storage.is_input || storage.root == kNone || !program.graph.tensors[at(storage.root)].is_constant()) continue;
+    const auto id = static_cast<partitioner::StorageId>(s);
+    if (storage.format == configs::Format::kFp32 && lend(program, id, dram)) continue;
+    if (tables[s] != 0 && formats.measure(id) && lend(program, id, dram)) continue;
+    dram.promise(id, kept, [&program, &formats, &dram, id] { put_constant(program, id, formats, dram); });
   }
 }
 

@@ -79,6 +79,16 @@ bool EvenRegion::along(const std::vector<partitioner::FactorRef>& refs, const pa
   return (begin + extent - 1) / radix == 0;
 }
 
+EvenRegion EvenRegion::ordered(std::span<const int> order) const {
+  EvenRegion region = *this;
+  for (int d = 0; d < std::ssize(order); ++d) {
+    const int from = order[at(d)];
+    region.strides_[at(d)] = strides_[at(from)];
+    region.box_.set(d, box_.begin[at(from)], box_.extent[at(from)]);
+  }
+  return region;
+}
+
 bool EvenRegion::dense() const { return workloads::compute::is_dense(box_, strides_); }
 
 }  // namespace spillway::simulator

@@ -17,6 +17,9 @@ class EvenRegion {
   [[nodiscard]] bool of(const partitioner::TensorView& view, const partitioner::Placement& placement, const Box& box,
                         std::int64_t element_bytes);
 
+  /// The same elements with the dimensions in another order.
+  [[nodiscard]] EvenRegion ordered(std::span<const int> order) const;
+
   [[nodiscard]] std::int64_t first() const { return first_; }
   [[nodiscard]] const Strides& strides() const { return strides_; }  ///< in elements
   [[nodiscard]] const Box& box() const { return box_; }              ///< as large as the region, from 0 on

@@ -62,15 +62,22 @@ int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 
 }  // namespace
 
 FunctionalMachine::FunctionalMachine(const Program& program, const StorageFormats& formats, Memory& dram,
-                                     FidelityProbe* probe)
+                                     KeptPanels* panels)
     : program_(program),
       formats_(formats),
-      probe_(probe),
+      panels_(panels),
       dram_(dram),
       scratchpad_("scratchpad", program.scratchpad_bytes) {
   for (int e = 0; e < program.queues.matrix; ++e) {
     accumulators_.emplace_back("accumulators of matrix" + std::to_string(e), program.accumulator_bytes);
   }
+}
+
+void FunctionalMachine::restart(FidelityProbe* probe) {
+  const auto storages = static_cast<std::int32_t>(program_.layout.storages.size());
+  scratchpad_.restart(storages);
+  for (Memory& memory : accumulators_) memory.restart(storages);
+  probe_ = probe;
 }
 
 void FunctionalMachine::execute(std::span<const std::int32_t> commands) {
@@ -118,11 +125,17 @@ bool FunctionalMachine::prepare(const Command& command) {
 bool FunctionalMachine::loads_constant(const Operand& source, const Operand& destination) {
   constexpr std::int64_t kWorthWaiting = 16384;  // bytes
   if (source.space != Space::kDram || destination.space != Space::kScratchpad) return false;
-  if (source.format != Format::kFp32 || destination.format != Format::kFp32) return false;
-  if (source.box.rank != destination.box.rank || source.box.extent != destination.box.extent) return false;
+  if (source.format != destination.format || !(source.box == destination.box)) return false;
+  if (source.format != Format::kFp32 && source.format != Format::kInt8) return false;  // what products read in place
+  if (destination.bytes() < kWorthWaiting) return false;
   const Memory::Lent* lent = dram_.lent(source);
-  return lent != nullptr && destination.bytes() >= kWorthWaiting && source.box == destination.box &&
-         scratchpad_.alias(destination, *lent);
+  std::optional<Memory::Lent> constant;
+  if (lent == nullptr) {
+    constant = dram_.constant(source);
+    if (constant) lent = &*constant;
+  }
+  return lent != nullptr &&
+         scratchpad_.alias(destination, *lent, panels_ != nullptr ? panels_->of(*lent, source.box) : nullptr);
 }
 
 void FunctionalMachine::execute_one(std::int32_t command) {
@@ -448,19 +461,22 @@ bool FunctionalMachine::multiply_bytes(const Command& command) {
   const auto& views = program_.layout.views;
   const auto read = [&](int input, const Box& region, std::span<const int> order) {
     const Operand& operand = operands[at(input)];
-    const auto map = map_addresses(views[at(node.inputs[at(input)])], operand.at, region);
-    return bytes_in_order(memory_of(operand), map, operand.storage, order);
+    const TensorId tensor = node.inputs[static_cast<std::size_t>(input)];
+    return bytes_in_order(memory_of(operand), {views[at(tensor)], operand, tensor, region}, order, program_.layout);
   };
   Memory& accumulators = memory_of(operands[2]);
-  const AddressMap map = map_addresses(views[at(node.outputs[0])], operands[2].at, box);
+  const TensorId product = node.outputs[0];
   const auto place = [&](std::span<const int> order) {
-    return place_in_order(accumulators, map, operands[2].storage, order);
+    return place_in_order(accumulators, {views[at(product)], operands[2], product, box}, order);
   };
   const auto sums =
       byte_product(program_.graph, node, box,
                    {formats_.zero_point(node.inputs[0]), formats_.zero_point(node.inputs[1])}, read, place);
   if (!sums) return false;
-  if (sums->buffer != nullptr) write_sums(accumulators, map.ordered(sums->order), operands[2].storage, sums->values);
+  if (sums->buffer != nullptr) {
+    const AddressMap map = map_addresses(views[at(product)], operands[2].at, box);
+    write_sums(accumulators, map.ordered(sums->order), operands[2].storage, sums->values);
+  }
   return true;
 }
 
@@ -495,8 +511,27 @@ void FunctionalMachine::multiply(const Command& command) {
 
 FunctionalMachine::Value FunctionalMachine::read(const Operand& operand, TensorId tensor, const Box& box) {
   if (operand.format == Format::kFp32) return read_raw(operand, tensor, box);
+  if (operand.space == Space::kDram) {
+    if (const Memory::Lent* values = dram_.lent_values(operand)) return encoded(*values, operand, tensor, box);
+  }
   Floats floats = read_narrow(memory_of(operand), {program_.layout.views[at(tensor)], operand, tensor, box}, formats_);
   return {tensor, floats.view, std::move(floats.buffer)};
+}
+
+/// What elements that are not encoded yet will stand for.
+FunctionalMachine::Value FunctionalMachine::encoded(const Memory::Lent& values, const Operand& operand, TensorId tensor,
+                                                    const Box& box) const {
+  Value value{tensor, {box, nullptr, dense_strides(box)}, std::make_shared<Scratch>(box.elements())};
+  value.view.data = value.buffer->get();
+  if (box.empty()) return value;
+  EvenRegion region;
+  if (!region.of(program_.layout.views[at(tensor)], values.lies, box, sizeof(float))) {
+    internal_error("a constant's elements lie unevenly");
+  }
+  const auto* first = reinterpret_cast<const float*>(values.data + region.first());
+  workloads::compute::copy({box, first, region.strides()}, {box, value.buffer->get(), value.view.stride});
+  ElementCodec(operand.format, *formats_.only_quantiser(tensor)).round(box.elements(), value.buffer->get());
+  return value;
 }
 
 FunctionalMachine::Value FunctionalMachine::read_raw(const Operand& operand, TensorId tensor, const Box& box) {

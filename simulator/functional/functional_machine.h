@@ -8,6 +8,7 @@
 
 #include "partitioner/program.h"
 #include "simulator/functional/fidelity_probe.h"
+#include "simulator/functional/kept_panels.h"
 #include "simulator/functional/memory.h"
 #include "simulator/functional/storage_formats.h"
 #include "workloads/compute/strided.h"
@@ -18,10 +19,13 @@ using workloads::Box;
 
 class FunctionalMachine {
  public:
-  /// `dram` holds the initial contents and, in the end, the outputs.
-  /// `probe` may be nullptr.
+  /// `dram` holds the initial contents and, in the end, the outputs. `panels` (may be nullptr) keeps what products make
+  /// of constants.
   FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram,
-                    FidelityProbe* probe);
+                    KeptPanels* panels);
+
+  /// All but `dram` is as it was at the start. `probe` (may be nullptr) sees what is stored from now on.
+  void restart(FidelityProbe* probe);
 
   /// Commands in the order of their completion. Throws Error(kInternal) naming command, address and tensor if one reads
   /// what is not there.
@@ -61,6 +65,8 @@ class FunctionalMachine {
   /// The same where the host has instructions for it; false if it has not.
   [[nodiscard]] bool multiply_bytes(const partitioner::Command& command);
   [[nodiscard]] Value read(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
+  [[nodiscard]] Value encoded(const Memory::Lent& values, const partitioner::Operand& operand,
+                              partitioner::TensorId tensor, const Box& box) const;
   /// Elements as they lie there: in place where they are floats at even distances, otherwise a copy.
   [[nodiscard]] Value read_raw(const partitioner::Operand& operand, partitioner::TensorId tensor, const Box& box);
   /// Whether its elements may be wider than the vector engine holds them.
@@ -80,7 +86,8 @@ class FunctionalMachine {
 
   const partitioner::Program& program_;
   const StorageFormats& formats_;
-  FidelityProbe* probe_;
+  FidelityProbe* probe_ = nullptr;
+  KeptPanels* panels_;
   Memory& dram_;
   Memory scratchpad_;
   std::vector<Memory> accumulators_;  // by matrix engine

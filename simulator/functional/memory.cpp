@@ -1,8 +1,10 @@
 #include "simulator/functional/memory.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "simulator/functional/waves.h"
+#include "simulator/run_cursor.h"
 
 namespace spillway::simulator {
 
@@ -14,6 +16,23 @@ namespace {
 constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
 
 std::size_t at(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+/// The operand's elements from under `lies` to where it says.
+void copy_bytes(const Operand& operand, const std::byte* from, const partitioner::Placement& lies, std::byte* to) {
+  Operand source = operand;
+  source.at = lies;
+  RunCursor reading(source), writing(operand);
+  RunCursor::Piece in, out;
+  while (true) {
+    if (in.bytes == 0 && !reading.done()) in = reading.take(operand.bytes());
+    if (out.bytes == 0 && !writing.done()) out = writing.take(operand.bytes());
+    const std::int64_t bytes = std::min(in.bytes, out.bytes);
+    if (bytes == 0) return;
+    std::memcpy(to + out.address, from + in.address, static_cast<std::size_t>(bytes));
+    in = {in.address + bytes, in.bytes - bytes};
+    out = {out.address + bytes, out.bytes - bytes};
+  }
+}
 
 }  // namespace
 
@@ -46,7 +65,7 @@ Memory::Memory(std::string name, configs::Bytes bytes, std::span<const partition
       has_homes_(true),
       buffers_(std::move(buffers)) {
   for (const partitioner::Storage& storage : storages) {
-    homes_.push_back({storage.dram_address, storage.bytes(), nullptr});
+    homes_.push_back({storage.dram_address, storage.bytes(), nullptr, nullptr, false});
   }
 }
 
@@ -79,7 +98,7 @@ std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId sto
     if (address < home.address || address + bytes > home.address + home.bytes) {
       internal_error("a command writes outside of its tensor in " + name_);
     }
-    if (home.buffer == nullptr) reserve(storage);
+    if (!home.is_writable()) reserve(storage);
   }
   owners_.set(address, bytes, storage);
   return base_of(storage) + address;
@@ -88,7 +107,8 @@ std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId sto
 void Memory::prepare(const Operand& operand, bool written) {
   if (operand.box.empty()) return;
   if (has_homes_) {
-    if (written && operand.storage >= 0 && homes_[at(operand.storage)].buffer == nullptr) reserve(operand.storage);
+    if (operand.storage >= 0) fulfil(operand.storage);
+    if (written && operand.storage >= 0 && !homes_[at(operand.storage)].is_writable()) reserve(operand.storage);
     return;
   }
   std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); });
@@ -109,7 +129,15 @@ void Memory::reserve(StorageId storage) {
       contents.overwritten = true;
     }
   }
+  for (auto& [id, promise] : promises_) {
+    const Home& place = homes_[at(id)];
+    const bool meets = place.address < home.address + home.bytes && place.address + place.bytes > home.address;
+    if (meets && id != storage) promise.open = false;
+  }
+  const std::shared_ptr<float> before = home.buffer;
   home.buffer = buffers_->take((home.bytes + kFloat - 1) / kFloat);
+  home.constant = false;
+  if (before != nullptr) std::memcpy(home.buffer.get(), before.get(), static_cast<std::size_t>(home.bytes));
 }
 
 bool Memory::Alias::stands_for(const Operand& other, const workloads::Box& box) const {
@@ -119,22 +147,69 @@ bool Memory::Alias::stands_for(const Operand& other, const workloads::Box& box) 
 void Memory::lend(StorageId storage, Lent contents) { lent_[storage] = std::move(contents); }
 
 const Memory::Lent* Memory::lent(const Operand& operand) const {
+  return operand.format == configs::Format::kFp32 ? lent_values(operand) : nullptr;
+}
+
+const Memory::Lent* Memory::lent_values(const Operand& operand) const {
   const auto found = lent_.find(operand.storage);
-  if (found == lent_.end()) return nullptr;
-  const Lent& contents = found->second;
-  return contents.overwritten || operand.format != configs::Format::kFp32 || !(operand.at == contents.given)
-             ? nullptr
-             : &contents;
+  if (found == lent_.end() || found->second.overwritten || !(operand.at == found->second.given)) return nullptr;
+  return &found->second;
 }
 
 void Memory::forget(StorageId storage) {
-  if (has_homes_) homes_[at(storage)].buffer = nullptr;
+  if (!has_homes_) return;
+  homes_[at(storage)].buffer = nullptr;
+  homes_[at(storage)].constant = false;
 }
 
-bool Memory::alias(const Operand& operand, const Lent& lent) {
+void Memory::promise(StorageId storage, bool kept, std::function<void()> make) {
+  promises_[storage] = {kept, true, std::move(make)};
+}
+
+void Memory::fulfil(StorageId storage) {
+  const auto found = promises_.find(storage);
+  if (found == promises_.end() || !found->second.open) return;
+  found->second.open = false;
+  found->second.make();
+  Home& home = homes_[at(storage)];
+  home.constant = true;
+  if (found->second.kept) home.kept = home.buffer;
+}
+
+std::optional<Memory::Lent> Memory::constant(const Operand& operand) {
+  if (!has_homes_ || operand.box.empty()) return std::nullopt;
+  fulfil(operand.storage);
+  const Home& home = homes_[at(operand.storage)];
+  const AddressRange range = range_of(operand);
+  if (!home.constant || range.begin < home.address || range.end > home.address + home.bytes ||
+      owners_.other_than(operand.storage, range.begin, range.end - range.begin)) {
+    return std::nullopt;
+  }
+  return Lent{operand.at, operand.at, home.address, home.bytes, base_of(operand.storage), home.buffer, false};
+}
+
+void Memory::restart(std::int32_t storages) {
+  owners_.clear(storages);
+  aliases_.clear();
+  for (auto& [storage, contents] : lent_) contents.overwritten = false;
+  for (Home& home : homes_) {
+    home.buffer = home.kept;
+    home.constant = home.kept != nullptr;
+  }
+  for (auto& [storage, promise] : promises_) {
+    const Home& home = homes_[at(storage)];
+    promise.open = home.kept == nullptr;
+    if (!promise.open) owners_.set(home.address, home.bytes, storage);
+  }
+}
+
+bool Memory::alias(const Operand& operand, const Lent& lent, std::shared_ptr<workloads::compute::PackedPanels> packed) {
   const AddressRange range = range_of(operand);
   if (range.end - range.begin != operand.bytes() || range.begin < 0 || range.end > size_) return false;
-  if (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box)) return false;
+  const bool floats = operand.format == configs::Format::kFp32;
+  if (floats && (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box))) {
+    return false;
+  }
   // What lies wholly below is gone; no need to copy it first.
   std::erase_if(aliases_, [&](const Alias& a) { return a.copied || (a.begin >= range.begin && a.end <= range.end); });
   settle(range.begin, range.end - range.begin);
@@ -146,6 +221,7 @@ bool Memory::alias(const Operand& operand, const Lent& lent) {
   alias.lies = lent.lies;
   alias.data = lent.data;
   alias.owner = lent.owner;
+  alias.packed = packed != nullptr ? std::move(packed) : std::make_shared<workloads::compute::PackedPanels>();
   return true;
 }
 
@@ -164,6 +240,11 @@ void Memory::settle(std::int64_t address, std::int64_t bytes) const {
 void Memory::copy(Alias& alias) const {
   const std::lock_guard lock(*copying_);
   if (alias.copied) return;
+  if (alias.operand.format != configs::Format::kFp32) {
+    copy_bytes(alias.operand, alias.data, alias.lies, bytes_.data());
+    alias.copied = true;
+    return;
+  }
   const auto from = floats_at(alias.data, alias.lies, alias.operand.box);
   const auto to = floats_at(bytes_.data(), alias.operand.at, alias.operand.box);
   workloads::compute::copy(*from, {to->box, const_cast<float*>(to->data), to->stride});  // our own bytes

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -43,8 +44,8 @@ class Memory {
   [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
   void prepare(const partitioner::Operand& operand, bool written);
 
-  /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds the
-  /// element that would lie at address x under `given` at data + x under `lies`.
+  /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds an element
+  /// at data + x, where x would be its address under `lies`.
   struct Lent {
     partitioner::Placement given, lies;
     std::int64_t address = 0, bytes = 0;
@@ -55,12 +56,24 @@ class Memory {
   void lend(partitioner::StorageId storage, Lent contents);
   /// nullptr if the operand's elements are in this memory itself.
   [[nodiscard]] const Lent* lent(const partitioner::Operand& operand) const;
+  /// Of any format: the floats that its elements are made of when they are read; nullptr if they are there already.
+  [[nodiscard]] const Lent* lent_values(const partitioner::Operand& operand) const;
   /// Nobody uses the storage any more.
   void forget(partitioner::StorageId storage);
 
-  /// Floats that were copied here, but whose copying can wait until somebody needs their bytes at their addresses:
+  /// A constant that `make` writes here when prepare() first meets the storage, on buffers that others have used if
+  /// that is late; not if another storage has been written in its place. If `kept`, it is there again after restart().
+  void promise(partitioner::StorageId storage, bool kept, std::function<void()> make);
+  /// The promised constant as it lies here; nullopt if it is none, or gone. Whoever writes it writes on a copy.
+  [[nodiscard]] std::optional<Lent> constant(const partitioner::Operand& operand);
+  /// All other contents are gone. All storages are below `storages`.
+  void restart(std::int32_t storages);
+
+  /// Elements that were copied here, but whose copying can wait until somebody needs their bytes at their addresses:
   /// `operand`'s elements are those of `lent`. False (and nothing done) if the operand's elements are not adjacent.
-  [[nodiscard]] bool alias(const partitioner::Operand& operand, const Lent& lent);
+  /// `packed` takes the forms of them that products make; nullptr: they last as long as the copy.
+  [[nodiscard]] bool alias(const partitioner::Operand& operand, const Lent& lent,
+                           std::shared_ptr<workloads::compute::PackedPanels> packed = nullptr);
   /// Where the elements of `box` (storage coordinates) can be read under the operand's placement without copying them
   /// first; nullptr if nowhere but here.
   struct Alias {
@@ -69,7 +82,7 @@ class Memory {
     partitioner::Placement lies;
     const std::byte* data = nullptr;
     std::shared_ptr<const void> owner;
-    std::unique_ptr<workloads::compute::PackedPanels> packed = std::make_unique<workloads::compute::PackedPanels>();
+    std::shared_ptr<workloads::compute::PackedPanels> packed;
     std::atomic<bool> copied = false;
 
     [[nodiscard]] bool stands_for(const partitioner::Operand& other, const workloads::Box& box) const;
@@ -79,6 +92,7 @@ class Memory {
  private:
   [[nodiscard]] std::byte* base_of(partitioner::StorageId storage) const;
   void reserve(partitioner::StorageId storage);
+  void fulfil(partitioner::StorageId storage);
   /// Copies what the aliases in these bytes stand for.
   void settle(std::int64_t address, std::int64_t bytes) const;
   void copy(Alias& alias) const;
@@ -86,6 +100,15 @@ class Memory {
   struct Home {
     std::int64_t address = 0, bytes = 0;
     std::shared_ptr<float> buffer;
+    std::shared_ptr<float> kept;
+    bool constant = false;  ///< others may have its address
+
+    [[nodiscard]] bool is_writable() const { return buffer != nullptr && !constant; }
+  };
+  struct Promise {
+    bool kept = false;
+    bool open = true;
+    std::function<void()> make;
   };
 
   std::string name_;
@@ -96,6 +119,7 @@ class Memory {
   std::shared_ptr<workloads::BufferPool> buffers_;  // outlives what it handed out
   std::vector<Home> homes_;                         ///< by storage
   std::map<partitioner::StorageId, Lent> lent_;
+  std::map<partitioner::StorageId, Promise> promises_;
   // Whoever reads an alias's bytes by their addresses makes it a copy; what is read is the same.
   mutable std::list<Alias> aliases_;
   mutable std::unique_ptr<std::mutex> copying_ = std::make_unique<std::mutex>();

@@ -21,6 +21,13 @@ using Strides = EvenRegion::Strides;
 
 AddressMap map_of(const NarrowPart& part) { return map_addresses(part.view, part.operand.at, part.box); }
 
+bool region_of(const NarrowPart& part, std::int64_t element_bytes, EvenRegion& region) {
+  if (part.box.empty()) return false;
+  if (region.of(part.view, part.operand.at, part.box, element_bytes)) return true;
+  region = EvenRegion();  // addresses may turn out even all the same
+  return region.of(map_of(part), element_bytes);
+}
+
 Floats room_for(const Box& box, const Strides& strides) {
   auto buffer = std::make_shared<Scratch>(box.elements());
   return {{box, buffer->get(), strides}, buffer};
@@ -85,18 +92,61 @@ Floats in_order(const workloads::ConstStridedView& values, const Strides& stride
   return result;
 }
 
+void write_runs(Memory& memory, const AddressMap& map, const ElementCodec& codec, partitioner::StorageId storage,
+                const workloads::ConstStridedView& values) {
+  const std::int64_t bytes = codec.bytes();
+  const Floats dense = in_order(values, dense_strides(values.box));
+  for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
+    for (std::int64_t k = 0; k < count;) {
+      const std::int64_t together = step == bytes ? count : 1;
+      codec.write(together, dense.buffer->get() + i + k, memory.write(address + k * step, together * bytes, storage),
+                  1);
+      k += together;
+    }
+  });
+}
+
+void write_region(Memory& memory, const EvenRegion& region, const ElementCodec& codec, partitioner::StorageId storage,
+                  const workloads::ConstStridedView& values) {
+  const Box& box = values.box;
+  const std::int64_t bytes = codec.bytes();
+  const auto write_rows = [&](const workloads::ConstStridedView& from) {
+    const Loops<2> loops(box, {region.strides(), from.stride});
+    if (loops.step(1) != 1 && box.elements() != 1) return false;
+    std::byte* first = claim(memory, region, storage);
+    const std::int64_t step = loops.step(0);
+    loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t n) {
+      codec.write(n, from.data + at[1], first + at[0] * bytes, step);
+    });
+    return true;
+  };
+  if (write_rows(values)) return;
+  const Floats packed = in_order(values, packed_like(box, region.strides()));
+  if (!write_rows(packed.view)) internal_error("a packed array's rows have gaps");
+}
+
+/// Of the box of `part`.
+void write_part(Memory& memory, const NarrowPart& part, const ElementCodec& codec,
+                const workloads::ConstStridedView& values) {
+  if (values.box.empty()) return;
+  EvenRegion region;
+  if (region_of(part, codec.bytes(), region)) {
+    return write_region(memory, region, codec, part.operand.storage, values);
+  }
+  write_runs(memory, map_of(part), codec, part.operand.storage, values);
+}
+
 }  // namespace
 
 Floats read_narrow(const Memory& memory, const NarrowPart& part, const StorageFormats& formats) {
   const Box& box = part.box;
   if (box.empty()) return {{box, nullptr, dense_strides(box)}, nullptr};
-  const AddressMap map = map_of(part);
   const std::int64_t bytes = part.operand.element_bytes();
   const auto codec = codec_of(part, formats);
   EvenRegion region;
-  if (!codec || !region.of(map, bytes)) {
+  if (!codec || !region_of(part, bytes, region)) {
     Floats result = room_for(box, dense_strides(box));
-    read_floats(memory, map, part.operand.format, part.operand.storage, result.buffer->get());
+    read_floats(memory, map_of(part), part.operand.format, part.operand.storage, result.buffer->get());
     if (is_quantised(part, formats)) {
       formats.decode(part.tensor, box, {result.buffer->get(), static_cast<std::size_t>(box.elements())});
     }
@@ -115,75 +165,58 @@ Floats read_narrow(const Memory& memory, const NarrowPart& part, const StorageFo
 
 void write_elements(Memory& memory, const AddressMap& map, const ElementCodec& codec, partitioner::StorageId storage,
                     const workloads::ConstStridedView& values) {
-  const Box& box = values.box;
-  if (box.empty()) return;
-  const std::int64_t bytes = codec.bytes();
+  if (values.box.empty()) return;
   EvenRegion region;
-  if (!region.of(map, bytes)) {
-    const Floats dense = in_order(values, dense_strides(box));
-    return for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
-      for (std::int64_t k = 0; k < count;) {
-        const std::int64_t together = step == bytes ? count : 1;
-        codec.write(together, dense.buffer->get() + i + k, memory.write(address + k * step, together * bytes, storage),
-                    1);
-        k += together;
-      }
-    });
-  }
-  const auto write_rows = [&](const workloads::ConstStridedView& from) {
-    const Loops<2> loops(box, {region.strides(), from.stride});
-    if (loops.step(1) != 1 && box.elements() != 1) return false;
-    std::byte* first = claim(memory, region, storage);
-    const std::int64_t step = loops.step(0);
-    loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t n) {
-      codec.write(n, from.data + at[1], first + at[0] * bytes, step);
-    });
-    return true;
-  };
-  if (write_rows(values)) return;
-  const Floats packed = in_order(values, packed_like(box, region.strides()));
-  if (!write_rows(packed.view)) internal_error("a packed array's rows have gaps");
+  if (region.of(map, codec.bytes())) return write_region(memory, region, codec, storage, values);
+  write_runs(memory, map, codec, storage, values);
 }
 
 void write_narrow(Memory& memory, const NarrowPart& part, const StorageFormats& formats,
                   const workloads::ConstStridedView& values) {
   if (const auto codec = codec_of(part, formats)) {
-    return write_elements(memory, map_of(part), *codec, part.operand.storage, values);
+    return write_part(memory, part, *codec, values);
   }
   const Floats dense = in_order(values, dense_strides(part.box));
   formats.encode(part.tensor, part.box, {dense.buffer->get(), static_cast<std::size_t>(part.box.elements())});
-  write_elements(memory, map_of(part), ElementCodec(part.operand.format), part.operand.storage, dense.view);
+  write_part(memory, part, ElementCodec(part.operand.format), dense.view);
 }
 
-ByteRegion bytes_in_order(const Memory& memory, const AddressMap& map, partitioner::StorageId storage,
-                          std::span<const int> order) {
-  const AddressMap ordered = map.ordered(order);
+ByteRegion bytes_in_order(const Memory& memory, const NarrowPart& part, std::span<const int> order,
+                          const partitioner::Layout& layout) {
+  const partitioner::StorageId storage = part.operand.storage;
   EvenRegion region;
+  const std::byte* first = nullptr;
+  const Memory::Alias* alias = memory.aliased(part.operand, layout.to_storage(part.tensor, part.box));
+  if (alias != nullptr && region.of(part.view, alias->lies, part.box, 1)) {
+    first = alias->data + region.first();
+    region = region.ordered(order);
+  } else if (region_of(part, 1, region)) {
+    first = reach(memory, region, storage);
+    region = region.ordered(order);
+  }
   ByteRegion bytes;
-  if (!region.of(ordered, 1)) {
-    std::int64_t elements = 1;
-    for (int d = 0; d < ordered.rank; ++d) elements *= std::ssize(ordered.offsets[static_cast<std::size_t>(d)]);
-    bytes.copy = std::make_shared<Scratch>((elements + 3) / 4);
-    read_bytes(memory, ordered, storage, reinterpret_cast<std::int8_t*>(bytes.copy->get()));
-    bytes.data = reinterpret_cast<const std::int8_t*>(bytes.copy->get());
+  bytes.copy = std::make_shared<Scratch>((part.box.elements() + 3) / 4);
+  auto* to = reinterpret_cast<std::int8_t*>(bytes.copy->get());
+  if (first == nullptr) {
+    read_bytes(memory, map_of(part).ordered(order), storage, to);
+    bytes.data = to;
     return bytes;
   }
-  const std::byte* first = reach(memory, region, storage);
   bytes.data = reinterpret_cast<const std::int8_t*>(first);
-  if (region.dense()) return bytes;
-  bytes.copy = std::make_shared<Scratch>((region.box().elements() + 3) / 4);
-  auto* to = reinterpret_cast<std::int8_t*>(bytes.copy->get());
+  if (region.dense()) {
+    bytes.copy = nullptr;
+    return bytes;
+  }
   copy_rows(region.box(), bytes.data, region.strides(), to, dense_strides(region.box()));
   bytes.data = to;
   return bytes;
 }
 
-std::int32_t* place_in_order(Memory& memory, const AddressMap& map, partitioner::StorageId storage,
-                             std::span<const int> order) {
+std::int32_t* place_in_order(Memory& memory, const NarrowPart& part, std::span<const int> order) {
   EvenRegion region;
-  if (!region.of(map.ordered(order), sizeof(std::int32_t)) || !region.dense()) return nullptr;
+  if (!region_of(part, sizeof(std::int32_t), region) || !region.ordered(order).dense()) return nullptr;
   if (region.first() % static_cast<std::int64_t>(alignof(std::int32_t)) != 0) return nullptr;
-  return reinterpret_cast<std::int32_t*>(claim(memory, region, storage));
+  return reinterpret_cast<std::int32_t*>(claim(memory, region, part.operand.storage));
 }
 
 void write_sums(Memory& memory, const AddressMap& map, partitioner::StorageId storage, const std::int32_t* sums) {
@@ -205,7 +238,7 @@ Floats read_sums(const Memory& memory, const NarrowPart& part, const StorageForm
   Strides along{};
   if (scales.size() > 1) along[static_cast<std::size_t>(axis)] = 1;
   EvenRegion region;
-  if (part.operand.format == Format::kInt32 && region.of(map_of(part), sizeof(std::int32_t))) {
+  if (part.operand.format == Format::kInt32 && region_of(part, sizeof(std::int32_t), region)) {
     Floats result = room_for(box, packed_like(box, region.strides()));
     float* to = result.buffer->get();
     const Loops<3> loops(box, {region.strides(), result.view.stride, along});

@@ -37,12 +37,11 @@ void write_narrow(Memory& memory, const NarrowPart& part, const StorageFormats& 
 void write_elements(Memory& memory, const AddressMap& map, const ElementCodec& codec, partitioner::StorageId storage,
                     const workloads::ConstStridedView& values);
 
-/// Of kInt8, in the given order of the map's dimensions, outermost first: in place if they lie without gaps in it.
-[[nodiscard]] ByteRegion bytes_in_order(const Memory& memory, const AddressMap& map, partitioner::StorageId storage,
-                                        std::span<const int> order);
+/// Of kInt8, in the given order of the dimensions, outermost first: in place if they lie without gaps in it.
+[[nodiscard]] ByteRegion bytes_in_order(const Memory& memory, const NarrowPart& part, std::span<const int> order,
+                                        const partitioner::Layout& layout);
 /// The place of kInt32 elements, claimed for writing, if they lie without gaps in that order; else nullptr.
-[[nodiscard]] std::int32_t* place_in_order(Memory& memory, const AddressMap& map, partitioner::StorageId storage,
-                                           std::span<const int> order);
+[[nodiscard]] std::int32_t* place_in_order(Memory& memory, const NarrowPart& part, std::span<const int> order);
 /// Row-major over the map's box.
 void write_sums(Memory& memory, const AddressMap& map, partitioner::StorageId storage, const std::int32_t* sums);
 

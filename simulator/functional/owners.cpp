@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "workloads/compute/simd.h"
 
@@ -22,12 +23,25 @@ Pages::~Pages() {
   if (data_ != nullptr) ::munmap(data_, bytes_);
 }
 
+void Pages::clear() {
+  if (::madvise(data_, bytes_, MADV_DONTNEED) != 0) internal_error("the host does not take its pages back");
+}
+
 Owners::Owners(std::size_t bytes)
     : lines_((bytes / kLine + 1) * sizeof(std::int32_t)),
       granules_((bytes / kLine + 1) * kGranules * sizeof(std::int32_t)) {}
 
+void Owners::clear(std::int32_t storages) {
+  if (cleared_ < std::numeric_limits<std::int32_t>::max() / 2 - storages) {
+    cleared_ += storages;
+    return;
+  }
+  lines_.clear();
+  cleared_ = 0;
+}
+
 void Owners::set(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage) {
-  const std::int32_t owner = storage + 1;
+  const std::int32_t owner = code_of(storage);
   const std::int64_t end = address + bytes;
   std::int64_t first = address / kLine;
   const std::int64_t last = (end - 1) / kLine;
@@ -58,7 +72,7 @@ void Owners::set_part(std::int64_t line, std::int64_t first, std::int64_t last, 
 
 std::optional<Owners::Wrong> Owners::other_than(partitioner::StorageId storage, std::int64_t address,
                                                 std::int64_t bytes) const {
-  const std::int32_t wanted = storage + 1;
+  const std::int32_t wanted = code_of(storage);
   const std::int64_t first = address / kLine, last = (address + bytes - 1) / kLine;
   if (workloads::compute::simd().differing(last - first + 1, lines() + first, wanted) == 0) return std::nullopt;
   for (std::int64_t line = first; line <= last; ++line) {
@@ -68,7 +82,7 @@ std::optional<Owners::Wrong> Owners::other_than(partitioner::StorageId storage, 
     const std::int64_t to = line == last ? (address + bytes - 1) % kLine / kGranule + 1 : kGranules;
     for (std::int64_t g = from; g < to; ++g) {
       const std::int32_t owner = whole == kMixed ? granules(line)[g] : whole;
-      if (owner != wanted) return Wrong{std::max(address, line * kLine + g * kGranule), owner - 1};
+      if (owner != wanted) return wrong_at(std::max(address, line * kLine + g * kGranule), owner);
     }
   }
   return std::nullopt;

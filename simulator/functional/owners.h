@@ -20,6 +20,7 @@ class Pages {
   Pages& operator=(Pages&&) = delete;
 
   [[nodiscard]] std::byte* data() const { return data_; }
+  void clear();
 
  private:
   std::byte* data_ = nullptr;
@@ -35,6 +36,8 @@ class Owners {
   explicit Owners(std::size_t bytes);
 
   void set(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
+  /// Nothing is anybody's any more. All storages until now were below `storages`.
+  void clear(std::int32_t storages);
   struct Wrong {
     std::int64_t address = 0;
     partitioner::StorageId owner = partitioner::kNone;
@@ -45,15 +48,21 @@ class Owners {
 
  private:
   static constexpr std::int64_t kGranule = 1, kGranules = kLine / kGranule;
-  static constexpr std::int32_t kMixed = -1;  // ask the granules; otherwise storage + 1, 0 if nobody's
+  static constexpr std::int32_t kMixed = -1;  // ask the granules; otherwise a code, or nobody's if not above cleared_
+
+  [[nodiscard]] std::int32_t code_of(partitioner::StorageId storage) const { return cleared_ + storage + 1; }
 
   [[nodiscard]] std::int32_t* lines() const { return reinterpret_cast<std::int32_t*>(lines_.data()); }
   [[nodiscard]] std::int32_t* granules(std::int64_t line) const {
     return reinterpret_cast<std::int32_t*>(granules_.data()) + line * kGranules;
   }
+  [[nodiscard]] Wrong wrong_at(std::int64_t address, std::int32_t owner) const {
+    return {address, owner <= cleared_ ? partitioner::kNone : owner - cleared_ - 1};
+  }
   void set_part(std::int64_t line, std::int64_t first, std::int64_t last, std::int32_t owner);
 
   Pages lines_, granules_;
+  std::int32_t cleared_ = 0;  // codes up to this one are from before the last clear()
 };
 
 }  // namespace spillway::simulator

@@ -80,6 +80,13 @@ std::optional<Quantiser> given_grid(const Program& program, const Storage& stora
   return q;
 }
 
+/// A constant of real numbers: in the mapped file, if that has float32; its values lie row-major.
+workloads::Value real_value(const workloads::Tensor& tensor) {
+  workloads::Value value = workloads::constant_value(tensor);
+  if (!value.is_view()) value = workloads::value_of(workloads::narrowed_to_float(workloads::materialise(tensor)));
+  return value;
+}
+
 /// The factors of a constant's storage that all products with it have their channels along, outermost first.
 std::optional<std::vector<int>> channel_factors(const Program& program, StorageId storage) {
   std::optional<std::vector<int>> factors;
@@ -125,8 +132,10 @@ void round_to(Format format, std::span<float> values) {
   });
 }
 
-StorageFormats::StorageFormats(const Program& program, const workloads::Calibration* calibration)
-    : program_(program), entries_(program.layout.storages.size()) {
+StorageFormats::StorageFormats(const Program& program) : program_(program), entries_(program.layout.storages.size()) {}
+
+void StorageFormats::calibrate(const workloads::Calibration* calibration) {
+  const Program& program = program_;
   const auto& storages = program.layout.storages;
   // Constants are measured when they are there: hold().
   const auto needs_range = [&](const Storage& s) {
@@ -167,14 +176,16 @@ StorageFormats::StorageFormats(const Program& program, const workloads::Calibrat
   }
 }
 
-bool StorageFormats::hold(StorageId storage, const AddressMap& map, Memory& dram) {
+bool StorageFormats::is_integer_constant(StorageId storage) const {
   const Storage& s = program_.layout.storages[storage];
-  const workloads::Tensor& tensor = program_.graph.tensors[s.root];
-  if (!is_integer(s.format) || !is_real(program_, s)) return false;
-  // In the mapped file, if that has float32; a constant's values lie row-major.
-  workloads::Value value = workloads::constant_value(tensor);
-  if (!value.is_view()) value = workloads::value_of(workloads::narrowed_to_float(workloads::materialise(tensor)));
+  return is_integer(s.format) && is_real(program_, s) && program_.graph.tensors[s.root].is_constant();
+}
+
+/// `value`'s elements; the entry learns which channel each belongs to.
+ChannelValues StorageFormats::channels_of(StorageId storage, const workloads::Value& value) {
+  const Storage& s = program_.layout.storages[storage];
   Entry& entry = entries_[storage];
+  entry = {};
   std::size_t channels = 1;
   if (const auto factors = channel_factors(program_, storage)) {
     for (auto f = factors->rbegin(); f != factors->rend(); ++f) {
@@ -182,14 +193,34 @@ bool StorageFormats::hold(StorageId storage, const AddressMap& map, Memory& dram
       channels *= static_cast<std::size_t>(s.extent[static_cast<std::size_t>(*f)]);
     }
   }
-  const Box box = workloads::whole(tensor.shape);
+  const Box box = workloads::whole(value.shape);
   if (!workloads::compute::is_dense(box, value.stride)) internal_error("a constant's values have gaps");
-  const ChannelValues values{box, value.data, map_addresses(program_.layout.views[s.root], entry.channel, box),
-                             channels};
+  return {box, value.data, map_addresses(program_.layout.views[s.root], entry.channel, box), channels};
+}
+
+void StorageFormats::set_scales(StorageId storage, const ChannelValues& values) {
+  const int bits = bits_of(program_.layout.storages[storage].format);
   for (const float most : largest_by_channel(values)) {
-    entry.quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits_of(s.format)));
+    entries_[storage].quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits));
   }
-  write_by_channel(dram, map, s.format, storage, values, entry.quantisers);
+}
+
+bool StorageFormats::hold(StorageId storage, const AddressMap& map, Memory& dram) {
+  if (!is_integer_constant(storage)) return false;
+  const Storage& s = program_.layout.storages[storage];
+  const workloads::Value value = real_value(program_.graph.tensors[s.root]);
+  const ChannelValues values = channels_of(storage, value);
+  set_scales(storage, values);
+  write_by_channel(dram, map, s.format, storage, values, entries_[storage].quantisers);
+  return true;
+}
+
+bool StorageFormats::measure(StorageId storage) {
+  if (!is_integer_constant(storage)) return false;
+  const workloads::Value value = real_value(program_.graph.tensors[program_.layout.storages[storage].root]);
+  const ChannelValues values = channels_of(storage, value);
+  if (values.count != 1) return false;
+  set_scales(storage, values);
   return true;
 }
 

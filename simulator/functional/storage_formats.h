@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "partitioner/program.h"
+#include "simulator/functional/integer_constants.h"
 #include "simulator/functional/tensor_access.h"
 #include "workloads/calibration.h"
 #include "workloads/quantiser.h"
@@ -22,15 +23,19 @@ void round_to(Format format, std::span<float> values);
 
 class StorageFormats {
  public:
-  /// `calibration` may be nullptr where no storage of real numbers is held in integers. Activations that DMA puts side
-  /// by side (a Concat's pieces) share a range, since it copies bytes. Weights: see hold().
+  explicit StorageFormats(const partitioner::Program& program);
+
+  /// Sets the scales of activations, anew each time. `calibration` may be nullptr where no storage of real numbers is
+  /// held in integers. Activations that DMA puts side by side (a Concat's pieces) share a range, since it copies bytes.
   /// Throws Error(kBadInput) if ranges are missing, naming the tensor.
-  StorageFormats(const partitioner::Program& program, const workloads::Calibration* calibration);
+  void calibrate(const workloads::Calibration* calibration);
 
   /// Sets the scales of a constant by its values: symmetric; one for each output channel of the matrix operators that
   /// multiply by it, where all mean the same by that, else one for all. Encodes them into `dram`, where its elements
   /// lie under `map`. False, and nothing done, if the storage does not hold integers that stand for real numbers.
   [[nodiscard]] bool hold(partitioner::StorageId storage, const AddressMap& map, Memory& dram);
+  /// Sets the scale of such a constant, which is not encoded yet. False, and nothing done, if it has several.
+  [[nodiscard]] bool measure(partitioner::StorageId storage);
 
   /// Whether the elements are integers that stand for real numbers.
   [[nodiscard]] bool quantised(partitioner::StorageId storage) const {
@@ -60,6 +65,9 @@ class StorageFormats {
     std::vector<workloads::Quantiser> quantisers;  ///< one, or one by channel
     partitioner::Placement channel;                ///< "address" of an element: its channel
   };
+  [[nodiscard]] bool is_integer_constant(partitioner::StorageId storage) const;
+  [[nodiscard]] ChannelValues channels_of(partitioner::StorageId storage, const workloads::Value& value);
+  void set_scales(partitioner::StorageId storage, const ChannelValues& values);
   [[nodiscard]] const Entry& entry_of(partitioner::TensorId tensor) const {
     return entries_[program_.layout.views[tensor].storage];
   }
