@@ -9,6 +9,7 @@
 #include "workloads/compute/narrow.h"
 #include "workloads/compute/simd.h"
 #include "workloads/compute/strided.h"
+#include "workloads/exact_grid.h"
 
 namespace spillway::simulator {
 
@@ -93,12 +94,10 @@ void write_part(const Box& box, const float* data, const EvenRegion::Strides& fr
   });
 }
 
-}  // namespace
-
-std::vector<float> largest_by_channel(const ChannelValues& values) {
+/// The largest magnitude of each channel; NaN counts as nothing.
+std::vector<float> largest_by_channel(const ChannelValues& values, const std::optional<Slabs>& slabs) {
   std::vector<float> largest(values.count, 0);
   const float* data = values.data;
-  const auto slabs = slabs_of(values);
   if (!slabs) {
     for_each_element(values.channels, [&](std::int64_t channel, std::int64_t i) {
       largest[at(channel)] = std::max(largest[at(channel)], std::fabs(data[i]));
@@ -129,6 +128,48 @@ std::vector<float> largest_by_channel(const ChannelValues& values) {
     });
   }
   return largest;
+}
+
+/// The values of one channel.
+std::vector<float> channel_of(const ChannelValues& values, const std::optional<Slabs>& slabs, std::int64_t channel) {
+  std::vector<float> found;
+  if (!slabs) {
+    for_each_element(values.channels, [&](std::int64_t c, std::int64_t i) {
+      if (c == channel) found.push_back(values.data[i]);
+    });
+    return found;
+  }
+  found.reserve(at(slabs->outer * slabs->inner));
+  for (std::int64_t o = 0; o < slabs->outer; ++o) {
+    const float* first = values.data + (o * slabs->channels + channel) * slabs->inner;
+    found.insert(found.end(), first, first + slabs->inner);
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<workloads::Quantiser> quantisers_by_channel(const ChannelValues& values, int bits) {
+  const auto slabs = slabs_of(values);
+  const std::vector<float> largest = largest_by_channel(values, slabs);
+  std::vector<workloads::Quantiser> quantisers;
+  for (const float most : largest) quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits));
+  // Who rounds weights rounds every channel: the first that is not zero tells whether the others are worth a look.
+  const auto look = [&](std::int64_t channel) {
+    const std::vector<float> of_channel = channel_of(values, slabs, channel);
+    const auto step = workloads::grid_step(of_channel);
+    if (!step) return false;
+    workloads::Quantiser& q = quantisers[at(channel)];
+    q.scale = *step;
+    const float lowest = *std::min_element(of_channel.begin(), of_channel.end());
+    q.low = std::min(q.low, static_cast<std::int32_t>(std::nearbyint(lowest / *step)));
+    return true;
+  };
+  const auto first = std::find_if(largest.begin(), largest.end(), [](float most) { return most > 0; });
+  if (first == largest.end() || !look(first - largest.begin())) return quantisers;
+  const std::int64_t next = first - largest.begin() + 1;
+  parallel_for(static_cast<std::int64_t>(largest.size()) - next, [&](std::int64_t i) { look(next + i); });
+  return quantisers;
 }
 
 void write_by_channel(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,

@@ -20,8 +20,10 @@ struct ChannelValues {
   std::size_t count = 1;
 };
 
-/// The largest magnitude of each channel; NaN counts as nothing.
-[[nodiscard]] std::vector<float> largest_by_channel(const ChannelValues& values);
+/// A quantiser for each channel. Where all of a channel's values lie on an 8-bit grid already (a quantised export, or
+/// weights trained with rounding), that grid (workloads/exact_grid.h); else the symmetric one of its largest magnitude.
+/// NaN counts as nothing. `bits`: 8 or 16.
+[[nodiscard]] std::vector<workloads::Quantiser> quantisers_by_channel(const ChannelValues& values, int bits);
 
 /// Encodes into `memory` under `map`, in kInt8 or kInt16; one quantiser for each channel.
 void write_by_channel(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,

@@ -199,10 +199,7 @@ ChannelValues StorageFormats::channels_of(StorageId storage, const workloads::Va
 }
 
 void StorageFormats::set_scales(StorageId storage, const ChannelValues& values) {
-  const int bits = bits_of(program_.layout.storages[storage].format);
-  for (const float most : largest_by_channel(values)) {
-    entries_[storage].quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits));
-  }
+  entries_[storage].quantisers = quantisers_by_channel(values, bits_of(program_.layout.storages[storage].format));
 }
 
 bool StorageFormats::hold(StorageId storage, const AddressMap& map, Memory& dram) {
