@@ -1,6 +1,7 @@
 #include "partitioner/energy.h"
 
 #include "configs/error.h"
+#include "partitioner/held_input.h"
 #include "partitioner/loop_energy.h"
 #include "partitioner/plan_group.h"
 
@@ -34,6 +35,9 @@ Energy energy_of(const Graph& graph, const configs::NpuConfig& npu, const Plan& 
       residents.push_back(home == nullptr ? Home::kDram : home->stored ? Home::kBoth : Home::kScratchpad);
     }
     sum += EnergyPricer(group).price(record.tile, record.loop_order, true).total(group, residents, record.cycles);
+    for (const Residency& r : plan.residencies) {
+      if (r.first_group == g && is_loaded(model, r)) sum += whole_load(group, group.local_of(r.storage)).energy;
+    }
   }
   return sum;
 }

@@ -119,6 +119,9 @@ class LoopPricer {
   /// advances. Short loops are walked whole.
   [[nodiscard]] LoopCost sample(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order);
 
+  /// Of one transfer between DRAM and the scratchpad.
+  [[nodiscard]] StepCost::Transfer dma(const Storage& storage, const Box& box) const;
+
  private:
   struct Engines {
     Cycles matrix = 0, vector = 0;
@@ -136,7 +139,6 @@ class LoopPricer {
   void bring(const StageModel& stage, const Box& fresh, double times, LoopCost& loop, StepCost& cost);
   [[nodiscard]] bool made_once(const StageModel& stage) const;
   [[nodiscard]] bool twice(const std::vector<std::int64_t>& made) const;
-  [[nodiscard]] StepCost::Transfer dma(const Storage& storage, const Box& box) const;
   [[nodiscard]] StepCost::Transfer copy(const Storage& storage, const Box& box) const;
 
   const GroupModel& group_;

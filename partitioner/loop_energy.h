@@ -42,6 +42,9 @@ class EnergyPricer {
   [[nodiscard]] LoopEnergy price(const std::array<std::int32_t, kMaxRank>& tile, const std::vector<int>& order,
                                  bool exactly);
 
+  /// Of one transfer between DRAM and the scratchpad.
+  [[nodiscard]] LoopEnergy::Transfer dma(int local, const Box& box) const;
+
  private:
   /// Extents of a box, and which borders of its storage it touches: operands are clipped there.
   using Shape = std::pair<std::array<std::int32_t, kMaxRank>, std::uint32_t>;
@@ -54,7 +57,6 @@ class EnergyPricer {
   void add_product(const StageModel& stage, const Box& block, Energy& energy) const;
   void add_chain(const StageModel& stage, const Box& block, Energy& energy) const;
   [[nodiscard]] double bytes(int local, const Box& box) const;
-  [[nodiscard]] LoopEnergy::Transfer dma(int local, const Box& box) const;
   [[nodiscard]] LoopEnergy::Transfer copy(int local, const Box& box) const;
 
   const GroupModel& group_;

@@ -11,6 +11,7 @@
 #include "configs/error.h"
 #include "configs/timing.h"
 #include "partitioner/hazards.h"
+#include "partitioner/held_input.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/walk.h"
 
@@ -257,6 +258,7 @@ class Lowering {
     resident_.assign(model_group_.locals.size(), {});
     is_resident_.assign(model_group_.locals.size(), false);
     is_stored_.assign(model_group_.locals.size(), false);
+    std::vector<std::pair<int, const Residency*>> loads;  // inputs that stay from here on
     for (const Residency* r : resident_at_[group_]) {
       const int l = model_group_.local_of(r->storage);
       auto [it, fresh] = residences_.try_emplace(r);
@@ -269,6 +271,7 @@ class Lowering {
       is_resident_[l] = true;
       is_stored_[l] = r->stored;
       resident_[l] = it->second;
+      if (fresh && is_loaded(model_, *r)) loads.emplace_back(l, r);
     }
     for (const Buffer& buffer : plan.buffers) {
       const int l = model_group_.local_of(buffer.storage);
@@ -289,6 +292,10 @@ class Lowering {
     engine_free_.assign(queues_.count(), 0);
     half_free_.assign(halves_.size(), 0);
     finished_.assign(model_group_.stages.size(), 0);
+    for (const auto& [l, r] : loads) {
+      Draft whole = load(l, r->part);
+      emit(whole);
+    }
   }
 
   int level(int stage) const { return plan_.groups[group_].pipelining == Pipelining::kSoftware ? stage : 0; }

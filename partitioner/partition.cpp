@@ -13,6 +13,7 @@
 #include "partitioner/allocate.h"
 #include "partitioner/bounds.h"
 #include "partitioner/energy.h"
+#include "partitioner/held_input.h"
 #include "partitioner/objective.h"
 #include "partitioner/partitioner.h"
 #include "partitioner/primitives.h"
@@ -532,6 +533,12 @@ class Planner {
     group.steps = c.steps;
     group.moves = c.moves;
     group.cycles = c.cycles;
+    for (const Residency& r : residencies_) {
+      if (r.first_group != g || !is_loaded(model_, r)) continue;
+      const WholeLoad load = whole_load(model, model.local_of(r.storage));
+      group.moves += load.moves;
+      group.cycles += load.cycles;
+    }
     return group;
   }
 
@@ -718,6 +725,8 @@ class Market {
                                          ? std::vector<Try>{{1.5, Slices::kMust}, {1, Slices::kMust}, {3, Slices::kMay}}
                                          : std::vector<Try>{{3, Slices::kNo}, {1.5, Slices::kNo}};
       for (const Try& t : tries) {
+        const Plan& known = best(objective);
+        if (static_cast<double>(known.moves.total()) <= (1 + kTie) * static_cast<double>(known.compulsory_bytes)) break;
         planner_.prefer_bytes(t.bytes_weigh, t.slices);
         auto planned = planner_.plan(npu_.scratchpad.size);
         auto* plan = std::get_if<Plan>(&planned);

@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 
+#include "partitioner/held_input.h"
 #include "partitioner/walk.h"
 
 namespace spillway::partitioner {
@@ -162,6 +163,10 @@ class LoopWalk {
       }
     }
     for (std::size_t l = 0; l < group_.locals.size(); ++l) {
+      if (home_[l] != nullptr && home_[l]->first_group == index_ && is_loaded(model_, *home_[l])) {
+        read_[l] += home_[l]->part.elements();
+        ++work_.commands;
+      }
       if (read_[l] == 0 && written_[l] == 0) continue;
       const Storage& storage = group_.storage(static_cast<int>(l));
       const auto c = static_cast<std::size_t>(storage.storage_class);

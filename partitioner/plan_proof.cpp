@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "partitioner/held_input.h"
 #include "partitioner/region_set.h"
 #include "partitioner/search.h"
 
@@ -154,7 +155,8 @@ class Prover {
       const Box part = group.part_of(static_cast<int>(l));
       const Residency* home = home_of(live_, local.storage);
       if (local.producer == kNone) {
-        if (home != nullptr && (home->first_group >= g || !home->part.contains(part))) {
+        const bool loaded = home != nullptr && is_loaded(model_, *home) && home->first_group == g;
+        if (home != nullptr && ((home->first_group >= g && !loaded) || !home->part.contains(part))) {
           bad_plan(key, "reads '{}' from the scratchpad, where it is not", s.name);
         }
         if (home == nullptr && !s.is_input && !in_dram_[local.storage].covers(part)) {
@@ -175,6 +177,10 @@ class Prover {
     for (const Residency* r : live_) {
       if (r->first_group != g) continue;
       const int l = group.local_of(r->storage);
+      if (l != kNone && is_loaded(model_, *r)) {
+        if (r->part == storage(r->storage).whole() && !r->stored && home_of(live_, r->storage) == r) continue;
+        bad_plan(key, "holds '{}', an input, other than whole and once", storage(r->storage).name);
+      }
       if (l == kNone || group.locals[l].producer == kNone || home_of(live_, r->storage) != r) {
         bad_plan(key, "does not make '{}', whose residency begins here", storage(r->storage).name);
       }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "partitioner/held_input.h"
 #include "partitioner/loop_shares.h"
 
 namespace spillway::partitioner {
@@ -61,6 +62,12 @@ Difference PlanQuestions::cost_of(const PlannedGroup& group, const Candidate& ca
   cost.weights = candidate.moves.of(StorageClass::kWeight);
   cost.macs = std::llround(candidate.extra_macs);
   cost.spent = shares_of(search.loop_of(group.group, candidate), group.group, group.residents, candidate.pipelining);
+  for (const int l : group.loads) {
+    const WholeLoad load = whole_load(group.group, l);
+    cost.cycles += load.cycles;
+    cost.moved += load.moves.total();
+    cost.spent[SpentOn::kFill] += load.cycles;
+  }
   return cost;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "configs/error.h"
+#include "partitioner/held_input.h"
 #include "partitioner/plan_group.h"
 
 namespace spillway::partitioner {
@@ -64,7 +65,7 @@ Candidate PlannedGroups::loop(int g) const {
 }
 
 PlannedGroup PlannedGroups::placed(GroupModel group, int first, int last) const {
-  PlannedGroup result{std::move(group), {}, plan_.budget};
+  PlannedGroup result{std::move(group), {}, plan_.budget, {}};
   const GroupModel& model = result.group;
   result.residents.assign(model.locals.size(), Home::kDram);
   std::vector<char> inside(model_.layout.storages.size(), 0);  // between its own stages: no need to live anywhere
@@ -80,6 +81,9 @@ PlannedGroup PlannedGroups::placed(GroupModel group, int first, int last) const 
   }
   for (const Residency& r : plan_.residencies) {
     if (r.first_group <= last && first <= r.last_group && inside[r.storage] == 0) result.available -= r.bytes;
+    if (first <= r.first_group && r.first_group <= last && is_loaded(model_, r)) {
+      if (const int l = model.local_of(r.storage); l != kNone) result.loads.push_back(l);
+    }
   }
   return result;
 }

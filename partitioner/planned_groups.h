@@ -11,7 +11,8 @@ namespace spillway::partitioner {
 struct PlannedGroup {
   GroupModel group;
   Residents residents;
-  Bytes available = 0;  ///< beside all residents
+  Bytes available = 0;     ///< beside all residents
+  std::vector<int> loads;  ///< locals: inputs that are loaded whole before the group begins (held_input.h)
 };
 
 class PlannedGroups {

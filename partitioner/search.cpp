@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "configs/error.h"
+#include "partitioner/held_input.h"
 
 namespace spillway::partitioner {
 
@@ -259,6 +260,15 @@ double Search::score(const Candidate& candidate) const {
     return byte_pj > 0 ? candidate.energy_pj / (byte_pj * bytes_per_cycle) : candidate.energy_pj;
   }
   return (cycles + transfer + cycles_per_pj_ * candidate.energy_pj) / (1 + cycles_per_pj_ * byte_pj * bytes_per_cycle);
+}
+
+double Search::load_score(const GroupModel& group, int local) const {
+  const WholeLoad load = whole_load(group, local);
+  Candidate alone;
+  alone.moves = load.moves;
+  alone.cycles = load.cycles;
+  alone.energy_pj = load.energy.total_pj();
+  return score(alone);
 }
 
 std::string Search::key_of(const GroupModel& group) const {

@@ -92,6 +92,9 @@ class Search {
   [[nodiscard]] std::vector<Buffer> smallest(const GroupModel& group, const Residents& residents,
                                              bool exactly = false) const;
 
+  /// The score of loading all of a local, once, before its group begins.
+  [[nodiscard]] double load_score(const GroupModel& group, int local) const;
+
   /// The objective alone, without what decides ties.
   [[nodiscard]] double objective(const Candidate& candidate) const;
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "configs/error.h"
+#include "partitioner/held_input.h"
 
 namespace spillway::partitioner {
 
@@ -12,13 +13,16 @@ namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kWorthwhile = 0.5;  // of the score: less is noise
 
-/// A storage that one group makes whole and later ones read.
+/// A storage that one group makes whole and later ones read; or an input of the graph, which the first of its readers
+/// may load for the others.
 struct Traveller {
   StorageId storage = kNone;
   Bytes bytes = 0;
-  int maker = kNone;         ///< group
+  int maker = kNone;         ///< group; of an input its first reader
   std::vector<int> readers;  ///< groups, ascending
   int until = kNone;         ///< the last group that finds it in the scratchpad; kNone: it does not stay
+  bool input = false;
+  double load = 0;  ///< the score of loading an input whole
 };
 
 class Settler {
@@ -63,7 +67,8 @@ class Settler {
       for (const StorageId d : s.dropped) odd[d] = 1;
       for (const Local& local : s.group.locals) {
         Traveller& t = all[local.storage];
-        if (part) odd[local.storage] = 1;
+        // What is gathered from comes straight from DRAM.
+        if (part || (local.direct_only && is_graph_input(model_, local.storage))) odd[local.storage] = 1;
         if (local.producer == kNone) {
           t.readers.push_back(g);
         } else if (local.stored) {
@@ -82,6 +87,12 @@ class Settler {
       Traveller& t = all[s];
       t.storage = s;
       t.bytes = aligned(model_.layout.storages[s].bytes());
+      if (t.readers.size() > 1 && is_graph_input(model_, s)) {
+        t.input = true;
+        t.maker = t.readers.front();
+        t.readers.erase(t.readers.begin());
+        if (odd[s] == 0) t.load = search_.load_score(schedule_.groups[t.maker].group, locals_[t.maker].at(s));
+      }
       const bool travels = t.maker != kNone && !t.readers.empty() && t.readers.front() > t.maker;
       if (odd[s] != 0 || !travels) continue;
       travellers_.push_back(t);
@@ -103,10 +114,11 @@ class Settler {
 
   [[nodiscard]] static Home home_of(const Traveller& t, int until, int g) {
     if (until == kNone || g > until) return Home::kDram;
-    return until == t.readers.back() ? Home::kScratchpad : Home::kBoth;
+    return t.input || until == t.readers.back() ? Home::kScratchpad : Home::kBoth;
   }
 
   [[nodiscard]] bool wished(const Traveller& t, int until) const {
+    if (t.input) return true;
     const Fates& wish = wishes_.fates[t.storage];
     return until == t.readers.back() ? wish.hold : wish.spill;
   }
@@ -128,8 +140,10 @@ class Settler {
     std::vector<Change> back;
     int first = std::numeric_limits<int>::max();
     int last = 0;
+    double loads = 0;
     for (const auto& [k, until] : changes) {
       const Traveller& t = travellers_[k];
+      loads += t.load * ((until == kNone ? 0 : 1) - (t.until == kNone ? 0 : 1));
       back.emplace_back(k, t.until);
       first = std::min(first, t.maker);
       last = std::max({last, t.until, until, t.readers.back()});
@@ -140,7 +154,7 @@ class Settler {
     std::array<std::vector<double>, 2> now;
     for (const auto care : {Search::Care::kEstimate, Search::Care::kExact}) {
       const auto c = static_cast<std::size_t>(care);
-      double delta = 0;
+      double delta = loads;
       for (int g = first; g <= last && delta < kNever && better; ++g) {
         now[c].push_back(cost(g, care));
         delta += now[c].back() - cost_[c][g];
