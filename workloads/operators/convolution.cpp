@@ -111,58 +111,44 @@ class Patches final : public compute::Packer {
       compute::simd().transpose(count, k, lines.get(), k, to, width);
       return;
     }
-    std::vector<Run> runs;
+    const std::vector<Stretch> stretches = stretches_of(first, count);
+    std::vector<compute::Run> runs;
     for (std::int64_t t = 0; t < taps_; ++t) {
       // k = channel * taps + t
-      std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
-      if (channel * taps_ + t >= k0 + k || channel >= c_.in_channels) continue;
-      runs_of(t, first, count, runs);
-      if (runs.size() == 1 && runs[0].step == 1 && runs[0].count == width && width % compute::simd().lanes == 0) {
-        const std::int64_t last = std::min(c_.in_channels, (k0 + k - t + taps_ - 1) / taps_);
-        float* row = to + (channel * taps_ + t - k0) * width;
-        const float* from = data_ + channel * stride_[1] + runs[0].from;
-        for (; channel < last; ++channel, row += taps_ * width, from += stride_[1]) {
-          compute::simd().pack(1, from, 0, width, width, row);
-        }
-        continue;
-      }
-      for (; channel < c_.in_channels && channel * taps_ + t < k0 + k; ++channel) {
-        float* row = to + (channel * taps_ + t - k0) * width;
-        const float* from = data_ + channel * stride_[1];
-        std::int64_t done = 0;
-        for (const Run& run : runs) {
-          std::fill(row + done, row + run.to, 0.0F);
-          if (run.step == 1) {
-            std::copy_n(from + run.from, run.count, row + run.to);
-          } else {
-            for (std::int64_t i = 0; i < run.count; ++i) row[run.to + i] = from[run.from + i * run.step];
-          }
-          done = run.to + run.count;
-        }
-        std::fill(row + done, row + width, 0.0F);
-      }
+      const std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
+      const std::int64_t end = std::min(c_.in_channels, (k0 + k - t + taps_ - 1) / taps_);
+      if (channel >= end) continue;
+      runs_of(t, stretches, runs);
+      compute::simd().gather(runs.data(), static_cast<int>(runs.size()), end - channel, data_ + channel * stride_[1],
+                             stride_[1], width, to + (channel * taps_ + t - k0) * width, taps_ * width);
     }
   }
 
   void rows(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, float* to) const override {
     if (!channels_last_) {
-      const compute::Scratch panel_of(k * count);
-      panel(k0, k, first, count, count, panel_of.get());
-      compute::simd().transpose(k, count, panel_of.get(), count, to, k);
+      // By panels, which are as wide as registers allow.
+      const std::int64_t width = std::int64_t{2} * compute::simd().lanes;
+      const compute::Scratch panel_of(k * width);
+      for (std::int64_t done = 0; done < count; done += width) {
+        const std::int64_t lines = std::min(width, count - done);
+        panel(k0, k, first + done, lines, width, panel_of.get());
+        compute::simd().transpose(k, lines, panel_of.get(), width, to + done * k, k);
+      }
       return;
     }
     // k = t * channels + channel
-    std::vector<Run> runs;
+    const std::vector<Stretch> stretches = stretches_of(first, count);
+    std::vector<compute::Run> runs;
     for (std::int64_t t = k0 / c_.in_channels; t * c_.in_channels < k0 + k; ++t) {
       const std::int64_t from_channel = std::max<std::int64_t>(k0 - t * c_.in_channels, 0);
       const std::int64_t to_channel = std::min(k0 + k - t * c_.in_channels, c_.in_channels);
       float* column = to + t * c_.in_channels + from_channel - k0;
-      runs_of(t, first, count, runs);
+      runs_of(t, stretches, runs);
       std::int64_t line = 0;
       const auto clear = [&](std::int64_t end) {
         for (; line < end; ++line) std::fill_n(column + line * k, to_channel - from_channel, 0.0F);
       };
-      for (const Run& run : runs) {
+      for (const compute::Run& run : runs) {
         clear(run.to);
         for (std::int64_t i = 0; i < run.count; ++i, ++line) {
           std::copy_n(data_ + run.from + i * run.step + from_channel, to_channel - from_channel, column + line * k);
@@ -173,52 +159,66 @@ class Patches final : public compute::Packer {
   }
 
  private:
-  /// Lines [to, to + count) of a block meet inputs from `from` on, `step` apart; lines in no run meet padding.
-  struct Run {
-    std::int64_t to = 0, count = 0, from = 0, step = 1;
+  /// Lines [to, to + count) of a block lie in one row of output positions, from `column` on.
+  struct Stretch {
+    std::int64_t to = 0, count = 0, column = 0;
+    std::array<std::int64_t, kMaxRank> position{};  ///< of the row, by outer spatial axis: of its first tap's input
   };
 
-  void runs_of(std::int64_t t, std::int64_t first, std::int64_t count, std::vector<Run>& runs) const {
+  [[nodiscard]] std::vector<Stretch> stretches_of(std::int64_t first, std::int64_t count) const {
+    const int inner = dims_ - 1;
+    const std::int64_t width = out_.extent[inner + 2];
+    std::vector<Stretch> stretches;
+    stretches.reserve(static_cast<std::size_t>(count / width + 2));
+    std::int64_t column = first % width, row = first / width;
+    for (std::int64_t done = 0; done < count; column = 0, ++row) {
+      Stretch& s = stretches.emplace_back();
+      s.to = done;
+      s.count = std::min(count - done, width - column);
+      s.column = (out_.begin[inner + 2] + column) * c_.window.stride[inner] - c_.window.pad_begin[inner];
+      std::int64_t rest = row;
+      for (int d = inner - 1; d >= 0; --d) {
+        s.position[d] = (out_.begin[d + 2] + rest % out_.extent[d + 2]) * c_.window.stride[d] - c_.window.pad_begin[d];
+        rest /= out_.extent[d + 2];
+      }
+      done += s.count;
+    }
+    return stretches;
+  }
+
+  /// What a tap meets: lines in no run meet padding.
+  void runs_of(std::int64_t t, const std::vector<Stretch>& stretches, std::vector<compute::Run>& runs) const {
     runs.clear();
     const Window& w = c_.window;
     std::array<std::int64_t, kMaxRank> tap{};
     for (int d = dims_ - 1; d >= 0; --d) {
-      tap[d] = t % w.kernel[d] * w.dilation[d] - w.pad_begin[d];
+      tap[d] = t % w.kernel[d] * w.dilation[d];
       t /= w.kernel[d];
     }
     const int inner = dims_ - 1;
-    const std::int64_t width = out_.extent[inner + 2];
-    for (std::int64_t done = 0; done < count;) {  // one row of output positions after the other
-      const std::int64_t column = (first + done) % width;
-      std::int64_t rest = (first + done) / width;
-      const std::int64_t length = std::min(count - done, width - column);
+    const std::int64_t step = w.stride[inner], size = x_[inner + 2], pitch = stride_[inner + 2];
+    for (const Stretch& s : stretches) {
       std::int64_t from = origin_;
       bool inside = true;
-      for (int d = inner - 1; d >= 0; --d) {
-        const std::int64_t position = (out_.begin[d + 2] + rest % out_.extent[d + 2]) * w.stride[d] + tap[d];
-        rest /= out_.extent[d + 2];
+      for (int d = 0; d < inner; ++d) {
+        const std::int64_t position = s.position[d] + tap[d];
         inside = inside && position >= 0 && position < x_[d + 2];
         from += position * stride_[d + 2];
       }
-      if (inside) {
-        const std::int64_t step = w.stride[inner];
-        const std::int64_t start = (out_.begin[inner + 2] + column) * step + tap[inner];
-        const std::int64_t size = x_[inner + 2];
-        // Positions [lo, hi) of the row whose input lies inside the tensor.
-        const std::int64_t lo = start < 0 ? std::min(length, (-start + step - 1) / step) : 0;
-        const std::int64_t hi = start >= size ? 0 : std::min(length, (size - start + step - 1) / step);
-        if (hi > lo) {
-          const Run run{done + lo, hi - lo, from + (start + lo * step) * stride_[inner + 2], step * stride_[inner + 2]};
-          Run* before = runs.empty() ? nullptr : &runs.back();
-          if (before != nullptr && before->to + before->count == run.to && before->step == run.step &&
-              before->from + before->count * before->step == run.from) {
-            before->count += run.count;
-          } else {
-            runs.push_back(run);
-          }
-        }
+      if (!inside) continue;
+      // Positions [lo, hi) of the row whose input lies inside the tensor.
+      const std::int64_t start = s.column + tap[inner], last = start + (s.count - 1) * step;
+      const std::int64_t lo = start < 0 ? std::min(s.count, (-start + step - 1) / step) : 0;
+      const std::int64_t hi = last < size ? s.count : start >= size ? 0 : (size - start + step - 1) / step;
+      if (hi <= lo) continue;
+      const compute::Run run{s.to + lo, hi - lo, from + (start + lo * step) * pitch, step * pitch};
+      compute::Run* before = runs.empty() ? nullptr : &runs.back();
+      if (before != nullptr && before->to + before->count == run.to && before->step == run.step &&
+          before->from + before->count * before->step == run.from) {
+        before->count += run.count;
+      } else {
+        runs.push_back(run);
       }
-      done += length;
     }
   }
 
