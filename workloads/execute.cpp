@@ -179,7 +179,10 @@ class Executor {
     }
     // An element-wise segment reads every element of a tensor before it writes the one in its place, unless a node
     // reads it late: only what the last node alone reads may be overwritten.
-    if (operator_of(last).op_class == OpClass::kElementwise) reused = overwritable(operator_of(last), last);
+    // A product's sums go through the output before anything is added.
+    if (operator_of(last).op_class == OpClass::kElementwise && !segment.is_product) {
+      reused = overwritable(operator_of(last), last);
+    }
     const Box box = whole(out.shape);
     StridedView to{box, nullptr, compute::dense_strides(box)};
     const Value result = output_value(out, reused, to);

@@ -292,9 +292,21 @@ bool is_pointwise(const Window& w, const Box& in, const Box& out) {
   return true;
 }
 
+bool broadcasts_over_space(const ConstStridedView& view) {
+  for (int d = 2; d < view.box.rank; ++d) {
+    if (view.stride[d] != 0 && view.box.extent[d] > 1) return false;
+  }
+  return true;
+}
+
+/// Whether one step walks the spatial axes, which may be zero.
+bool is_walkable(const ConstStridedView& view) {
+  return broadcasts_over_space(view) || common_step(view.box, view.stride, 2, view.box.rank) != 0;
+}
+
 /// All products of the region: one a sample and group.
 void multiply_regions(const Convolution& c, const Shape& shape, std::span<const ConstStridedView> inputs,
-                      const StridedView& out, compute::Sums sums) {
+                      const Tail& tail, const StridedView& out, compute::Sums sums) {
   const ConstStridedView& x = inputs[0];
   const int rank = out.box.rank;
   std::int64_t positions = 1;
@@ -340,6 +352,13 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
       p.c_row = out.stride[1];
       p.c_column = out_step;
       p.bias_i = biased ? bias.data() + (from - out.box.begin[1]) : nullptr;
+      for (std::size_t i = 0; i < tail.plus.size(); ++i) {
+        const ConstStridedView& plus = tail.plus[i];
+        if (plus.data == nullptr) continue;
+        p.plus[i] = {plus.data + n * plus.stride[0] + (from - out.box.begin[1]) * plus.stride[1], plus.stride[1],
+                     broadcasts_over_space(plus) ? 0 : common_step(plus.box, plus.stride, 2, rank)};
+      }
+      p.rectify = tail.rectify;
       products.push_back(p);
       packers.push_back(std::move(patches));
       packers.push_back(std::move(kernels));
@@ -348,17 +367,32 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
   multiply(products, sums);
 }
 
-void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                    const StridedView& out, compute::Sums sums) {
+void strided_with_tail(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const Tail& tail,
+                       const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
   const Convolution c = convolution_of(graph, node);
   const Shape& shape = graph.input(node, 0).shape;
-  if (common_step(out.box, out.stride, 2, out.box.rank) != 0) return multiply_regions(c, shape, inputs, out, sums);
+  Tail walkable = tail;
+  std::vector<compute::Scratch> copies;
+  for (ConstStridedView& plus : walkable.plus) {
+    if (plus.data == nullptr || is_walkable(plus)) continue;
+    const StridedView copy{plus.box, copies.emplace_back(plus.box.elements()).get(), compute::dense_strides(plus.box)};
+    compute::copy(plus, copy);
+    plus = compute::readable(copy);
+  }
+  if (common_step(out.box, out.stride, 2, out.box.rank) != 0) {
+    return multiply_regions(c, shape, inputs, walkable, out, sums);
+  }
   // Rows of the output with gaps behind them: through an array without.
   const compute::Scratch values(out.box.elements());
   const StridedView whole = compute::channels_last(out.box, values.get());
-  multiply_regions(c, shape, inputs, whole, sums);
+  multiply_regions(c, shape, inputs, walkable, whole, sums);
   compute::copy(compute::readable(whole), out);
+}
+
+void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                    const StridedView& out, compute::Sums sums) {
+  strided_with_tail(graph, node, inputs, {}, out, sums);
 }
 
 configs::MatrixShape work(const Graph& graph, const Node& node, const Box& out) {
@@ -379,6 +413,7 @@ constexpr OpDef kOperators[] = {
      .region = region,
      .kernel = compute::dense_kernel<strided_kernel>,
      .strided = strided_kernel,
+     .strided_with_tail = strided_with_tail,
      .matrix_shape = work},
 };
 
