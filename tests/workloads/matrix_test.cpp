@@ -109,6 +109,15 @@ const std::vector<ConvCase> kConvolutions = {
     {{1, 1, 2, 2}, {1, 1, 2, 2}, 1, {3, 3}, {1, 1}, {4, 4, 4, 4}},                    // whole windows lie in the pads
 };
 
+/// Rows of output longer and shorter than a panel, sums longer than a block.
+const std::vector<ConvCase> kLargerConvolutions = {
+    {{1, 3, 21, 75}, {17, 3, 3, 3}, 1, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+    {{1, 50, 7, 7}, {40, 50, 3, 3}, 1, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+    {{1, 3, 40, 41}, {9, 3, 7, 7}, 1, {2, 2}, {1, 1}, {3, 3, 3, 3}},
+    {{2, 4, 20, 23}, {6, 4, 3, 3}, 1, {2, 3}, {2, 1}, {2, 0, 1, 1}},
+    {{1, 45, 14, 14}, {20, 45, 1, 1}, 1, {2, 2}, {1, 1}, {0, 0, 0, 0}},
+};
+
 }  // namespace
 
 TEST_CASE("Conv refuses what does not fit together", "[operators][conv]") {
@@ -131,7 +140,9 @@ TEST_CASE("Conv refuses what does not fit together", "[operators][conv]") {
 }
 
 TEST_CASE("Conv equals its definition", "[operators][conv]") {
-  for (const ConvCase& c : kConvolutions) {
+  std::vector<ConvCase> cases = kConvolutions;
+  cases.insert(cases.end(), kLargerConvolutions.begin(), kLargerConvolutions.end());
+  for (const ConvCase& c : cases) {
     const HostTensor x = noise(c.x, 1);
     const HostTensor w = noise(c.w, 2);
     const HostTensor bias = noise({c.w[0]}, 3);

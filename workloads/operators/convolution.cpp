@@ -2,6 +2,7 @@
 // gathered in blocks (im2col) and multiplied with the weights (Chellapilla et al. 2006).
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "workloads/compute/product.h"
 #include "workloads/compute/simd.h"
@@ -292,16 +293,17 @@ bool is_pointwise(const Window& w, const Box& in, const Box& out) {
   return true;
 }
 
-bool broadcasts_over_space(const ConstStridedView& view) {
+/// The step that walks the spatial axes, which is zero where the view broadcasts over all of them.
+std::optional<std::int64_t> spatial_step(const ConstStridedView& view) {
+  int axes = 0, repeated = 0;
   for (int d = 2; d < view.box.rank; ++d) {
-    if (view.stride[d] != 0 && view.box.extent[d] > 1) return false;
+    if (view.box.extent[d] == 1) continue;
+    ++axes;
+    if (view.stride[d] == 0) ++repeated;
   }
-  return true;
-}
-
-/// Whether one step walks the spatial axes, which may be zero.
-bool is_walkable(const ConstStridedView& view) {
-  return broadcasts_over_space(view) || common_step(view.box, view.stride, 2, view.box.rank) != 0;
+  if (repeated == axes) return 0;
+  const std::int64_t step = repeated == 0 ? common_step(view.box, view.stride, 2, view.box.rank) : 0;
+  return step != 0 ? std::optional(step) : std::nullopt;
 }
 
 /// All products of the region: one a sample and group.
@@ -356,7 +358,7 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
         const ConstStridedView& plus = tail.plus[i];
         if (plus.data == nullptr) continue;
         p.plus[i] = {plus.data + n * plus.stride[0] + (from - out.box.begin[1]) * plus.stride[1], plus.stride[1],
-                     broadcasts_over_space(plus) ? 0 : common_step(plus.box, plus.stride, 2, rank)};
+                     spatial_step(plus).value()};
       }
       p.rectify = tail.rectify;
       products.push_back(p);
@@ -375,7 +377,7 @@ void strided_with_tail(const Graph& graph, const Node& node, std::span<const Con
   Tail walkable = tail;
   std::vector<compute::Scratch> copies;
   for (ConstStridedView& plus : walkable.plus) {
-    if (plus.data == nullptr || is_walkable(plus)) continue;
+    if (plus.data == nullptr || spatial_step(plus)) continue;
     const StridedView copy{plus.box, copies.emplace_back(plus.box.elements()).get(), compute::dense_strides(plus.box)};
     compute::copy(plus, copy);
     plus = compute::readable(copy);
