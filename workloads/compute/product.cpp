@@ -188,9 +188,11 @@ class Worker {
     // Even tiles: a few rows alone would leave the multipliers waiting for one another.
     const std::int64_t tiles = (task_.rows + s_.rows[panel.vectors] - 1) / s_.rows[panel.vectors];
     alignas(64) float tile[kMaxMicroRows * kMaxPanelVectors * 16];
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t i = t * task_.rows / tiles;
-      const auto rows = static_cast<int>((t + 1) * task_.rows / tiles - i);
+    const std::int64_t usual = task_.rows / tiles, larger = task_.rows % tiles;
+    std::int64_t i = 0;
+    int rows = 0;
+    for (std::int64_t t = 0; t < tiles; ++t, i += rows) {
+      rows = static_cast<int>(usual + (t < larger ? 1 : 0));
       const Micro micro = (sums_ == Sums::kDouble ? s_.micro_double : s_.micro)[panel.vectors][rows];
       float* c = p_.c + (task_.row + i) * p_.c_row + panel.first * p_.c_column;
       std::int64_t c_row = p_.c_row;
@@ -354,12 +356,13 @@ void multiply(std::span<const Product> products, Sums sums) {
     const std::vector<Panel> panels = packed != nullptr ? kept_panels_of(p.n, s) : panels_of(p.n, s);
     constexpr std::int64_t kMostPacked = std::int64_t{1}
                                          << 22;  // elements: larger ones leave the cache before their use
-    if (packed == nullptr && row_pieces > 1 && p.k > 0 && packed_size(panels, p.k, s) <= kMostPacked) {
-      // Tasks of the same columns would each pack them.
+    const bool reorders = p.pack_a != nullptr && p.pack_b != nullptr;
+    if (packed == nullptr && (row_pieces > 1 || reorders) && p.k > 0 && packed_size(panels, p.k, s) <= kMostPacked) {
+      // Tasks of the same columns would each pack them; and an order of k that no operand lies in is faster made whole.
       packed_once.emplace_back(packed_size(panels, p.k, s));
       packed = packed_once.back().get();
       const auto count = static_cast<std::int64_t>(panels.size());
-      const std::int64_t depth = pieces(p.k, pieces(wanted, count));
+      const std::int64_t depth = reorders ? p.k : pieces(p.k, pieces(wanted, count));
       pack_all(packer, panels, p.k, depth, s, packed_once.back().get());
     }
     cut(p, packed, panels, row_pieces, column_pieces, tasks);

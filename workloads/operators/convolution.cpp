@@ -255,6 +255,14 @@ class Kernels final : public compute::Packer {
       }
     }
     for (std::size_t k = 1; k < offset_.size() && even_; ++k) even_ = offset_[k] - offset_[k - 1] == offset_[1];
+    if (even_) return;
+    // Where a line lies without gaps, the other way round: which k each of its elements is.
+    std::vector<std::int64_t> place(offset_.size(), -1);
+    for (std::size_t k = 0; k < offset_.size(); ++k) {
+      if (offset_[k] < 0 || offset_[k] >= static_cast<std::int64_t>(place.size())) return;
+      place[static_cast<std::size_t>(offset_[k])] = static_cast<std::int64_t>(k);
+    }
+    if (std::find(place.begin(), place.end(), -1) == place.end()) place_ = std::move(place);
   }
 
   /// Whether k steps by a constant.
@@ -264,6 +272,21 @@ class Kernels final : public compute::Packer {
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
     const float* from = data_ + first * line_;
+    const auto whole = static_cast<std::int64_t>(place_.size());
+    if (k0 == 0 && k > 0 && k == whole) {
+      constexpr std::int64_t kAtOnce = 64;
+      const compute::Scratch transposed(kAtOnce * width);
+      for (std::int64_t i = 0; i < k; i += kAtOnce) {
+        const std::int64_t elements = std::min(kAtOnce, k - i);
+        compute::simd().transpose(count, elements, from + i, line_, transposed.get(), width);
+        for (std::int64_t e = 0; e < elements; ++e) {
+          float* row = to + place_[static_cast<std::size_t>(i + e)] * width;
+          std::copy_n(transposed.get() + e * width, count, row);
+          std::fill(row + count, row + width, 0.0F);
+        }
+      }
+      return;
+    }
     for (std::int64_t i = 0; i < k; ++i, to += width) {
       const float* source = from + offset_[static_cast<std::size_t>(k0 + i)];
       for (std::int64_t j = 0; j < count; ++j) to[j] = source[j * line_];
@@ -280,7 +303,8 @@ class Kernels final : public compute::Packer {
  private:
   const float* data_;
   std::int64_t line_;
-  std::vector<std::int64_t> offset_;
+  std::vector<std::int64_t> offset_;  ///< by k
+  std::vector<std::int64_t> place_;   ///< k by offset; empty where lines have gaps or k steps evenly
   bool even_ = true;
 };
 
