@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 
 #include "workloads/compute/strided.h"
 
@@ -220,14 +221,14 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
   const bool attention = node_at(count - 1).op == "MatMul";
 
   // Second operands whose columns are not adjacent would be transposed for every piece: once is enough.
-  std::vector<ConstStridedView> sources = values;
+  std::map<TensorId, ConstStridedView> transposed;
   std::deque<compute::Scratch> copies;
   for (std::size_t i = 0; i < count; ++i) {
     const Node& node = node_at(i);
     if (node.op != "MatMul") continue;
-    ConstStridedView& b = sources[static_cast<std::size_t>(node.inputs[1])];
+    const ConstStridedView& b = values[static_cast<std::size_t>(node.inputs[1])];
     const int n_axis = b.box.rank - (node.integer("transB", 0) != 0 ? 2 : 1);
-    if (b.stride[n_axis] == 1) continue;
+    if (b.stride[n_axis] == 1 || transposed.contains(node.inputs[1])) continue;
     StridedView to{b.box, copies.emplace_back(b.box.elements()).get(), {}};
     to.stride = compute::dense_strides(b.box);
     if (n_axis == b.box.rank - 2) {
@@ -235,8 +236,12 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
       to.stride[n_axis + 1] = b.box.extent[n_axis];
     }
     compute::copy(b, to);
-    b = compute::readable(to);
+    transposed[node.inputs[1]] = compute::readable(to);
   }
+  const auto source = [&](TensorId id) -> const ConstStridedView& {
+    const auto found = transposed.find(id);
+    return found != transposed.end() ? found->second : values[static_cast<std::size_t>(id)];
+  };
 
   // Pieces: leading dimensions one by one, then stretches of the next.
   Box interior = whole(graph.output(node_at(0)).shape);
@@ -293,7 +298,7 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
         const int maker = id == kNone ? -1 : maker_of(id);
         inputs.push_back(maker >= 0    ? between[static_cast<std::size_t>(maker)]
                          : id == kNone ? ConstStridedView{}
-                                       : sources[static_cast<std::size_t>(id)]);
+                                       : source(id));
         // Values between nodes have one shape: the last reader may write where it reads.
         if (maker >= 0 && last_reader[static_cast<std::size_t>(maker)] == static_cast<int>(i) &&
             std::count(node.inputs.begin(), node.inputs.end(), id) == 1) {

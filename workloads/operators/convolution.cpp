@@ -242,6 +242,11 @@ class Kernels final : public compute::Packer {
     const int dims = c.window.dims();
     std::int64_t taps = 1;
     for (int d = 0; d < dims; ++d) taps *= c.window.kernel[d];
+    // Mostly nothing is to be reordered.
+    if (const std::int64_t step = even_step(c, w, taps, channels_last); step != 0) {
+      step_ = step;
+      return;
+    }
     offset_.resize(static_cast<std::size_t>(taps * c.in_channels));
     for (std::int64_t t = 0; t < taps; ++t) {
       std::int64_t rest = t, at = 0;
@@ -254,8 +259,6 @@ class Kernels final : public compute::Packer {
         offset_[static_cast<std::size_t>(k)] = at + channel * w.stride[1];
       }
     }
-    for (std::size_t k = 1; k < offset_.size() && even_; ++k) even_ = offset_[k] - offset_[k - 1] == offset_[1];
-    if (even_) return;
     // Where a line lies without gaps, the other way round: which k each of its elements is.
     std::vector<std::int64_t> place(offset_.size(), -1);
     for (std::size_t k = 0; k < offset_.size(); ++k) {
@@ -266,8 +269,8 @@ class Kernels final : public compute::Packer {
   }
 
   /// Whether k steps by a constant.
-  [[nodiscard]] bool even() const { return even_; }
-  [[nodiscard]] compute::Lines lines() const { return {data_, line_, offset_.size() > 1 ? offset_[1] : 1}; }
+  [[nodiscard]] bool even() const { return step_ != 0; }
+  [[nodiscard]] compute::Lines lines() const { return {data_, line_, step_}; }
 
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
@@ -301,11 +304,25 @@ class Kernels final : public compute::Packer {
   }
 
  private:
+  /// The step from one k to the next, or 0 if there is none.
+  static std::int64_t even_step(const Convolution& c, const ConstStridedView& w, std::int64_t taps,
+                                bool channels_last) {
+    if (taps == 1) return w.stride[1];
+    if (c.in_channels > 1 && channels_last) return 0;
+    const int last = c.window.dims() + 1;
+    std::int64_t expected = w.stride[last];
+    for (int d = last; d >= 2; --d) {
+      if (w.stride[d] != expected) return 0;
+      expected *= c.window.kernel[d - 2];
+    }
+    return c.in_channels == 1 || w.stride[1] == expected ? w.stride[last] : 0;
+  }
+
   const float* data_;
   std::int64_t line_;
   std::vector<std::int64_t> offset_;  ///< by k
-  std::vector<std::int64_t> place_;   ///< k by offset; empty where lines have gaps or k steps evenly
-  bool even_ = true;
+  std::vector<std::int64_t> place_;   ///< k by offset; empty where lines have gaps
+  std::int64_t step_ = 0;             ///< from one k to the next; if it is constant there are no tables
 };
 
 /// A 1x1 convolution over a region that is exactly its input's needs no gathering.
