@@ -167,6 +167,12 @@ __m512 filled(__m512 v, const Lanes& l, const float* from) {
     const __m512 a = _mm512_maskz_loadu_ps(l.first, p), b = _mm512_maskz_loadu_ps(l.second, p + kLanes);
     return _mm512_mask_mov_ps(v, l.lanes, _mm512_permutex2var_ps(a, even, b));
   }
+  constexpr std::int64_t kFurthest = std::int64_t{1} << 26;  // sixteen of them count in 32 bits
+  if (l.step < kFurthest && l.step > -kFurthest) {
+    const __m512i numbers = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i places = _mm512_mullo_epi32(numbers, _mm512_set1_epi32(static_cast<int>(l.step)));
+    return _mm512_mask_i32gather_ps(v, l.lanes, places, p, sizeof(float));
+  }
   Floats w = (Floats)v;
   for (int i = 0; i < kLanes; ++i) {
     if ((l.lanes >> i & 1) != 0) w[i] = p[i * l.step];
