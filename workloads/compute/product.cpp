@@ -334,36 +334,38 @@ void multiply(std::span<const Product> products, Sums sums) {
   }
   constexpr double kWorthSharing = 1 << 17;  // multiplications; a thread wakes up in that time
   const bool share = work > kWorthSharing && thread_count() > 1;
-  const std::int64_t wanted = share ? std::int64_t{4} * thread_count() : 1;
+  const std::int64_t threads = share ? thread_count() : 1;
+  const std::int64_t wanted = share ? 4 * threads : 1;
   std::vector<Task> tasks;
   std::vector<Scratch> packed_once;
   for (const Product& p : oriented) {
-    // Smaller blocks where there would be too few to share.
-    std::int64_t row_pieces = pieces(p.m, kBlockRows), column_pieces = pieces(p.n, kBlockColumns);
-    const std::int64_t least_rows = std::int64_t{2} * s.rows[2];
-    const std::int64_t least_columns = std::int64_t{4} * s.lanes;
-    for (std::int64_t all = blocks; all < wanted;) {
-      const bool by_rows = p.m / row_pieces >= p.n / column_pieces;
-      std::int64_t& chosen = by_rows ? row_pieces : column_pieces;
-      const std::int64_t other = all / chosen;
-      if ((by_rows ? p.m : p.n) / (chosen + 1) < (by_rows ? least_rows : least_columns)) break;
-      ++chosen;
-      all = other * chosen;
-    }
     const LinePacker lines(p.b);
     const Packer& packer = p.pack_b != nullptr ? *p.pack_b : lines;
     const float* packed = p.kept_b != nullptr && p.k > 0 ? p.kept_b->of(p.key_b, packer) : nullptr;
     const std::vector<Panel> panels = packed != nullptr ? kept_panels_of(p.n, s) : panels_of(p.n, s);
     constexpr std::int64_t kMostPacked = std::int64_t{1}
                                          << 22;  // elements: larger ones leave the cache before their use
-    const bool reorders = p.pack_a != nullptr && p.pack_b != nullptr;
-    if (packed == nullptr && (row_pieces > 1 || reorders) && p.k > 0 && packed_size(panels, p.k, s) <= kMostPacked) {
-      // Tasks of the same columns would each pack them; and an order of k that no operand lies in is faster made whole.
+    if (packed == nullptr && p.pack_a != nullptr && p.pack_b != nullptr && p.k > 0 &&
+        packed_size(panels, p.k, s) <= kMostPacked) {
+      // An order of k that no operand lies in is faster made whole.
       packed_once.emplace_back(packed_size(panels, p.k, s));
       packed = packed_once.back().get();
+      pack_all(packer, panels, p.k, p.k, s, packed_once.back().get());
+    }
+    std::int64_t row_pieces = pieces(p.m, kBlockRows), column_pieces = pieces(p.n, kBlockColumns);
+    if (blocks < wanted) {
+      // Smaller blocks where there would be too few to share. Tasks of the same columns each pack them: another core's
+      // cache is slower than that.
+      constexpr std::int64_t kPanels = 3;  // of a task, so that a block of a is used from the cache
       const auto count = static_cast<std::int64_t>(panels.size());
-      const std::int64_t depth = reorders ? p.k : pieces(p.k, pieces(wanted, count));
-      pack_all(packer, panels, p.k, depth, s, packed_once.back().get());
+      const auto products_count = static_cast<std::int64_t>(oriented.size());
+      const std::int64_t fewest = pieces(threads, products_count);
+      if (count >= kPanels * fewest) {
+        column_pieces = std::max(column_pieces, std::min(pieces(wanted, products_count), count / kPanels));
+      } else {
+        const std::int64_t least_rows = std::int64_t{2} * s.rows[2];
+        row_pieces = std::max(row_pieces, std::min(fewest, pieces(p.m, least_rows)));
+      }
     }
     cut(p, packed, panels, row_pieces, column_pieces, tasks);
   }
