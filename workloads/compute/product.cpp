@@ -354,13 +354,13 @@ void multiply(std::span<const Product> products, Sums sums) {
     }
     std::int64_t row_pieces = pieces(p.m, kBlockRows), column_pieces = pieces(p.n, kBlockColumns);
     if (blocks < wanted) {
-      // Smaller blocks where there would be too few to share. Tasks of the same columns each pack them: another core's
-      // cache is slower than that.
+      // Smaller blocks where there would be too few to share: of the operand that takes longer to come by, every core
+      // reads a part. Tasks of the same columns each pack them: another core's cache is slower than that.
       constexpr std::int64_t kPanels = 3;  // of a task, so that a block of a is used from the cache
       const auto count = static_cast<std::int64_t>(panels.size());
       const auto products_count = static_cast<std::int64_t>(oriented.size());
       const std::int64_t fewest = pieces(threads, products_count);
-      if (count >= kPanels * fewest) {
+      if (p.n > p.m && count >= kPanels * fewest) {
         column_pieces = std::max(column_pieces, std::min(pieces(wanted, products_count), count / kPanels));
       } else {
         const std::int64_t least_rows = std::int64_t{2} * s.rows[2];
