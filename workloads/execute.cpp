@@ -163,7 +163,7 @@ class Executor {
   }
 
   bool run_together(const Segment& segment) {
-    std::vector<ConstStridedView> views(graph_.tensors.size());
+    views_.resize(graph_.tensors.size());
     const Value* reused = nullptr;
     const Node& last = graph_.nodes[segment.nodes.back()];
     const Tensor& out = graph_.output(last);
@@ -174,16 +174,19 @@ class Executor {
         if (input == kNone || is_inside(segment, input)) continue;
         const Value& value = existing(input);
         if (!value.is_view()) return false;
-        views[input] = value.view();
+        views_[input] = value.view();
       }
     }
     // An element-wise segment reads every element of a tensor before it writes the one in its place, unless a node
     // reads it late: only what the last node alone reads may be overwritten.
-    if (operator_of(last).op_class == OpClass::kElementwise) reused = overwritable(operator_of(last), last);
+    // A product's sums go through the output before anything is added.
+    if (operator_of(last).op_class == OpClass::kElementwise && !segment.is_product) {
+      reused = overwritable(operator_of(last), last);
+    }
     const Box box = whole(out.shape);
     StridedView to{box, nullptr, compute::dense_strides(box)};
     const Value result = output_value(out, reused, to);
-    run_segment(graph_, segment, views, to, sums_);
+    run_segment(graph_, segment, views_, to, sums_);
     for (const NodeId id : segment.nodes) {
       for (const TensorId input : graph_.nodes[id].inputs) {
         if (input != kNone && --uses_left_[input] == 0) values_[input].reset();
@@ -376,6 +379,7 @@ class Executor {
   std::optional<Segments> segments_;  ///< empty where shapes depend on data
   std::shared_ptr<BufferPool> pool_;
   std::vector<std::optional<Value>> values_;  ///< by TensorId; empty before it exists and after its last use
+  std::vector<ConstStridedView> views_;       ///< of what a segment reads, by TensorId
   std::vector<std::int64_t> uses_left_;       ///< reads by nodes to come, and one if kept
   std::set<TensorId> kept_;
   std::optional<FiniteWatch> watch_;

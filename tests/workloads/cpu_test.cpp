@@ -176,6 +176,99 @@ TEST_CASE("float products on operands of any layout", "[cpu]") {
   }
 }
 
+TEST_CASE("what follows the sums of a product, in any layout", "[cpu]") {
+  Random random(13);
+  for (int round = 0; round < 80; ++round) {
+    Product p;
+    p.m = pick(random, 1, 70), p.n = pick(random, 1, 130), p.k = pick(random, 0, 800);
+    const auto a = integers(random, p.m * p.k + 1), b = integers(random, p.n * p.k + 1);
+    const auto bias = integers(random, std::max(p.m, p.n));
+    p.a = {a.data(), p.k, 1};
+    p.b = {b.data(), 1, p.n};
+    std::vector<float> c(static_cast<std::size_t>(p.m * p.n));
+    p.c = c.data();
+    p.c_row = round % 2 == 0 ? p.n : 1;
+    p.c_column = round % 2 == 0 ? 1 : p.m;
+    if (round % 3 == 0) p.bias_i = bias.data();
+    if (round % 5 == 0) p.bias_j = bias.data();
+    const auto plus = integers(random, 2 * p.m * p.n);
+    for (Addend& addend : p.plus) {
+      const std::int64_t rows[] = {p.n, 1, 2 * p.n, 0, 1, 0}, columns[] = {1, p.m, 2, 1, 0, 0};
+      const auto layout = pick(random, 0, 6);
+      if (layout < 6) addend = {plus.data(), rows[layout], columns[layout]};
+    }
+    p.rectify = round % 4 < 2;
+    multiply({&p, 1}, round % 7 == 6 ? Sums::kDouble : Sums::kFloat);
+    CAPTURE(round, p.m, p.n, p.k, p.plus[0].row, p.plus[0].column, p.plus[1].row, p.plus[1].column);
+    for (std::int64_t i = 0; i < p.m; ++i) {
+      for (std::int64_t j = 0; j < p.n; ++j) {
+        double sum = 0;  // small integers: exact in any order
+        for (std::int64_t q = 0; q < p.k; ++q) {
+          sum += a[static_cast<std::size_t>(i * p.k + q)] * b[static_cast<std::size_t>(q * p.n + j)];
+        }
+        if (p.bias_i != nullptr) sum += bias[static_cast<std::size_t>(i)];
+        if (p.bias_j != nullptr) sum += bias[static_cast<std::size_t>(j)];
+        for (const Addend& addend : p.plus) {
+          if (addend.data != nullptr) sum += addend.data[i * addend.row + j * addend.column];
+        }
+        if (p.rectify) sum = std::max(sum, 0.0);
+        REQUIRE(c[static_cast<std::size_t>(i * p.c_row + j * p.c_column)] == static_cast<float>(sum));
+      }
+    }
+  }
+}
+
+TEST_CASE("rows of runs and of finished tiles, on every instruction set", "[cpu]") {
+  for (int set = 0; set < simd_count(); ++set) {
+    const Simd& s = simd_at(set);
+    Random random(17);
+    for (int round = 0; round < 200; ++round) {
+      const std::int64_t width = s.lanes * pick(random, 1, s.panel_vectors), step = pick(random, 1, 4), rows = 3;
+      std::vector<Run> runs;
+      std::vector<float> from = integers(random, rows * 400), wanted(static_cast<std::size_t>(width));
+      for (std::int64_t at = pick(random, 0, 3); at < width;) {
+        const Run run{at, std::min(pick(random, 1, 40), width - at), pick(random, 0, 200), step};
+        if (random() % 4 != 0) runs.push_back(run);
+        at += run.count + pick(random, 0, 5);
+      }
+      std::vector<float> to(static_cast<std::size_t>(rows * (width + 3)), -99.0F);
+      s.gather(runs.data(), static_cast<int>(runs.size()), rows, from.data(), 400, width, to.data(), width + 3);
+      CAPTURE(s.name, round, width, step);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        std::fill(wanted.begin(), wanted.end(), 0.0F);
+        for (const Run& run : runs) {
+          for (std::int64_t i = 0; i < run.count; ++i) {
+            wanted[static_cast<std::size_t>(run.to + i)] =
+                from[static_cast<std::size_t>(r * 400 + run.from + i * run.step)];
+          }
+        }
+        const auto row = to.begin() + r * (width + 3);
+        REQUIRE(std::equal(wanted.begin(), wanted.end(), row));
+        REQUIRE(row[width] == -99.0F);
+      }
+    }
+    for (const std::int64_t n : {1, 7, 16, 32, 45}) {
+      const auto x = integers(random, 200), bias = integers(random, 9), plus = integers(random, 200);
+      for (int form = 0; form < 8; ++form) {
+        std::vector<float> y(200, -99.0F);
+        s.finish(4, n, x.data(), 48, (form & 4) != 0 ? bias.data() : nullptr, 2,
+                 (form & 2) != 0 ? plus.data() : nullptr, 49, (form & 1) != 0, y.data(), 50);
+        CAPTURE(s.name, n, form);
+        for (std::size_t r = 0; r < 4; ++r) {
+          for (std::size_t j = 0; j < static_cast<std::size_t>(n); ++j) {
+            float v = x[r * 48 + j];
+            if ((form & 4) != 0) v += bias[2 * r];
+            if ((form & 2) != 0) v += plus[r * 49 + j];
+            if ((form & 1) != 0) v = std::max(v, 0.0F);
+            REQUIRE(y[r * 50 + j] == v);
+          }
+          REQUIRE(y[r * 50 + static_cast<std::size_t>(n)] == -99.0F);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("a product does not depend on the number of threads", "[cpu]") {
   Random random(5);
   std::vector<float> a(200 * 500), b(500 * 300), one(200 * 300), two(200 * 300);
@@ -194,8 +287,18 @@ TEST_CASE("a product does not depend on the number of threads", "[cpu]") {
   set_thread_count(3);
   p.c = two.data();
   multiply({&p, 1});
-  set_thread_count(before);
   CHECK(one == two);
+  // Few columns: panels are packed once for all rows.
+  p.m = 500, p.n = 60, p.k = 200;
+  p.a = {a.data(), 200, 1};
+  p.b = {b.data(), 1, 60};
+  p.c_row = 60;
+  multiply({&p, 1});
+  set_thread_count(1);
+  p.c = one.data();
+  multiply({&p, 1});
+  set_thread_count(before);
+  CHECK(std::equal(one.begin(), one.begin() + 500 * 60, two.begin()));
 }
 
 TEST_CASE("loops visit every piece once and pass the first exception on", "[cpu]") {

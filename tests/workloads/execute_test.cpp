@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstring>
 
 #include "tests/workloads/graph_builder.h"
 #include "tests/workloads/one_node.h"
@@ -109,6 +111,77 @@ TEST_CASE("a node with several outputs gives those that are used", "[execute]") 
   const Graph graph = builder.finish({parts[1]});
   const std::string name = graph.tensors[parts[1]].name;
   CHECK(execute(graph, {{"x", floats({4}, {1, 2, 3, 4})}}).at(name).floats() == Floats{3, 4});
+}
+
+/// The graph's outputs, and the same when every tensor is asked for, so that every node runs by itself.
+std::pair<TensorMap, TensorMap> together_and_singly(const Graph& graph) {
+  const TensorMap inputs = random_inputs(graph);
+  std::vector<std::string> all;
+  for (const Tensor& tensor : graph.tensors) all.push_back(tensor.name);
+  TensorMap singly = execute(graph, inputs, all), outputs;
+  for (const TensorId id : graph.outputs) outputs[graph.tensors[id].name] = singly.at(graph.tensors[id].name);
+  return {execute(graph, inputs), std::move(outputs)};
+}
+
+bool same_bits(const TensorMap& a, const TensorMap& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.first == y.first && x.second.floats().size() == y.second.floats().size() &&
+           std::memcmp(x.second.floats().data(), y.second.floats().data(), x.second.floats().size() * sizeof(float)) ==
+               0;
+  });
+}
+
+TEST_CASE("sums and Relu behind a convolution give the same bits as by themselves", "[execute][conv]") {
+  const Attributes padded{{"pads", IntList{1, 1, 1, 1}}};
+  const std::vector<Shape> addends = {{2, 5, 9, 11}, {2, 5, 1, 1}, {5, 1, 1}, {11}, {9, 1}, {2, 1, 9, 11}, {1}, {}};
+  for (const Shape& first : addends) {
+    for (const Shape& second : addends) {
+      GraphBuilder builder;
+      const TensorId x = builder.input("x", {2, 3, 9, 11});
+      const TensorId product = builder.op("Conv", {x, builder.random({5, 3, 3, 3}), builder.random({5})}, padded);
+      const TensorId sum = builder.op("Add", {product, builder.random(first)});
+      const TensorId y = builder.op("Relu", {builder.op("Add", {builder.random(second), sum})});
+      const Graph graph = builder.finish({y});
+      INFO(to_string(first) << " and " << to_string(second));
+      const auto [together, singly] = together_and_singly(graph);
+      CHECK(same_bits(together, singly));
+      CHECK(*std::min_element(together.begin()->second.floats().begin(), together.begin()->second.floats().end()) == 0);
+    }
+  }
+}
+
+TEST_CASE("sums and Relu behind a matrix product give the same bits as by themselves", "[execute][matmul]") {
+  const std::vector<Shape> addends = {{3, 2, 40, 33}, {33}, {40, 1}, {2, 1, 33}, {3, 1, 1, 1}, {1, 1}, {}};
+  for (const Shape& first : addends) {
+    for (const Shape& second : addends) {
+      GraphBuilder builder;
+      const TensorId x = builder.input("x", {3, 2, 40, 20});
+      const TensorId product = builder.op("MatMul", {x, builder.random({20, 33})});
+      const TensorId sum = builder.op("Add", {builder.random(first), product});
+      const TensorId y = builder.op("Relu", {builder.op("Add", {sum, builder.random(second)})});
+      const Graph graph = builder.finish({y});
+      INFO(to_string(first) << " and " << to_string(second));
+      const auto [together, singly] = together_and_singly(graph);
+      CHECK(same_bits(together, singly));
+    }
+  }
+}
+
+TEST_CASE("what is read elsewhere, or grows by a sum, is no tail of a product", "[execute][conv]") {
+  GraphBuilder builder;
+  const TensorId x = builder.input("x", {1, 2, 4, 4});
+  const TensorId doubled = builder.op("Conv", {x, builder.random({2, 2, 1, 1})});
+  const TensorId twice = builder.op("Add", {doubled, doubled});
+  const TensorId shared = builder.op("Conv", {twice, builder.random({2, 2, 1, 1})});
+  const TensorId left = builder.op("Add", {shared, x});
+  const TensorId right = builder.op("Relu", {shared});
+  const TensorId both = builder.op("Conv", {builder.op("Add", {left, right}), builder.random({2, 2, 1, 1})});
+  const TensorId wider = builder.op("Add", {both, builder.random({3, 1, 1, 1})});  // three samples of one
+  const TensorId late = builder.op("Conv", {wider, builder.random({2, 2, 1, 1})});
+  const TensorId y = builder.op("Relu", {builder.op("Add", {late, builder.op("Neg", {wider})})});
+  const Graph graph = builder.finish({y, both});
+  const auto [together, singly] = together_and_singly(graph);
+  CHECK(same_bits(together, singly));
 }
 
 TEST_CASE("folded nodes are not run: their outputs are constants", "[execute]") {

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "regions.h"
+#include "workloads/compute/strided.h"
 
 using namespace spillway;
 using namespace spillway::workloads;
@@ -109,6 +110,15 @@ const std::vector<ConvCase> kConvolutions = {
     {{1, 1, 2, 2}, {1, 1, 2, 2}, 1, {3, 3}, {1, 1}, {4, 4, 4, 4}},                    // whole windows lie in the pads
 };
 
+/// Rows of output longer and shorter than a panel, sums longer than a block.
+const std::vector<ConvCase> kLargerConvolutions = {
+    {{1, 3, 21, 75}, {17, 3, 3, 3}, 1, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+    {{1, 50, 7, 7}, {40, 50, 3, 3}, 1, {1, 1}, {1, 1}, {1, 1, 1, 1}},
+    {{1, 3, 40, 41}, {9, 3, 7, 7}, 1, {2, 2}, {1, 1}, {3, 3, 3, 3}},
+    {{2, 4, 20, 23}, {6, 4, 3, 3}, 1, {2, 3}, {2, 1}, {2, 0, 1, 1}},
+    {{1, 45, 14, 14}, {20, 45, 1, 1}, 1, {2, 2}, {1, 1}, {0, 0, 0, 0}},
+};
+
 }  // namespace
 
 TEST_CASE("Conv refuses what does not fit together", "[operators][conv]") {
@@ -131,7 +141,9 @@ TEST_CASE("Conv refuses what does not fit together", "[operators][conv]") {
 }
 
 TEST_CASE("Conv equals its definition", "[operators][conv]") {
-  for (const ConvCase& c : kConvolutions) {
+  std::vector<ConvCase> cases = kConvolutions;
+  cases.insert(cases.end(), kLargerConvolutions.begin(), kLargerConvolutions.end());
+  for (const ConvCase& c : cases) {
     const HostTensor x = noise(c.x, 1);
     const HostTensor w = noise(c.w, 2);
     const HostTensor bias = noise({c.w[0]}, 3);
@@ -139,6 +151,24 @@ TEST_CASE("Conv equals its definition", "[operators][conv]") {
     INFO(to_string(c.x) << " by " << to_string(c.w));
     check_close(n.evaluate()[0].floats(),
                 conv_by_definition(c, x.floats(), w.floats(), bias.floats(), n.output().shape));
+  }
+}
+
+TEST_CASE("Conv between tensors whose channels are innermost", "[operators][conv]") {
+  for (const ConvCase& c : kLargerConvolutions) {
+    INFO(to_string(c.x) << " by " << to_string(c.w));
+    const HostTensor x = noise(c.x, 1), w = noise(c.w, 2), bias = noise({c.w[0]}, 3);
+    const OneNode n("Conv", {x, w, bias}, attributes_of(c));
+    const Box in = whole(c.x), weights = whole(c.w), out = whole(n.output().shape);
+    std::vector<float> from(x.floats().size()), to(static_cast<std::size_t>(out.elements())), found(to.size());
+    const StridedView input = compute::channels_last(in, from.data()), output = compute::channels_last(out, to.data());
+    compute::copy({in, x.floats().data(), compute::dense_strides(in)}, input);
+    const std::vector<ConstStridedView> views{compute::readable(input),
+                                              {weights, w.floats().data(), compute::dense_strides(weights)},
+                                              {whole({c.w[0]}), bias.floats().data(), {1}}};
+    n.def().strided(n.graph(), n.node(), views, output, compute::Sums::kFloat);
+    compute::copy(compute::readable(output), {out, found.data(), compute::dense_strides(out)});
+    check_close(found, conv_by_definition(c, x.floats(), w.floats(), bias.floats(), n.output().shape));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "regions.h"
+#include "workloads/compute/strided.h"
 
 using namespace spillway;
 using namespace spillway::workloads;
@@ -99,6 +100,23 @@ TEST_CASE("pooling on any part of its output", "[operators][pool][regions]") {
   check_regions(OneNode("MaxPool", {noise({1, 2, 5, 4, 6})}, {{"kernel_shape", IntList{2, 2, 3}}}));
   check_regions(OneNode("GlobalAveragePool", {x}));
   check_regions(OneNode("GlobalMaxPool", {x}));
+}
+
+TEST_CASE("pooling gives the same bits in any layout", "[operators][pool]") {
+  Attributes attributes{{"kernel_shape", IntList{3, 3}}, {"strides", IntList{2, 1}}, {"pads", IntList{1, 1, 0, 1}}};
+  for (const std::string op : {"MaxPool", "AveragePool"}) {
+    const OneNode n(op, {noise({2, 7, 10, 9}, 5)}, attributes);
+    const Box in = whole({2, 7, 10, 9}), out = whole(n.output().shape);
+    const std::vector<float> dense = n.evaluate()[0].floats();
+    std::vector<float> x(static_cast<std::size_t>(in.elements())), y(dense.size()), again(dense.size());
+    const StridedView from = compute::channels_last(in, x.data()), to = compute::channels_last(out, y.data());
+    const HostTensor values = noise({2, 7, 10, 9}, 5);
+    compute::copy({in, values.floats().data(), compute::dense_strides(in)}, from);
+    const std::vector<ConstStridedView> views{compute::readable(from)};
+    operator_of(n.node()).strided(n.graph(), n.node(), views, to, compute::Sums::kFloat);
+    compute::copy(compute::readable(to), {out, again.data(), compute::dense_strides(out)});
+    CHECK(again == dense);
+  }
 }
 
 TEST_CASE("Resize refuses what it cannot do", "[operators][resize]") {

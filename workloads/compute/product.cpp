@@ -84,11 +84,31 @@ std::vector<Panel> kept_panels_of(std::int64_t n, const Simd& s) {
   return panels;
 }
 
+std::int64_t width_of(const Panel& panel, const Simd& s) { return std::int64_t{panel.vectors} * s.lanes; }
+
+/// Of whole lines: the panel whose first line is `first` lies at [first * k].
+std::int64_t packed_size(const std::vector<Panel>& panels, std::int64_t k, const Simd& s) {
+  return panels.empty() ? 0 : (panels.back().first + width_of(panels.back(), s)) * k;
+}
+
+/// On all cores.
+void pack_all(const Packer& packer, const std::vector<Panel>& panels, std::int64_t k, std::int64_t depth, const Simd& s,
+              float* to) {
+  const auto count = static_cast<std::int64_t>(panels.size());
+  const std::int64_t steps = (k + depth - 1) / depth;
+  parallel_for(count * steps, [&](std::int64_t i) {
+    const Panel& panel = panels[static_cast<std::size_t>(i / steps)];
+    const std::int64_t k0 = i % steps * depth, width = width_of(panel, s);
+    packer.panel(k0, std::min(depth, k - k0), panel.first, panel.count, width, to + panel.first * k + k0 * width);
+  });
+}
+
 /// A part of one product that one thread computes.
 struct Task {
   const Product* product = nullptr;
-  const float* panels = nullptr;  ///< all of b as PackedPanels keeps it, if it does
-  std::int64_t row = 0, rows = 0, column = 0, columns = 0;
+  const float* packed = nullptr;  ///< all panels of b, if they are packed already
+  std::int64_t row = 0, rows = 0;
+  std::vector<Panel> panels;  ///< adjacent ones
 };
 
 constexpr std::int64_t kBlockK = 384;        // a panel of it stays in the first cache
@@ -99,38 +119,34 @@ constexpr int kSets = 64 * 16;  // rows this many floats apart meet in the same 
 
 class Worker {
  public:
-  Worker(const Task& task, Sums sums) : task_(task), p_(*task.product), s_(simd()), sums_(sums) {}
+  Worker(const Task& task, Sums sums) : task_(task), p_(*task.product), s_(simd()), sums_(sums) {
+    column_ = task.panels.front().first;
+    columns_ = task.panels.back().first + task.panels.back().count - column_;
+  }
 
   void run() {
-    const bool kept = task_.panels != nullptr;
-    const std::vector<Panel> panels = kept ? kept_panels_of(task_.columns, s_) : panels_of(task_.columns, s_);
+    const bool packed = task_.packed != nullptr;
     const std::int64_t depth = sums_ == Sums::kDouble ? std::max<std::int64_t>(p_.k, 1) : std::min(kBlockK, p_.k);
-    std::int64_t width = 0;
-    for (const Panel& panel : panels) width += std::int64_t{panel.vectors} * s_.lanes;
+    std::int64_t width = 0, widest = 0;
+    for (const Panel& panel : task_.panels) {
+      width += width_of(panel, s_);
+      widest = std::max(widest, width_of(panel, s_));
+    }
     // Sums over several blocks of k go through c itself where its columns are adjacent.
     const bool blocked = depth < p_.k;
     through_buffer_ = p_.c_column != 1;
-    const Scratch packed_b(kept ? 0 : width * std::max<std::int64_t>(depth, 1));
+    const bool one_by_one = p_.pack_b != nullptr;
+    const Scratch packed_b(packed ? 0 : (one_by_one ? widest : width) * std::max<std::int64_t>(depth, 1));
     const bool pack_rows = p_.pack_a != nullptr || p_.a.k != 1 || (p_.a.line % kSets == 0 && p_.k > 64);
     const Scratch packed_a(pack_rows ? task_.rows * std::max<std::int64_t>(depth, 1) : 0);
-    const Scratch buffer(through_buffer_ && blocked ? task_.rows * task_.columns : 0);
+    const Scratch buffer(through_buffer_ && blocked ? task_.rows * columns_ : 0);
     const LinePacker lines_a(p_.a), lines_b(p_.b);
     const Packer& packer_a = p_.pack_a != nullptr ? *p_.pack_a : lines_a;
     const Packer& packer_b = p_.pack_b != nullptr ? *p_.pack_b : lines_b;
     std::int64_t k0 = 0;
     do {
       const std::int64_t k = std::min(depth, p_.k - k0);
-      // Rows of b may lie far apart: all panels of a few rows, then the next rows.
-      const std::int64_t rows_at_once = p_.pack_b == nullptr && p_.b.line == 1 ? kRowsAtOnce : k;
-      for (std::int64_t i = 0; i < k && !kept; i += rows_at_once) {
-        float* to = packed_b.get();
-        for (const Panel& panel : panels) {
-          const std::int64_t panel_width = std::int64_t{panel.vectors} * s_.lanes;
-          packer_b.panel(k0 + i, std::min(rows_at_once, k - i), task_.column + panel.first, panel.count, panel_width,
-                         to + i * panel_width);
-          to += k * panel_width;
-        }
-      }
+      if (!packed && !one_by_one) pack_panels(packer_b, k0, k, packed_b.get());
       const float* a = p_.a.data;
       std::int64_t a_row = p_.a.line;
       if (pack_rows) {
@@ -141,74 +157,112 @@ class Worker {
         a += task_.row * a_row + k0;
       }
       const float* b = packed_b.get();
-      for (const Panel& panel : panels) {
-        const std::int64_t panel_width = std::int64_t{panel.vectors} * s_.lanes;
-        if (kept) b = task_.panels + (task_.column + panel.first) * p_.k + k0 * panel_width;
+      for (const Panel& panel : task_.panels) {
+        const std::int64_t panel_width = width_of(panel, s_);
+        if (packed) b = task_.packed + panel.first * p_.k + k0 * panel_width;
+        if (!packed && one_by_one) packer_b.panel(k0, k, panel.first, panel.count, panel_width, packed_b.get());
         multiply_panel(panel, k, a, a_row, b, k0 == 0, k0 + k == p_.k, buffer.get());
-        b += k * panel_width;
+        if (!one_by_one) b += k * panel_width;
       }
       k0 += k;
     } while (k0 < p_.k);
   }
 
  private:
+  void pack_panels(const Packer& packer, std::int64_t k0, std::int64_t k, float* packed) const {
+    // Rows of b may lie far apart: all panels of a few rows, then the next rows.
+    const std::int64_t rows_at_once = p_.pack_b == nullptr && p_.b.line == 1 ? kRowsAtOnce : k;
+    for (std::int64_t i = 0; i < k; i += rows_at_once) {
+      float* to = packed;
+      for (const Panel& panel : task_.panels) {
+        const std::int64_t width = width_of(panel, s_);
+        packer.panel(k0 + i, std::min(rows_at_once, k - i), panel.first, panel.count, width, to + i * width);
+        to += k * width;
+      }
+    }
+  }
+
   void multiply_panel(const Panel& panel, std::int64_t k, const float* a, std::int64_t a_row, const float* b,
                       bool first, bool last, float* buffer) {
-    const int best = s_.rows[panel.vectors];
-    const std::int64_t width = std::int64_t{panel.vectors} * s_.lanes;
+    const std::int64_t width = width_of(panel, s_), column = panel.first - column_;
+    // Even tiles: a few rows alone would leave the multipliers waiting for one another.
+    const std::int64_t tiles = (task_.rows + s_.rows[panel.vectors] - 1) / s_.rows[panel.vectors];
     alignas(64) float tile[kMaxMicroRows * kMaxPanelVectors * 16];
-    for (std::int64_t i = 0; i < task_.rows; i += best) {
-      const auto rows = static_cast<int>(std::min<std::int64_t>(best, task_.rows - i));
+    const std::int64_t usual = task_.rows / tiles, larger = task_.rows % tiles;
+    std::int64_t i = 0;
+    int rows = 0;
+    for (std::int64_t t = 0; t < tiles; ++t, i += rows) {
+      rows = static_cast<int>(usual + (t < larger ? 1 : 0));
       const Micro micro = (sums_ == Sums::kDouble ? s_.micro_double : s_.micro)[panel.vectors][rows];
-      float* c = p_.c + (task_.row + i) * p_.c_row + (task_.column + panel.first) * p_.c_column;
+      float* c = p_.c + (task_.row + i) * p_.c_row + panel.first * p_.c_column;
       std::int64_t c_row = p_.c_row;
       if (through_buffer_ && buffer != nullptr) {
-        c = buffer + i * task_.columns + panel.first;
-        c_row = task_.columns;
+        c = buffer + i * columns_ + column;
+        c_row = columns_;
       }
       const bool in_place = panel.count == width && (!through_buffer_ || buffer != nullptr);
       if (in_place && !(through_buffer_ && last)) {
         micro(k, a + i * a_row, a_row, b, c, c_row, !first);
-        if (last) finish(c, c_row, i, rows, panel);
+        if (last) finish(c, c_row, i, rows, panel, c, c_row);
         continue;
       }
-      if (!first) {
-        for (int r = 0; r < rows; ++r) std::copy_n(c + r * c_row, panel.count, tile + r * width);
-      }
+      if (!first) copy(rows, panel.count, c, c_row, tile, width);
       micro(k, a + i * a_row, a_row, b, tile, width, !first);
       if (!last) {
-        for (int r = 0; r < rows; ++r) std::copy_n(tile + r * width, panel.count, c + r * c_row);
-        continue;
-      }
-      finish(tile, width, i, rows, panel);
-      c = p_.c + (task_.row + i) * p_.c_row + (task_.column + panel.first) * p_.c_column;
-      for (int r = 0; r < rows; ++r) {
-        float* to = c + r * p_.c_row;
-        const float* from = tile + r * width;
-        if (p_.c_column == 1) {
-          std::copy_n(from, panel.count, to);
-        } else {
-          for (std::int64_t j = 0; j < panel.count; ++j) to[j * p_.c_column] = from[j];
+        copy(rows, panel.count, tile, width, c, c_row);
+      } else if (!through_buffer_) {
+        finish(tile, width, i, rows, panel, c, c_row);
+      } else {
+        finish(tile, width, i, rows, panel, tile, width);
+        c = p_.c + (task_.row + i) * p_.c_row + panel.first * p_.c_column;
+        for (int r = 0; r < rows; ++r) {
+          for (std::int64_t j = 0; j < panel.count; ++j) c[r * p_.c_row + j * p_.c_column] = tile[r * width + j];
         }
       }
     }
   }
 
-  /// Factor and biases, on a tile that is still in the cache.
-  void finish(float* tile, std::int64_t pitch, std::int64_t i, int rows, const Panel& panel) const {
-    if (p_.alpha == 1.0F && p_.bias_i == nullptr && p_.bias_j == nullptr) return;
-    for (int r = 0; r < rows; ++r) {
-      float* row = tile + r * pitch;
-      if (p_.alpha != 1.0F) s_.mul(panel.count, row, 1, &p_.alpha, 0, row);
-      if (p_.bias_i != nullptr) s_.add(panel.count, row, 1, p_.bias_i + task_.row + i + r, 0, row);
-      if (p_.bias_j != nullptr) s_.add(panel.count, row, 1, p_.bias_j + task_.column + panel.first, 1, row);
+  void copy(int rows, std::int64_t n, const float* from, std::int64_t from_row, float* to, std::int64_t to_row) const {
+    s_.finish(rows, n, from, from_row, nullptr, 0, nullptr, 0, false, to, to_row);
+  }
+
+  /// Factor, biases and whatever else follows the sums, from a tile that is still in the cache to where it belongs.
+  void finish(float* tile, std::int64_t pitch, std::int64_t i, int rows, const Panel& panel, float* to,
+              std::int64_t to_row) const {
+    const std::int64_t n = panel.count, row = task_.row + i;
+    for (int r = 0; r < rows && p_.alpha != 1.0F; ++r) {
+      s_.mul(n, tile + r * pitch, 1, &p_.alpha, 0, tile + r * pitch);
     }
+    Addend by_row{p_.bias_i == nullptr ? nullptr : p_.bias_i + row, 1, 0};
+    alignas(64) float gathered[kMaxMicroRows * kMaxPanelVectors * 16];
+    const Addend by_column{p_.bias_j, 0, 1};
+    for (const Addend& addend : {by_column, p_.plus[0], p_.plus[1]}) {
+      if (addend.data == nullptr) continue;
+      const float* data = addend.data + row * addend.row + panel.first * addend.column;
+      if (addend.column == 0 && by_row.data == nullptr) {
+        by_row = {data, addend.row, 0};
+        continue;
+      }
+      std::int64_t data_row = addend.row;
+      if (addend.column != 1) {
+        for (int r = 0; r < rows; ++r) {
+          for (std::int64_t j = 0; j < n; ++j) gathered[r * n + j] = data[r * addend.row + j * addend.column];
+        }
+        data = gathered;
+        data_row = n;
+      }
+      s_.finish(rows, n, tile, pitch, by_row.data, by_row.row, data, data_row, false, tile, pitch);
+      by_row = {};
+    }
+    if (tile == to && by_row.data == nullptr && !p_.rectify) return;
+    s_.finish(rows, n, tile, pitch, by_row.data, by_row.row, nullptr, 0, p_.rectify, to, to_row);
   }
 
   const Task& task_;
   const Product& p_;
   const Simd& s_;
   Sums sums_;
+  std::int64_t column_ = 0, columns_ = 0;
   bool through_buffer_ = false;
 };
 
@@ -222,15 +276,23 @@ Product transposed(const Product& p) {
   std::swap(t.key_a, t.key_b);
   std::swap(t.c_row, t.c_column);
   std::swap(t.bias_i, t.bias_j);
+  for (Addend& addend : t.plus) std::swap(addend.row, addend.column);
   return t;
 }
 
 std::int64_t pieces(std::int64_t n, std::int64_t block) { return (n + block - 1) / block; }
 
-void cut(const Product& p, const float* panels, std::int64_t rows, std::int64_t columns, std::vector<Task>& tasks) {
-  for (std::int64_t j = 0; j < p.n; j += columns) {
-    for (std::int64_t i = 0; i < p.m; i += rows) {
-      tasks.push_back({&p, panels, i, std::min(rows, p.m - i), j, std::min(columns, p.n - j)});
+/// Into `rows` by `columns` tasks, as even as panels allow.
+void cut(const Product& p, const float* packed, const std::vector<Panel>& panels, std::int64_t rows,
+         std::int64_t columns, std::vector<Task>& tasks) {
+  const auto count = static_cast<std::int64_t>(panels.size());
+  columns = std::min(columns, count);
+  rows = std::min(rows, p.m);
+  for (std::int64_t j = 0; j < columns; ++j) {
+    const auto first = panels.begin() + j * count / columns, last = panels.begin() + (j + 1) * count / columns;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t row = i * p.m / rows;
+      tasks.push_back({&p, packed, row, (i + 1) * p.m / rows - row, {first, last}});
     }
   }
 }
@@ -248,13 +310,8 @@ const float* PackedPanels::of(const Key& key, const Packer& packer) {
   if (found->panels == nullptr) {
     const Simd& s = simd();
     const std::vector<Panel> panels = kept_panels_of(key.lines, s);
-    const std::int64_t last_width = std::int64_t{panels.back().vectors} * s.lanes;
-    auto packed = std::make_unique<Scratch>((panels.back().first + last_width) * key.k);
-    parallel_for(static_cast<std::int64_t>(panels.size()), [&](std::int64_t i) {
-      const Panel& panel = panels[static_cast<std::size_t>(i)];
-      packer.panel(0, key.k, panel.first, panel.count, std::int64_t{panel.vectors} * s.lanes,
-                   packed->get() + panel.first * key.k);
-    });
+    auto packed = std::make_unique<Scratch>(packed_size(panels, key.k, s));
+    pack_all(packer, panels, key.k, key.k, s, packed->get());
     found->panels = std::move(packed);
   }
   return found->panels->get();
@@ -277,28 +334,40 @@ void multiply(std::span<const Product> products, Sums sums) {
   }
   constexpr double kWorthSharing = 1 << 17;  // multiplications; a thread wakes up in that time
   const bool share = work > kWorthSharing && thread_count() > 1;
-  const std::int64_t wanted = share ? std::int64_t{4} * thread_count() : 1;
+  const std::int64_t threads = share ? thread_count() : 1;
+  const std::int64_t wanted = share ? 4 * threads : 1;
   std::vector<Task> tasks;
+  std::vector<Scratch> packed_once;
   for (const Product& p : oriented) {
-    // Even blocks; smaller ones where there would be too few to share.
-    std::int64_t row_pieces = pieces(p.m, kBlockRows), column_pieces = pieces(p.n, kBlockColumns);
-    const std::int64_t least_rows = std::int64_t{4} * s.rows[2];
-    const std::int64_t least_columns = std::int64_t{4} * s.lanes;
-    for (std::int64_t all = blocks; all < wanted;) {
-      const bool by_rows = p.m / row_pieces >= p.n / column_pieces;
-      std::int64_t& chosen = by_rows ? row_pieces : column_pieces;
-      const std::int64_t other = all / chosen;
-      if ((by_rows ? p.m : p.n) / (chosen + 1) < (by_rows ? least_rows : least_columns)) break;
-      ++chosen;
-      all = other * chosen;
-    }
-    const auto even = [](std::int64_t n, std::int64_t count, std::int64_t step) {
-      return std::max(pieces(pieces(n, count), step) * step, std::int64_t{1});
-    };
     const LinePacker lines(p.b);
     const Packer& packer = p.pack_b != nullptr ? *p.pack_b : lines;
-    const float* panels = p.kept_b != nullptr && p.k > 0 ? p.kept_b->of(p.key_b, packer) : nullptr;
-    cut(p, panels, even(p.m, row_pieces, s.rows[2]), even(p.n, column_pieces, std::int64_t{2} * s.lanes), tasks);
+    const float* packed = p.kept_b != nullptr && p.k > 0 ? p.kept_b->of(p.key_b, packer) : nullptr;
+    const std::vector<Panel> panels = packed != nullptr ? kept_panels_of(p.n, s) : panels_of(p.n, s);
+    constexpr std::int64_t kMostPacked = std::int64_t{1}
+                                         << 22;  // elements: larger ones leave the cache before their use
+    if (packed == nullptr && p.pack_a != nullptr && p.pack_b != nullptr && p.k > 0 &&
+        packed_size(panels, p.k, s) <= kMostPacked) {
+      // An order of k that no operand lies in is faster made whole.
+      packed_once.emplace_back(packed_size(panels, p.k, s));
+      packed = packed_once.back().get();
+      pack_all(packer, panels, p.k, p.k, s, packed_once.back().get());
+    }
+    std::int64_t row_pieces = pieces(p.m, kBlockRows), column_pieces = pieces(p.n, kBlockColumns);
+    if (blocks < wanted) {
+      // Smaller blocks where there would be too few to share: of the operand that takes longer to come by, every core
+      // reads a part. Tasks of the same columns each pack them: another core's cache is slower than that.
+      constexpr std::int64_t kPanels = 3;  // of a task, so that a block of a is used from the cache
+      const auto count = static_cast<std::int64_t>(panels.size());
+      const auto products_count = static_cast<std::int64_t>(oriented.size());
+      const std::int64_t fewest = pieces(threads, products_count);
+      if (p.n > p.m && count >= kPanels * fewest) {
+        column_pieces = std::max(column_pieces, std::min(pieces(wanted, products_count), count / kPanels));
+      } else {
+        const std::int64_t least_rows = std::int64_t{2} * s.rows[2];
+        row_pieces = std::max(row_pieces, std::min(fewest, pieces(p.m, least_rows)));
+      }
+    }
+    cut(p, packed, panels, row_pieces, column_pieces, tasks);
   }
   const auto run = [&](std::int64_t i) { Worker(tasks[static_cast<std::size_t>(i)], sums).run(); };
   if (share) {

@@ -5,6 +5,7 @@
 // ascending order wherever it lies, so a result depends neither on the number of threads nor on how an output is tiled.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -62,7 +63,14 @@ class PackedPanels {
   std::vector<Form> forms_;
 };
 
-/// c[i, j] = alpha * sum over k of a[i, k] b[k, j], plus bias_i[i], plus bias_j[j].
+/// Something that is added to every element of c; broadcast where a step is zero.
+struct Addend {
+  const float* data = nullptr;
+  std::int64_t row = 0, column = 0;
+};
+
+/// c[i, j] = alpha * sum over k of a[i, k] b[k, j], plus bias_i[i], plus bias_j[j], plus the addends in their order,
+/// each rounded; where `rectify`, 0 for what is negative then.
 struct Product {
   std::int64_t m = 0, n = 0, k = 0;
   Lines a, b;
@@ -76,6 +84,8 @@ struct Product {
   float alpha = 1.0F;
   const float* bias_i = nullptr;
   const float* bias_j = nullptr;
+  std::array<Addend, 2> plus{};
+  bool rectify = false;
 };
 
 /// How sums are kept: in float, as hardware does, or in double, rounded once.

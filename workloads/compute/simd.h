@@ -15,6 +15,11 @@ using Micro = void (*)(std::int64_t k, const float* a, std::int64_t a_row, const
 inline constexpr int kMaxPanelVectors = 3;
 inline constexpr int kMaxMicroRows = 14;
 
+/// Floats [to, to + count) of a row come from `from` on, `step` apart.
+struct Run {
+  std::int64_t to = 0, count = 0, from = 0, step = 1;
+};
+
 struct Simd {
   const char* name;
   int lanes;                       ///< floats of a vector
@@ -52,6 +57,18 @@ struct Simd {
   /// sums[i] += x[i]; squares[i] += (x[i] - mean[i])^2
   void (*add_columns)(std::int64_t n, const float* x, double* sums);
   void (*add_squares)(std::int64_t n, const float* x, const double* means, double* squares);
+
+  /// What follows the sums of a tile: y[r][j] = x[r][j] + bias[r * bias_step] + plus[r][j] for j < n, where either may
+  /// be null, and 0 for what is below it if `rectify`. y may be x.
+  void (*finish)(int rows, std::int64_t n, const float* x, std::int64_t x_row, const float* bias,
+                 std::int64_t bias_step, const float* plus, std::int64_t plus_row, bool rectify, float* y,
+                 std::int64_t y_row);
+
+  /// Rows that have the same runs: to[i * to_row + j] for j < width, a multiple of `lanes` and at most that of the
+  /// widest panel, is from[i * from_row + ...] by the run that has j, and 0 if none has. Runs are in order, of one
+  /// step, and do not overlap.
+  void (*gather)(const Run* runs, int count, std::int64_t rows, const float* from, std::int64_t from_row,
+                 std::int64_t width, float* to, std::int64_t to_row);
 
   /// to[i * width + j] = from[i * step + j] for i < k, j < count, and 0 up to width, a multiple of `lanes`
   void (*pack)(std::int64_t k, const float* from, std::int64_t step, std::int64_t count, std::int64_t width, float* to);

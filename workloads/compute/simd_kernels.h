@@ -3,6 +3,10 @@
 // would be compiled for this instruction set and could replace those of the rest of the program.
 #include "workloads/compute/simd.h"
 
+#if SPILLWAY_SIMD_BYTES == 64
+#include <immintrin.h>
+#endif
+
 namespace spillway::workloads::compute {
 namespace {
 
@@ -23,6 +27,11 @@ Floats load(const float* p) { return *reinterpret_cast<const LooseFloats*>(p); }
 void store(float* p, Floats v) { *reinterpret_cast<LooseFloats*>(p) = v; }
 Floats all(float value) { return Floats{} + value; }
 
+#if SPILLWAY_SIMD_BYTES == 64
+__mmask16 first_lanes(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
+Floats load_part(const float* p, std::int64_t n) { return (Floats)_mm512_maskz_loadu_ps(first_lanes(n), p); }
+void store_part(float* p, Floats v, std::int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v); }
+#else
 Floats load_part(const float* p, std::int64_t n) {
   Floats v{};
   __builtin_memcpy(&v, p, static_cast<unsigned long>(n) * sizeof(float));
@@ -31,6 +40,7 @@ Floats load_part(const float* p, std::int64_t n) {
 void store_part(float* p, Floats v, std::int64_t n) {
   __builtin_memcpy(p, &v, static_cast<unsigned long>(n) * sizeof(float));
 }
+#endif
 
 // --- products ---
 
@@ -87,6 +97,153 @@ void micro_double(std::int64_t k, const float* a, std::int64_t a_row, const floa
     }
   }
 }
+
+template <bool kBias, bool kPlus, bool kRectify>
+void finish_tile(int rows, std::int64_t n, const float* x, std::int64_t x_row, const float* bias,
+                 std::int64_t bias_step, const float* plus, std::int64_t plus_row, float* y, std::int64_t y_row) {
+  const auto finished = [](Floats v, Floats b, Floats p) {
+    if constexpr (kBias) v += b;
+    if constexpr (kPlus) v += p;
+    if constexpr (kRectify) v = v < 0.0F ? Floats{} : v;  // NaN stays
+    return v;
+  };
+  for (int r = 0; r < rows; ++r, x += x_row, plus += kPlus ? plus_row : 0, y += y_row) {
+    const Floats b = kBias ? all(bias[r * bias_step]) : Floats{};
+    std::int64_t j = 0;
+    for (; j + kLanes <= n; j += kLanes) store(y + j, finished(load(x + j), b, kPlus ? load(plus + j) : Floats{}));
+    if (j < n) {
+      const Floats p = kPlus ? load_part(plus + j, n - j) : Floats{};
+      store_part(y + j, finished(load_part(x + j, n - j), b, p), n - j);
+    }
+  }
+}
+
+void finish_rows(int rows, std::int64_t n, const float* x, std::int64_t x_row, const float* bias,
+                 std::int64_t bias_step, const float* plus, std::int64_t plus_row, bool rectify, float* y,
+                 std::int64_t y_row) {
+  using Finish = void (*)(int, std::int64_t, const float*, std::int64_t, const float*, std::int64_t, const float*,
+                          std::int64_t, float*, std::int64_t);
+  static constexpr Finish kForms[] = {finish_tile<false, false, false>, finish_tile<false, false, true>,
+                                      finish_tile<false, true, false>,  finish_tile<false, true, true>,
+                                      finish_tile<true, false, false>,  finish_tile<true, false, true>,
+                                      finish_tile<true, true, false>,   finish_tile<true, true, true>};
+  const int form = (bias != nullptr ? 4 : 0) + (plus != nullptr ? 2 : 0) + (rectify ? 1 : 0);
+  kForms[form](rows, n, x, x_row, bias, bias_step, plus, plus_row, y, y_row);
+}
+
+#if SPILLWAY_SIMD_BYTES == 64
+/// The lanes of one vector that one run has.
+struct Lanes {
+  std::int64_t from = 0;  ///< of lane 0, which may lie before the array
+  std::int64_t step = 1;
+  __mmask16 lanes = 0, first = 0, second = 0;  ///< with step 2: which of 32 floats are read
+};
+
+Lanes part_of(const Run& run, std::int64_t vector) {
+  const std::int64_t begin = run.to > vector ? run.to - vector : 0;
+  const std::int64_t end = run.to + run.count - vector;
+  Lanes l;
+  l.step = run.step;
+  l.from = run.from + (vector - run.to) * run.step;
+  const std::uint32_t lanes = ((end < kLanes ? 1U << end : 1U << kLanes) - 1U) & ~((1U << begin) - 1U);
+  l.lanes = static_cast<__mmask16>(lanes);
+  // A zero between every two bits.
+  std::uint32_t even = (lanes | lanes << 8) & 0x00FF00FFU;
+  even = (even | even << 4) & 0x0F0F0F0FU;
+  even = (even | even << 2) & 0x33333333U;
+  even = (even | even << 1) & 0x55555555U;
+  l.first = static_cast<__mmask16>(even);
+  l.second = static_cast<__mmask16>(even >> 16);
+  return l;
+}
+
+/// Masked loads touch nothing that is masked out.
+template <int kStep>
+__m512 filled(__m512 v, const Lanes& l, const float* from) {
+  const float* p = from + l.from;
+  if constexpr (kStep == 1) return _mm512_mask_loadu_ps(v, l.lanes, p);
+  if constexpr (kStep == 2) {
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512 a = _mm512_maskz_loadu_ps(l.first, p), b = _mm512_maskz_loadu_ps(l.second, p + kLanes);
+    return _mm512_mask_mov_ps(v, l.lanes, _mm512_permutex2var_ps(a, even, b));
+  }
+  constexpr std::int64_t kFurthest = std::int64_t{1} << 26;  // sixteen of them count in 32 bits
+  if (l.step < kFurthest && l.step > -kFurthest) {
+    const __m512i numbers = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i places = _mm512_mullo_epi32(numbers, _mm512_set1_epi32(static_cast<int>(l.step)));
+    return _mm512_mask_i32gather_ps(v, l.lanes, places, p, sizeof(float));
+  }
+  Floats w = (Floats)v;
+  for (int i = 0; i < kLanes; ++i) {
+    if ((l.lanes >> i & 1) != 0) w[i] = p[i * l.step];
+  }
+  return (__m512)w;
+}
+
+/// One vector of every row, from kCount pieces (or if that is 0, from `count`).
+template <int kStep, int kCount>
+void gather_vector(const Lanes* pieces, int count, std::int64_t rows, const float* from, std::int64_t from_row,
+                   float* to, std::int64_t to_row) {
+  Lanes piece[kCount > 0 ? kCount : 1];
+  for (int i = 0; i < kCount; ++i) piece[i] = pieces[i];
+  for (std::int64_t i = 0; i < rows; ++i, from += from_row, to += to_row) {
+    __m512 values = _mm512_setzero_ps();
+    if constexpr (kCount > 0) {
+      SPILLWAY_UNROLL
+      for (int j = 0; j < kCount; ++j) values = filled<kStep>(values, piece[j], from);
+    } else {
+      for (int j = 0; j < count; ++j) values = filled<kStep>(values, pieces[j], from);
+    }
+    _mm512_storeu_ps(to, values);
+  }
+}
+
+template <int kStep>
+void gather_step(const Lanes* pieces, int count, std::int64_t rows, const float* from, std::int64_t from_row, float* to,
+                 std::int64_t to_row) {
+  if (count == 1) return gather_vector<kStep, 1>(pieces, count, rows, from, from_row, to, to_row);
+  if (count == 2) return gather_vector<kStep, 2>(pieces, count, rows, from, from_row, to, to_row);
+  if (count == 3) return gather_vector<kStep, 3>(pieces, count, rows, from, from_row, to, to_row);
+  gather_vector<kStep, 0>(pieces, count, rows, from, from_row, to, to_row);
+}
+
+/// All runs have one step: that of the convolution.
+void gather_rows(const Run* runs, int count, std::int64_t rows, const float* from, std::int64_t from_row,
+                 std::int64_t width, float* to, std::int64_t to_row) {
+  int first = 0;
+  for (std::int64_t vector = 0; vector < width; vector += kLanes) {
+    Lanes pieces[kLanes];
+    int used = 0;
+    while (first < count && runs[first].to + runs[first].count <= vector) ++first;
+    for (int r = first; r < count && runs[r].to < vector + kLanes; ++r) pieces[used++] = part_of(runs[r], vector);
+    const std::int64_t step = used > 0 ? pieces[0].step : 1;
+    const auto gather = step == 1 ? gather_step<1> : step == 2 ? gather_step<2> : gather_step<0>;
+    gather(pieces, used, rows, from, from_row, to + vector, to_row);
+  }
+}
+#else
+void gather_rows(const Run* runs, int count, std::int64_t rows, const float* from, std::int64_t from_row,
+                 std::int64_t width, float* to, std::int64_t to_row) {
+  for (std::int64_t i = 0; i < rows; ++i, from += from_row, to += to_row) {
+    std::int64_t done = 0;
+    const auto clear = [&](std::int64_t end) {
+      for (; done < end; ++done) to[done] = 0.0F;
+    };
+    for (int r = 0; r < count; ++r) {
+      const Run& run = runs[r];
+      clear(run.to);
+      const float* source = from + run.from;
+      if (run.step == 1) {
+        __builtin_memcpy(to + done, source, static_cast<unsigned long>(run.count) * sizeof(float));
+      } else {
+        for (std::int64_t j = 0; j < run.count; ++j) to[done + j] = source[j * run.step];
+      }
+      done += run.count;
+    }
+    clear(width);
+  }
+}
+#endif
 
 // --- functions ---
 
@@ -543,6 +700,8 @@ const Simd SPILLWAY_SIMD_TABLE = {
     .squared_deviations = squared_deviations_row,
     .add_columns = add_columns_row,
     .add_squares = add_squares_row,
+    .finish = finish_rows,
+    .gather = gather_rows,
     .pack = pack_rows,
     .transpose = transpose_rows,
     .differing = differing_row,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 
 #include "workloads/compute/strided.h"
 
@@ -43,18 +44,23 @@ class Growth {
   Growth(const Graph& graph, const std::set<TensorId>& kept, const std::vector<int>& taken)
       : graph_(graph), kept_(kept), taken_(taken) {}
 
-  /// Empty if the node ends no segment.
-  [[nodiscard]] Segment from(NodeId last) {
+  /// Element-wise operators up to the node; empty if there are none before it.
+  [[nodiscard]] Segment chain(NodeId last) {
+    const Node& root = graph_.nodes[static_cast<std::size_t>(last)];
+    if (!computes_floats(graph_, root) || !is_element_wise(root)) return {};
+    nodes_ = {last};
+    shape_ = graph_.output(root).shape;
+    grow([this](const Node& node) { return is_element_wise(node); });
+    return finished(2);
+  }
+
+  /// The attention that the node ends; empty if it ends none.
+  [[nodiscard]] Segment attention(NodeId last) {
     const Node& root = graph_.nodes[static_cast<std::size_t>(last)];
     if (!computes_floats(graph_, root)) return {};
     nodes_ = {last};
-    if (is_element_wise(root)) {
-      shape_ = graph_.output(root).shape;
-      grow([this](const Node& node) { return is_element_wise(node); });
-      return finished(2);
-    }
     if (!is_product(graph_, root)) return {};
-    // Attention: the scores must be rows of the output.
+    // The scores must be rows of the output.
     shape_ = graph_.input(root, 0).shape;
     const Shape& out = graph_.output(root).shape;
     if (shape_.size() != out.size() || !std::equal(shape_.begin(), shape_.end() - 1, out.begin())) return {};
@@ -68,7 +74,44 @@ class Growth {
     return finished(2);
   }
 
+  /// The product with what follows it; empty if nothing does.
+  [[nodiscard]] Segment product(NodeId first) {
+    const Node& root = graph_.nodes[static_cast<std::size_t>(first)];
+    if (operator_of(root).strided_with_tail == nullptr || !computes_floats(graph_, root)) return {};
+    shape_ = graph_.output(root).shape;
+    Segment segment{.nodes = {first}, .is_product = true};
+    while (!segment.rectify) {
+      const TensorId result = graph_.nodes[static_cast<std::size_t>(segment.nodes.back())].outputs[0];
+      if (kept_.contains(result)) break;
+      const NodeId next = only_reader(result);
+      if (next == kNone || taken_[static_cast<std::size_t>(next)] >= 0) break;
+      const Node& node = graph_.nodes[static_cast<std::size_t>(next)];
+      if (!computes_floats(graph_, node) || graph_.output(node).shape != shape_) break;
+      if (node.op == "Relu") {
+        segment.rectify = true;
+      } else if (node.op == "Add" && segment.plus.size() < Tail{}.plus.size()) {
+        segment.plus.push_back(node.inputs[node.inputs[0] == result ? 1 : 0]);
+      } else {
+        break;
+      }
+      segment.nodes.push_back(next);
+    }
+    return segment.nodes.size() > 1 ? segment : Segment{};
+  }
+
  private:
+  /// The node that alone reads the tensor, once; kNone if there is none.
+  [[nodiscard]] NodeId only_reader(TensorId tensor) const {
+    NodeId reader = kNone;
+    for (const NodeId consumer : graph_.tensors[tensor].consumers) {
+      const Node& node = graph_.nodes[static_cast<std::size_t>(consumer)];
+      if (node.folded) continue;
+      if (reader != kNone || std::count(node.inputs.begin(), node.inputs.end(), tensor) != 1) return kNone;
+      reader = consumer;
+    }
+    return reader;
+  }
+
   /// Whether everything that reads the node's output is in the segment.
   [[nodiscard]] bool joins(NodeId id) const {
     const Node& node = graph_.nodes[static_cast<std::size_t>(id)];
@@ -117,14 +160,25 @@ class Growth {
 }  // namespace
 
 Segments::Segments(const Graph& graph, const std::set<TensorId>& kept) : segment_of_(graph.nodes.size(), -1) {
-  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-    if (segment_of_[i] >= 0) continue;
-    Segment segment = Growth(graph, kept, segment_of_).from(static_cast<NodeId>(i));
-    if (segment.nodes.empty()) continue;
-    for (const NodeId node : segment.nodes)
-      segment_of_[static_cast<std::size_t>(node)] = static_cast<int>(segments_.size());
-    segments_.push_back(std::move(segment));
+  const auto last = static_cast<NodeId>(graph.nodes.size()) - 1;
+  const auto is_free = [&](NodeId node) { return segment_of_[static_cast<std::size_t>(node)] < 0; };
+  for (NodeId i = last; i >= 0; --i) {
+    if (is_free(i)) add(Growth(graph, kept, segment_of_).attention(i));
   }
+  for (NodeId i = 0; i <= last; ++i) {
+    if (is_free(i)) add(Growth(graph, kept, segment_of_).product(i));
+  }
+  for (NodeId i = last; i >= 0; --i) {
+    if (is_free(i)) add(Growth(graph, kept, segment_of_).chain(i));
+  }
+}
+
+void Segments::add(Segment segment) {
+  if (segment.nodes.empty()) return;
+  for (const NodeId node : segment.nodes) {
+    segment_of_[static_cast<std::size_t>(node)] = static_cast<int>(segments_.size());
+  }
+  segments_.push_back(std::move(segment));
 }
 
 const Segment* Segments::of(NodeId node) const {
@@ -132,8 +186,34 @@ const Segment* Segments::of(NodeId node) const {
   return index < 0 ? nullptr : &segments_[static_cast<std::size_t>(index)];
 }
 
+namespace {
+
+void run_product(const Graph& graph, const Segment& segment, const std::vector<ConstStridedView>& values,
+                 const StridedView& out, compute::Sums sums) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(segment.nodes[0])];
+  std::vector<ConstStridedView> inputs;
+  for (const TensorId id : node.inputs) {
+    inputs.push_back(id == kNone ? ConstStridedView{} : values[static_cast<std::size_t>(id)]);
+  }
+  Tail tail;
+  tail.rectify = segment.rectify;
+  for (std::size_t i = 0; i < segment.plus.size(); ++i) {
+    const ConstStridedView& given = values[static_cast<std::size_t>(segment.plus[i])];
+    ConstStridedView& plus = tail.plus[i];
+    plus = {out.box, given.data, {}};
+    const int shift = out.box.rank - given.box.rank;
+    for (int d = 0; d < given.box.rank; ++d) {
+      if (given.box.extent[d] > 1) plus.stride[d + shift] = given.stride[d];
+    }
+  }
+  operator_of(node).strided_with_tail(graph, node, inputs, tail, out, sums);
+}
+
+}  // namespace
+
 void run_segment(const Graph& graph, const Segment& segment, const std::vector<ConstStridedView>& values,
                  const StridedView& out, compute::Sums sums) {
+  if (segment.is_product) return run_product(graph, segment, values, out, sums);
   const auto node_at = [&](std::size_t i) -> const Node& {
     return graph.nodes[static_cast<std::size_t>(segment.nodes[i])];
   };
@@ -141,14 +221,14 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
   const bool attention = node_at(count - 1).op == "MatMul";
 
   // Second operands whose columns are not adjacent would be transposed for every piece: once is enough.
-  std::vector<ConstStridedView> sources = values;
+  std::map<TensorId, ConstStridedView> transposed;
   std::deque<compute::Scratch> copies;
   for (std::size_t i = 0; i < count; ++i) {
     const Node& node = node_at(i);
     if (node.op != "MatMul") continue;
-    ConstStridedView& b = sources[static_cast<std::size_t>(node.inputs[1])];
+    const ConstStridedView& b = values[static_cast<std::size_t>(node.inputs[1])];
     const int n_axis = b.box.rank - (node.integer("transB", 0) != 0 ? 2 : 1);
-    if (b.stride[n_axis] == 1) continue;
+    if (b.stride[n_axis] == 1 || transposed.contains(node.inputs[1])) continue;
     StridedView to{b.box, copies.emplace_back(b.box.elements()).get(), {}};
     to.stride = compute::dense_strides(b.box);
     if (n_axis == b.box.rank - 2) {
@@ -156,8 +236,12 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
       to.stride[n_axis + 1] = b.box.extent[n_axis];
     }
     compute::copy(b, to);
-    b = compute::readable(to);
+    transposed[node.inputs[1]] = compute::readable(to);
   }
+  const auto source = [&](TensorId id) -> const ConstStridedView& {
+    const auto found = transposed.find(id);
+    return found != transposed.end() ? found->second : values[static_cast<std::size_t>(id)];
+  };
 
   // Pieces: leading dimensions one by one, then stretches of the next.
   Box interior = whole(graph.output(node_at(0)).shape);
@@ -214,7 +298,7 @@ void run_segment(const Graph& graph, const Segment& segment, const std::vector<C
         const int maker = id == kNone ? -1 : maker_of(id);
         inputs.push_back(maker >= 0    ? between[static_cast<std::size_t>(maker)]
                          : id == kNone ? ConstStridedView{}
-                                       : sources[static_cast<std::size_t>(id)]);
+                                       : source(id));
         // Values between nodes have one shape: the last reader may write where it reads.
         if (maker >= 0 && last_reader[static_cast<std::size_t>(maker)] == static_cast<int>(i) &&
             std::count(node.inputs.begin(), node.inputs.end(), id) == 1) {

@@ -1,7 +1,8 @@
 // Nodes that the reference executor runs together, a piece of the last one's output at a time, so that what lies
 // between them never leaves the cache: chains of element-wise operators, and attention (MatMul, element-wise operators,
-// Softmax, MatMul) by blocks of queries. Kernels and region maps are the operators' own, and each element is computed
-// by the same operations in the same order as it would be node by node: results are the same to the last bit.
+// Softmax, MatMul) by blocks of queries; and products with the sums and the Relu behind them. Kernels and region maps
+// are the operators' own, and each element is computed by the same operations in the same order as it would be node by
+// node: results are the same to the last bit.
 #pragma once
 
 #include <set>
@@ -14,6 +15,10 @@ namespace spillway::workloads {
 
 struct Segment {
   std::vector<NodeId> nodes;  ///< in order of execution; the last one's output is the segment's
+  /// The first node is a product, and the others its tail: tensors that are added, in order, and then Relu.
+  bool is_product = false;
+  std::vector<TensorId> plus{};
+  bool rectify = false;
 };
 
 class Segments {
@@ -25,6 +30,8 @@ class Segments {
   [[nodiscard]] const Segment* of(NodeId node) const;
 
  private:
+  void add(Segment segment);
+
   std::vector<Segment> segments_;
   std::vector<int> segment_of_;  ///< by NodeId; -1 for none
 };

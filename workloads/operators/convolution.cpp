@@ -2,6 +2,7 @@
 // gathered in blocks (im2col) and multiplied with the weights (Chellapilla et al. 2006).
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "workloads/compute/product.h"
 #include "workloads/compute/simd.h"
@@ -111,58 +112,44 @@ class Patches final : public compute::Packer {
       compute::simd().transpose(count, k, lines.get(), k, to, width);
       return;
     }
-    std::vector<Run> runs;
+    const std::vector<Stretch> stretches = stretches_of(first, count);
+    std::vector<compute::Run> runs;
     for (std::int64_t t = 0; t < taps_; ++t) {
       // k = channel * taps + t
-      std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
-      if (channel * taps_ + t >= k0 + k || channel >= c_.in_channels) continue;
-      runs_of(t, first, count, runs);
-      if (runs.size() == 1 && runs[0].step == 1 && runs[0].count == width && width % compute::simd().lanes == 0) {
-        const std::int64_t last = std::min(c_.in_channels, (k0 + k - t + taps_ - 1) / taps_);
-        float* row = to + (channel * taps_ + t - k0) * width;
-        const float* from = data_ + channel * stride_[1] + runs[0].from;
-        for (; channel < last; ++channel, row += taps_ * width, from += stride_[1]) {
-          compute::simd().pack(1, from, 0, width, width, row);
-        }
-        continue;
-      }
-      for (; channel < c_.in_channels && channel * taps_ + t < k0 + k; ++channel) {
-        float* row = to + (channel * taps_ + t - k0) * width;
-        const float* from = data_ + channel * stride_[1];
-        std::int64_t done = 0;
-        for (const Run& run : runs) {
-          std::fill(row + done, row + run.to, 0.0F);
-          if (run.step == 1) {
-            std::copy_n(from + run.from, run.count, row + run.to);
-          } else {
-            for (std::int64_t i = 0; i < run.count; ++i) row[run.to + i] = from[run.from + i * run.step];
-          }
-          done = run.to + run.count;
-        }
-        std::fill(row + done, row + width, 0.0F);
-      }
+      const std::int64_t channel = k0 <= t ? 0 : (k0 - t + taps_ - 1) / taps_;
+      const std::int64_t end = std::min(c_.in_channels, (k0 + k - t + taps_ - 1) / taps_);
+      if (channel >= end) continue;
+      runs_of(t, stretches, runs);
+      compute::simd().gather(runs.data(), static_cast<int>(runs.size()), end - channel, data_ + channel * stride_[1],
+                             stride_[1], width, to + (channel * taps_ + t - k0) * width, taps_ * width);
     }
   }
 
   void rows(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, float* to) const override {
     if (!channels_last_) {
-      const compute::Scratch panel_of(k * count);
-      panel(k0, k, first, count, count, panel_of.get());
-      compute::simd().transpose(k, count, panel_of.get(), count, to, k);
+      // By panels, which are as wide as registers allow.
+      const std::int64_t width = std::int64_t{2} * compute::simd().lanes;
+      const compute::Scratch panel_of(k * width);
+      for (std::int64_t done = 0; done < count; done += width) {
+        const std::int64_t lines = std::min(width, count - done);
+        panel(k0, k, first + done, lines, width, panel_of.get());
+        compute::simd().transpose(k, lines, panel_of.get(), width, to + done * k, k);
+      }
       return;
     }
     // k = t * channels + channel
-    std::vector<Run> runs;
+    const std::vector<Stretch> stretches = stretches_of(first, count);
+    std::vector<compute::Run> runs;
     for (std::int64_t t = k0 / c_.in_channels; t * c_.in_channels < k0 + k; ++t) {
       const std::int64_t from_channel = std::max<std::int64_t>(k0 - t * c_.in_channels, 0);
       const std::int64_t to_channel = std::min(k0 + k - t * c_.in_channels, c_.in_channels);
       float* column = to + t * c_.in_channels + from_channel - k0;
-      runs_of(t, first, count, runs);
+      runs_of(t, stretches, runs);
       std::int64_t line = 0;
       const auto clear = [&](std::int64_t end) {
         for (; line < end; ++line) std::fill_n(column + line * k, to_channel - from_channel, 0.0F);
       };
-      for (const Run& run : runs) {
+      for (const compute::Run& run : runs) {
         clear(run.to);
         for (std::int64_t i = 0; i < run.count; ++i, ++line) {
           std::copy_n(data_ + run.from + i * run.step + from_channel, to_channel - from_channel, column + line * k);
@@ -173,52 +160,66 @@ class Patches final : public compute::Packer {
   }
 
  private:
-  /// Lines [to, to + count) of a block meet inputs from `from` on, `step` apart; lines in no run meet padding.
-  struct Run {
-    std::int64_t to = 0, count = 0, from = 0, step = 1;
+  /// Lines [to, to + count) of a block lie in one row of output positions, from `column` on.
+  struct Stretch {
+    std::int64_t to = 0, count = 0, column = 0;
+    std::array<std::int64_t, kMaxRank> position{};  ///< of the row, by outer spatial axis: of its first tap's input
   };
 
-  void runs_of(std::int64_t t, std::int64_t first, std::int64_t count, std::vector<Run>& runs) const {
+  [[nodiscard]] std::vector<Stretch> stretches_of(std::int64_t first, std::int64_t count) const {
+    const int inner = dims_ - 1;
+    const std::int64_t width = out_.extent[inner + 2];
+    std::vector<Stretch> stretches;
+    stretches.reserve(static_cast<std::size_t>(count / width + 2));
+    std::int64_t column = first % width, row = first / width;
+    for (std::int64_t done = 0; done < count; column = 0, ++row) {
+      Stretch& s = stretches.emplace_back();
+      s.to = done;
+      s.count = std::min(count - done, width - column);
+      s.column = (out_.begin[inner + 2] + column) * c_.window.stride[inner] - c_.window.pad_begin[inner];
+      std::int64_t rest = row;
+      for (int d = inner - 1; d >= 0; --d) {
+        s.position[d] = (out_.begin[d + 2] + rest % out_.extent[d + 2]) * c_.window.stride[d] - c_.window.pad_begin[d];
+        rest /= out_.extent[d + 2];
+      }
+      done += s.count;
+    }
+    return stretches;
+  }
+
+  /// What a tap meets: lines in no run meet padding.
+  void runs_of(std::int64_t t, const std::vector<Stretch>& stretches, std::vector<compute::Run>& runs) const {
     runs.clear();
     const Window& w = c_.window;
     std::array<std::int64_t, kMaxRank> tap{};
     for (int d = dims_ - 1; d >= 0; --d) {
-      tap[d] = t % w.kernel[d] * w.dilation[d] - w.pad_begin[d];
+      tap[d] = t % w.kernel[d] * w.dilation[d];
       t /= w.kernel[d];
     }
     const int inner = dims_ - 1;
-    const std::int64_t width = out_.extent[inner + 2];
-    for (std::int64_t done = 0; done < count;) {  // one row of output positions after the other
-      const std::int64_t column = (first + done) % width;
-      std::int64_t rest = (first + done) / width;
-      const std::int64_t length = std::min(count - done, width - column);
+    const std::int64_t step = w.stride[inner], size = x_[inner + 2], pitch = stride_[inner + 2];
+    for (const Stretch& s : stretches) {
       std::int64_t from = origin_;
       bool inside = true;
-      for (int d = inner - 1; d >= 0; --d) {
-        const std::int64_t position = (out_.begin[d + 2] + rest % out_.extent[d + 2]) * w.stride[d] + tap[d];
-        rest /= out_.extent[d + 2];
+      for (int d = 0; d < inner; ++d) {
+        const std::int64_t position = s.position[d] + tap[d];
         inside = inside && position >= 0 && position < x_[d + 2];
         from += position * stride_[d + 2];
       }
-      if (inside) {
-        const std::int64_t step = w.stride[inner];
-        const std::int64_t start = (out_.begin[inner + 2] + column) * step + tap[inner];
-        const std::int64_t size = x_[inner + 2];
-        // Positions [lo, hi) of the row whose input lies inside the tensor.
-        const std::int64_t lo = start < 0 ? std::min(length, (-start + step - 1) / step) : 0;
-        const std::int64_t hi = start >= size ? 0 : std::min(length, (size - start + step - 1) / step);
-        if (hi > lo) {
-          const Run run{done + lo, hi - lo, from + (start + lo * step) * stride_[inner + 2], step * stride_[inner + 2]};
-          Run* before = runs.empty() ? nullptr : &runs.back();
-          if (before != nullptr && before->to + before->count == run.to && before->step == run.step &&
-              before->from + before->count * before->step == run.from) {
-            before->count += run.count;
-          } else {
-            runs.push_back(run);
-          }
-        }
+      if (!inside) continue;
+      // Positions [lo, hi) of the row whose input lies inside the tensor.
+      const std::int64_t start = s.column + tap[inner], last = start + (s.count - 1) * step;
+      const std::int64_t lo = start < 0 ? std::min(s.count, (-start + step - 1) / step) : 0;
+      const std::int64_t hi = last < size ? s.count : start >= size ? 0 : (size - start + step - 1) / step;
+      if (hi <= lo) continue;
+      const compute::Run run{s.to + lo, hi - lo, from + (start + lo * step) * pitch, step * pitch};
+      compute::Run* before = runs.empty() ? nullptr : &runs.back();
+      if (before != nullptr && before->to + before->count == run.to && before->step == run.step &&
+          before->from + before->count * before->step == run.from) {
+        before->count += run.count;
+      } else {
+        runs.push_back(run);
       }
-      done += length;
     }
   }
 
@@ -241,6 +242,11 @@ class Kernels final : public compute::Packer {
     const int dims = c.window.dims();
     std::int64_t taps = 1;
     for (int d = 0; d < dims; ++d) taps *= c.window.kernel[d];
+    // Mostly nothing is to be reordered.
+    if (const std::int64_t step = even_step(c, w, taps, channels_last); step != 0) {
+      step_ = step;
+      return;
+    }
     offset_.resize(static_cast<std::size_t>(taps * c.in_channels));
     for (std::int64_t t = 0; t < taps; ++t) {
       std::int64_t rest = t, at = 0;
@@ -253,16 +259,37 @@ class Kernels final : public compute::Packer {
         offset_[static_cast<std::size_t>(k)] = at + channel * w.stride[1];
       }
     }
-    for (std::size_t k = 1; k < offset_.size() && even_; ++k) even_ = offset_[k] - offset_[k - 1] == offset_[1];
+    // Where a line lies without gaps, the other way round: which k each of its elements is.
+    std::vector<std::int64_t> place(offset_.size(), -1);
+    for (std::size_t k = 0; k < offset_.size(); ++k) {
+      if (offset_[k] < 0 || offset_[k] >= static_cast<std::int64_t>(place.size())) return;
+      place[static_cast<std::size_t>(offset_[k])] = static_cast<std::int64_t>(k);
+    }
+    if (std::find(place.begin(), place.end(), -1) == place.end()) place_ = std::move(place);
   }
 
   /// Whether k steps by a constant.
-  [[nodiscard]] bool even() const { return even_; }
-  [[nodiscard]] compute::Lines lines() const { return {data_, line_, offset_.size() > 1 ? offset_[1] : 1}; }
+  [[nodiscard]] bool even() const { return step_ != 0; }
+  [[nodiscard]] compute::Lines lines() const { return {data_, line_, step_}; }
 
   void panel(std::int64_t k0, std::int64_t k, std::int64_t first, std::int64_t count, std::int64_t width,
              float* to) const override {
     const float* from = data_ + first * line_;
+    const auto whole = static_cast<std::int64_t>(place_.size());
+    if (k0 == 0 && k > 0 && k == whole) {
+      constexpr std::int64_t kAtOnce = 64;
+      const compute::Scratch transposed(kAtOnce * width);
+      for (std::int64_t i = 0; i < k; i += kAtOnce) {
+        const std::int64_t elements = std::min(kAtOnce, k - i);
+        compute::simd().transpose(count, elements, from + i, line_, transposed.get(), width);
+        for (std::int64_t e = 0; e < elements; ++e) {
+          float* row = to + place_[static_cast<std::size_t>(i + e)] * width;
+          std::copy_n(transposed.get() + e * width, count, row);
+          std::fill(row + count, row + width, 0.0F);
+        }
+      }
+      return;
+    }
     for (std::int64_t i = 0; i < k; ++i, to += width) {
       const float* source = from + offset_[static_cast<std::size_t>(k0 + i)];
       for (std::int64_t j = 0; j < count; ++j) to[j] = source[j * line_];
@@ -277,10 +304,25 @@ class Kernels final : public compute::Packer {
   }
 
  private:
+  /// The step from one k to the next, or 0 if there is none.
+  static std::int64_t even_step(const Convolution& c, const ConstStridedView& w, std::int64_t taps,
+                                bool channels_last) {
+    if (taps == 1) return w.stride[1];
+    if (c.in_channels > 1 && channels_last) return 0;
+    const int last = c.window.dims() + 1;
+    std::int64_t expected = w.stride[last];
+    for (int d = last; d >= 2; --d) {
+      if (w.stride[d] != expected) return 0;
+      expected *= c.window.kernel[d - 2];
+    }
+    return c.in_channels == 1 || w.stride[1] == expected ? w.stride[last] : 0;
+  }
+
   const float* data_;
   std::int64_t line_;
-  std::vector<std::int64_t> offset_;
-  bool even_ = true;
+  std::vector<std::int64_t> offset_;  ///< by k
+  std::vector<std::int64_t> place_;   ///< k by offset; empty where lines have gaps
+  std::int64_t step_ = 0;             ///< from one k to the next; if it is constant there are no tables
 };
 
 /// A 1x1 convolution over a region that is exactly its input's needs no gathering.
@@ -292,9 +334,22 @@ bool is_pointwise(const Window& w, const Box& in, const Box& out) {
   return true;
 }
 
+/// The step that walks the spatial axes, which is zero where the view broadcasts over all of them.
+std::optional<std::int64_t> spatial_step(const ConstStridedView& view) {
+  int axes = 0, repeated = 0;
+  for (int d = 2; d < view.box.rank; ++d) {
+    if (view.box.extent[d] == 1) continue;
+    ++axes;
+    if (view.stride[d] == 0) ++repeated;
+  }
+  if (repeated == axes) return 0;
+  const std::int64_t step = repeated == 0 ? common_step(view.box, view.stride, 2, view.box.rank) : 0;
+  return step != 0 ? std::optional(step) : std::nullopt;
+}
+
 /// All products of the region: one a sample and group.
 void multiply_regions(const Convolution& c, const Shape& shape, std::span<const ConstStridedView> inputs,
-                      const StridedView& out, compute::Sums sums) {
+                      const Tail& tail, const StridedView& out, compute::Sums sums) {
   const ConstStridedView& x = inputs[0];
   const int rank = out.box.rank;
   std::int64_t positions = 1;
@@ -340,6 +395,13 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
       p.c_row = out.stride[1];
       p.c_column = out_step;
       p.bias_i = biased ? bias.data() + (from - out.box.begin[1]) : nullptr;
+      for (std::size_t i = 0; i < tail.plus.size(); ++i) {
+        const ConstStridedView& plus = tail.plus[i];
+        if (plus.data == nullptr) continue;
+        p.plus[i] = {plus.data + n * plus.stride[0] + (from - out.box.begin[1]) * plus.stride[1], plus.stride[1],
+                     spatial_step(plus).value()};
+      }
+      p.rectify = tail.rectify;
       products.push_back(p);
       packers.push_back(std::move(patches));
       packers.push_back(std::move(kernels));
@@ -348,17 +410,32 @@ void multiply_regions(const Convolution& c, const Shape& shape, std::span<const 
   multiply(products, sums);
 }
 
-void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                    const StridedView& out, compute::Sums sums) {
+void strided_with_tail(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const Tail& tail,
+                       const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
   const Convolution c = convolution_of(graph, node);
   const Shape& shape = graph.input(node, 0).shape;
-  if (common_step(out.box, out.stride, 2, out.box.rank) != 0) return multiply_regions(c, shape, inputs, out, sums);
+  Tail walkable = tail;
+  std::vector<compute::Scratch> copies;
+  for (ConstStridedView& plus : walkable.plus) {
+    if (plus.data == nullptr || spatial_step(plus)) continue;
+    const StridedView copy{plus.box, copies.emplace_back(plus.box.elements()).get(), compute::dense_strides(plus.box)};
+    compute::copy(plus, copy);
+    plus = compute::readable(copy);
+  }
+  if (common_step(out.box, out.stride, 2, out.box.rank) != 0) {
+    return multiply_regions(c, shape, inputs, walkable, out, sums);
+  }
   // Rows of the output with gaps behind them: through an array without.
   const compute::Scratch values(out.box.elements());
   const StridedView whole = compute::channels_last(out.box, values.get());
-  multiply_regions(c, shape, inputs, whole, sums);
+  multiply_regions(c, shape, inputs, walkable, whole, sums);
   compute::copy(compute::readable(whole), out);
+}
+
+void strided_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                    const StridedView& out, compute::Sums sums) {
+  strided_with_tail(graph, node, inputs, {}, out, sums);
 }
 
 configs::MatrixShape work(const Graph& graph, const Node& node, const Box& out) {
@@ -379,6 +456,7 @@ constexpr OpDef kOperators[] = {
      .region = region,
      .kernel = compute::dense_kernel<strided_kernel>,
      .strided = strided_kernel,
+     .strided_with_tail = strided_with_tail,
      .matrix_shape = work},
 };
 

@@ -121,7 +121,7 @@ Box gemm_region(const Graph& graph, const Node& node, int i, const Box& out) {
 }
 
 /// Every matrix of the batch of `out`.
-void multiply_regions(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+void multiply_regions(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const Tail& tail,
                       const StridedView& out, const float* column_bias, compute::Sums sums) {
   const Product p = product_of(graph, node);
   const Box region_a = operand_region(graph, node, 0, out.box, p);
@@ -139,6 +139,11 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
   product.c_column = p.n_axis < 0 ? 1 : out.stride[p.n_axis];
   product.alpha = node.real("alpha", 1.0F);
   product.bias_j = column_bias;
+  for (std::size_t i = 0; i < tail.plus.size(); ++i) {
+    const ConstStridedView& plus = tail.plus[i];
+    product.plus[i] = {plus.data, p.m_axis < 0 ? 0 : plus.stride[p.m_axis], p.n_axis < 0 ? 0 : plus.stride[p.n_axis]};
+  }
+  product.rectify = tail.rectify;
 
   Box batch;  // the output's batch axes
   batch.rank = p.batch_rank;
@@ -157,8 +162,11 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
     const int d = batch.rank - 1;
     const std::int64_t extent = batch.extent[d];
     if (extent > 1) {
-      const bool even = p.m_axis >= 0 && step_b[d] == 0 && step_a[d] == product.m * product.a.line &&
-                        out.stride[d] == product.m * product.c_row;
+      bool even = p.m_axis >= 0 && step_b[d] == 0 && step_a[d] == product.m * product.a.line &&
+                  out.stride[d] == product.m * product.c_row;
+      for (std::size_t i = 0; i < tail.plus.size(); ++i) {
+        even = even && (tail.plus[i].data == nullptr || tail.plus[i].stride[d] == product.m * product.plus[i].row);
+      }
       if (!even) break;
     }
     product.m *= extent;
@@ -175,6 +183,9 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
       one.a.data += index * step_a[d];
       one.b.data += index * step_b[d];
       one.c += index * out.stride[d];
+      for (std::size_t t = 0; t < tail.plus.size(); ++t) {
+        if (one.plus[t].data != nullptr) one.plus[t].data += index * tail.plus[t].stride[d];
+      }
     }
     one.kept_b = inputs[1].packed;
     one.key_b = {one.b.data, one.n, one.k, one.b.line, one.b.k};
@@ -183,8 +194,8 @@ void multiply_regions(const Graph& graph, const Node& node, std::span<const Cons
   compute::multiply(products, sums);
 }
 
-void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
-                   const StridedView& out, compute::Sums sums) {
+void matmul_with_tail(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const Tail& tail,
+                      const StridedView& out, compute::Sums sums) {
   if (out.box.empty()) return;
   std::vector<float> bias;
   if (inputs.size() > 2 && inputs[2].data != nullptr) {
@@ -192,13 +203,18 @@ void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstSt
     const float* from = inputs[2].data + (out.box.begin[last] - inputs[2].box.begin[0]) * inputs[2].stride[0];
     for (std::int32_t i = 0; i < out.box.extent[last]; ++i) bias.push_back(from[i * inputs[2].stride[0]]);
   }
-  multiply_regions(graph, node, inputs, out, bias.empty() ? nullptr : bias.data(), sums);
+  multiply_regions(graph, node, inputs, tail, out, bias.empty() ? nullptr : bias.data(), sums);
+}
+
+void matmul_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                   const StridedView& out, compute::Sums sums) {
+  matmul_with_tail(graph, node, inputs, {}, out, sums);
 }
 
 void gemm_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
                  compute::Sums sums) {
   if (out.box.empty()) return;
-  multiply_regions(graph, node, inputs, out, nullptr, sums);
+  multiply_regions(graph, node, inputs, {}, out, nullptr, sums);
   if (inputs.size() < 3 || inputs[2].data == nullptr) return;
   const float beta = node.real("beta", 1.0F);
   const ConstStridedView& c = inputs[2];
@@ -253,6 +269,7 @@ constexpr OpDef kOperators[] = {
      .region = matmul_region,
      .kernel = compute::dense_kernel<matmul_kernel>,
      .strided = matmul_kernel,
+     .strided_with_tail = matmul_with_tail,
      .matrix_shape = product_work},
     {.name = "Gemm",
      .op_class = OpClass::kMatrix,

@@ -6,6 +6,7 @@
 // fusion, halo and functional execution alike.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <span>
 #include <string_view>
@@ -67,6 +68,13 @@ struct InferContext {
   std::function<const HostTensor*(int)> value;
 };
 
+/// What follows a product element by element: sums with other tensors in their order, and then Relu. Views of the
+/// product's own region, with steps of zero where they broadcast; those without data do not exist.
+struct Tail {
+  std::array<ConstStridedView, 2> plus{};
+  bool rectify = false;
+};
+
 /// Thrown by inference where only running the graph tells the outputs' shapes.
 struct UnknownUntilRun : Error {
   using Error::Error;
@@ -98,6 +106,10 @@ struct OpDef {
   /// The kernel on regions that lie in memory in any layout, and multithreaded; null if the operator has none.
   void (*strided)(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
                   const StridedView& out, compute::Sums sums) = nullptr;
+
+  /// The same followed by a tail, to the bit as its operators would compute it; null if the operator takes none.
+  void (*strided_with_tail)(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs,
+                            const Tail& tail, const StridedView& out, compute::Sums sums) = nullptr;
 
   /// kMatrix only: the product that computing `out` is (batch = groups or batch dimensions).
   configs::MatrixShape (*matrix_shape)(const Graph& graph, const Node& node, const Box& out) = nullptr;

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "workloads/compute/strided.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/host.h"
+#include "workloads/operators/pool_kernel.h"
 #include "workloads/operators/reduction.h"
 #include "workloads/operators/spatial.h"
 
@@ -58,74 +60,13 @@ Box pool_region(const Graph& graph, const Node& node, int i, const Box& out) {
   return box;
 }
 
-/// One window's range along one axis: taps inside the input, and how many lie inside the input or its pads.
-struct Range {
-  std::int64_t first = 0, step = 1, count = 0, padded = 0;
-};
-
-Range range_of(const Window& window, int d, std::int64_t in, std::int64_t position) {
-  Range r;
-  r.step = window.dilation[d];
-  const std::int64_t start = position * window.stride[d] - window.pad_begin[d];
-  for (std::int64_t k = 0; k < window.kernel[d]; ++k) {
-    const std::int64_t at = start + k * r.step;
-    if (at < in + window.pad_end[d]) ++r.padded;
-    if (at < 0 || at >= in) continue;
-    if (r.count++ == 0) r.first = at;
-  }
-  return r;
-}
-
 template <bool kMax>
-void pool_kernel(const Graph& graph, const Node& node, std::span<const ConstRegionView> inputs, const RegionView& out) {
-  if (out.box.empty()) return;
+void pool_kernel(const Graph& graph, const Node& node, std::span<const ConstStridedView> inputs, const StridedView& out,
+                 compute::Sums /*sums*/) {
   const Window window = pool_window(graph, node);
-  const ConstRegionView& x = inputs[0];
   const Shape& in = graph.input(node, 0).shape;
-  const bool count_pads = node.integer("count_include_pad", 0) != 0;
-  const int dims = window.dims();
-  std::vector<std::vector<Range>> ranges(static_cast<std::size_t>(dims));
-  for (int d = 0; d < dims; ++d) {
-    for (std::int32_t p = out.box.begin[d + 2]; p < out.box.end(d + 2); ++p) {
-      ranges[d].push_back(range_of(window, d, in[d + 2], p));
-    }
-  }
-  const Walk walk = dense_walk(x.box, x.box);
-  std::array<std::int64_t, kMaxRank> index{};
-  float* y = out.data;
-  while (true) {
-    std::int64_t offset = (out.box.begin[0] + index[0] - x.box.begin[0]) * walk.stride[0] +
-                          (out.box.begin[1] + index[1] - x.box.begin[1]) * walk.stride[1];
-    std::int64_t taps = 1;
-    std::int64_t counted = 1;
-    for (int d = 0; d < dims; ++d) {
-      const Range& r = ranges[d][static_cast<std::size_t>(index[d + 2])];
-      offset += (r.first - x.box.begin[d + 2]) * walk.stride[d + 2];
-      taps *= r.count;
-      counted *= count_pads ? r.padded : r.count;
-    }
-    float largest = -std::numeric_limits<float>::infinity();
-    double sum = 0.0;
-    std::array<std::int64_t, kMaxRank> tap{};
-    for (std::int64_t t = 0; t < taps; ++t) {
-      std::int64_t at = offset;
-      for (int d = 0; d < dims; ++d) {
-        at += tap[d] * ranges[d][static_cast<std::size_t>(index[d + 2])].step * walk.stride[d + 2];
-      }
-      if constexpr (kMax) {
-        largest = std::max(largest, x.data[at]);
-      } else {
-        sum += x.data[at];
-      }
-      for (int d = dims - 1; d >= 0 && ++tap[d] == ranges[d][static_cast<std::size_t>(index[d + 2])].count; --d) {
-        tap[d] = 0;
-      }
-    }
-    *y++ = kMax ? largest : static_cast<float>(counted == 0 ? 0.0 : sum / static_cast<double>(counted));
-    int d = out.box.rank - 1;
-    while (d >= 0 && ++index[d] == out.box.extent[d]) index[d--] = 0;
-    if (d < 0) return;
-  }
+  if (kMax) return pool_largest(window, in, inputs[0], out);
+  pool_mean(window, in, node.integer("count_include_pad", 0) != 0, inputs[0], out);
 }
 
 /// Calls body(window, place) for every output of a pool, in order, and every tap of it inside the input, in order; a
@@ -134,12 +75,12 @@ template <typename Body, typename End>
 void for_each_tap(const Window& window, const Shape& in, const Shape& out, Body body, End end) {
   const int dims = window.dims();
   const std::int64_t count = elements_of(out, 2, out.size());
-  std::array<Range, kMaxRank> range;
+  std::array<TapRange, kMaxRank> range;
   for (std::int64_t k = 0; k < count; ++k) {
     std::int64_t rest = k;
     std::int64_t taps = 1;
     for (int d = dims - 1; d >= 0; --d) {
-      range[d] = range_of(window, d, in[d + 2], rest % out[d + 2]);
+      range[d] = taps_of(window, d, in[d + 2], rest % out[d + 2]);
       rest /= out[d + 2];
       taps *= range[d].count;
     }
@@ -170,7 +111,8 @@ std::int64_t column_major(std::int64_t place, const Shape& in) {
 /// engine gives.
 std::vector<HostTensor> evaluate_max_pool(const Graph& graph, const Node& node,
                                           std::span<const HostTensor* const> inputs) {
-  auto results = evaluate_by_kernel({.name = node.op, .kernel = pool_kernel<true>}, graph, node, inputs);
+  const OpDef pool{.name = node.op, .kernel = compute::dense_kernel<pool_kernel<true>>};
+  auto results = evaluate_by_kernel(pool, graph, node, inputs);
   if (node.outputs.size() < 2) return results;
   const Shape& in = inputs[0]->shape;
   results.push_back(make_tensor(DataType::kInt64, results[0].shape));
@@ -352,13 +294,15 @@ constexpr OpDef kOperators[] = {
      .infer = infer_pool,
      .evaluate = evaluate_max_pool,
      .region = pool_region,
-     .kernel = pool_kernel<true>,
+     .kernel = compute::dense_kernel<pool_kernel<true>>,
+     .strided = pool_kernel<true>,
      .vector_work = pool_work<true>},
     {.name = "AveragePool",
      .op_class = OpClass::kWindow,
      .infer = infer_pool,
      .region = pool_region,
-     .kernel = pool_kernel<false>,
+     .kernel = compute::dense_kernel<pool_kernel<false>>,
+     .strided = pool_kernel<false>,
      .vector_work = pool_work<false>},
     {.name = "GlobalMaxPool",
      .op_class = OpClass::kRow,
