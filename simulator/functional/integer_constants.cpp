@@ -1,6 +1,9 @@
 #include "simulator/functional/integer_constants.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
@@ -12,6 +15,7 @@
 
 namespace spillway::simulator {
 
+using workloads::Quantiser;
 using workloads::compute::narrow;
 using workloads::compute::parallel_for;
 using workloads::compute::Scratch;
@@ -50,13 +54,96 @@ std::optional<Slabs> slabs_of(const ChannelValues& values) {
   return slabs;
 }
 
-/// Columns of a matrix [channels along rows' ends], as wide as a few cache lines.
 constexpr std::int64_t kColumns = 256;
 
-/// Each channel has its own columns: blocks of them are turned round in the cache and encoded as rows.
+/// to[c * to_row + r] = from[r * from_row + c] for 16 rows of 16 bytes.
+void transpose_16(const std::int8_t* from, std::int64_t from_row, std::byte* to, std::int64_t to_row) {
+  __m128i row[16], mixed[16];
+  for (int i = 0; i < 16; ++i) row[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_row));
+  // Each round interleaves the first half of the rows with the second: after four, bits of the indices have changed
+  // places.
+  const auto round = [](const __m128i* in, __m128i* out) {
+    for (int i = 0; i < 8; ++i) {
+      out[2 * i] = _mm_unpacklo_epi8(in[i], in[i + 8]);
+      out[2 * i + 1] = _mm_unpackhi_epi8(in[i], in[i + 8]);
+    }
+  };
+  round(row, mixed);
+  round(mixed, row);
+  round(row, mixed);
+  round(mixed, row);
+  for (int i = 0; i < 16; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_row), row[i]);
+}
+
+void transpose_bytes(std::int64_t rows, std::int64_t columns, const std::int8_t* from, std::int64_t from_row,
+                     std::byte* to, std::int64_t to_row) {
+  constexpr std::int64_t kTile = 16;
+  for (std::int64_t c = 0; c < columns; c += kTile) {
+    for (std::int64_t r = 0; r < rows; r += kTile) {
+      if (c + kTile <= columns && r + kTile <= rows) {
+        transpose_16(from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+        continue;
+      }
+      for (std::int64_t j = c; j < std::min(c + kTile, columns); ++j) {
+        for (std::int64_t i = r; i < std::min(r + kTile, rows); ++i) {
+          to[j * to_row + i] = static_cast<std::byte>(from[i * from_row + j]);
+        }
+      }
+    }
+  }
+}
+
+/// Each channel has its own column and becomes a row. Columns are measured and encoded a block at a time, of which a
+/// copy without gaps stays in the cache in between, and turned round as bytes.
+std::vector<Quantiser> write_byte_columns(const float* data, const Slabs& slabs, std::byte* first,
+                                          std::int64_t channel_step) {
+  constexpr std::int64_t kCopy = 1 << 18, kMost = 256, kRows = 16;  // floats of the copy; columns, rows
+  const std::int64_t width = std::clamp<std::int64_t>(kCopy / slabs.outer / kRows * kRows, kRows, kMost);
+  std::vector<Quantiser> quantisers(at(slabs.channels));
+  parallel_for((slabs.channels + width - 1) / width, [&](std::int64_t i) {
+    const std::int64_t c0 = i * width, channels = std::min(width, slabs.channels - c0);
+    const Scratch copy(slabs.outer * channels);
+    alignas(64) std::array<float, kMost> largest{}, scales{}, reciprocals{};
+    for (std::int64_t k = 0; k < slabs.outer; ++k) {
+      const float* row = data + k * slabs.channels + c0;
+      // Rows are too short for the processor to foresee the next one.
+      constexpr std::int64_t kAhead = 16, kLine = 64 / sizeof(float);
+      for (std::int64_t c = 0; c < channels && k + kAhead < slabs.outer; c += kLine) {
+        _mm_prefetch(reinterpret_cast<const char*>(row + kAhead * slabs.channels + c), _MM_HINT_T0);
+      }
+      std::copy_n(row, channels, copy.get() + k * channels);
+      narrow().largest_columns(channels, copy.get() + k * channels, largest.data());
+    }
+    bool moderate = true;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const Quantiser q = quantisers[at(c0 + c)] = workloads::symmetric_quantiser({-largest[at(c)], largest[at(c)]}, 8);
+      scales[at(c)] = q.scale;
+      reciprocals[at(c)] = 1.0F / q.scale;
+      moderate = moderate && q.scale >= 0x1p-90F && q.scale <= 0x1p90F;  // narrow().encode8_columns()
+    }
+    alignas(64) std::array<std::int8_t, kRows * kMost> bytes;
+    for (std::int64_t k = 0; k < slabs.outer; k += kRows) {
+      const std::int64_t rows = std::min(kRows, slabs.outer - k);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const float* row = copy.get() + (k + r) * channels;
+        std::int8_t* to = &bytes[at(r * kMost)];
+        if (moderate) {
+          narrow().encode8_columns(channels, row, scales.data(), reciprocals.data(), to);
+        } else {
+          for (std::int64_t c = 0; c < channels; ++c) {
+            to[c] = static_cast<std::int8_t>(quantisers[at(c0 + c)].encode(row[c]));
+          }
+        }
+      }
+      transpose_bytes(rows, channels, bytes.data(), kMost, first + c0 * channel_step + k, channel_step);
+    }
+  });
+  return quantisers;
+}
+
+/// Each channel has its own column: blocks of them are turned round in the cache and encoded as rows.
 void write_columns(const float* data, const Slabs& slabs, std::int64_t element, std::byte* first,
-                   std::int64_t channel_step, configs::Format format,
-                   std::span<const workloads::Quantiser> quantisers) {
+                   std::int64_t channel_step, configs::Format format, std::span<const Quantiser> quantisers) {
   constexpr std::int64_t kChannels = 64;
   const std::int64_t blocks = (slabs.channels + kChannels - 1) / kChannels;
   const std::int64_t pieces = (slabs.outer + kColumns - 1) / kColumns;
@@ -71,6 +158,21 @@ void write_columns(const float* data, const Slabs& slabs, std::int64_t element, 
       ElementCodec(format, quantisers[at(c0 + c)])
           .write(count, rows.get() + c * count, first + ((c0 + c) * channel_step + k0) * element, 1);
     }
+  });
+}
+
+/// Adjacent values, encoded and then put where they belong.
+void write_slab(const Box& box, const float* data, std::byte* to, const EvenRegion::Strides& lies,
+                const ElementCodec& codec) {
+  const std::int64_t elements = box.elements();
+  if (workloads::compute::is_dense(box, lies)) return codec.write(elements, data, to, 1);
+  const Scratch buffer(elements / 4 + 1);
+  auto* bytes = reinterpret_cast<std::byte*>(buffer.get());
+  codec.write(elements, data, bytes, 1);
+  const workloads::compute::Loops<2> loops(box, {lies, workloads::compute::dense_strides(box)});
+  const std::int64_t step_to = loops.step(0), step_from = loops.step(1);
+  loops.for_each_row([&](const std::array<std::int64_t, 2>& offset, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) to[offset[0] + i * step_to] = bytes[offset[1] + i * step_from];
   });
 }
 
@@ -93,8 +195,7 @@ void write_part(const Box& box, const float* data, const EvenRegion::Strides& fr
   });
 }
 
-}  // namespace
-
+/// The largest magnitude of each; NaN counts as nothing.
 std::vector<float> largest_by_channel(const ChannelValues& values) {
   std::vector<float> largest(values.count, 0);
   const float* data = values.data;
@@ -115,12 +216,19 @@ std::vector<float> largest_by_channel(const ChannelValues& values) {
     });
     for (const float most : of_piece) largest[0] = std::max(largest[0], most);
   } else if (inner == 1) {
-    parallel_for((channels + kColumns - 1) / kColumns, [&](std::int64_t i) {
-      const std::int64_t c = i * kColumns, count = std::min(kColumns, channels - c);
-      for (std::int64_t k = 0; k < slabs->outer; ++k) {
-        narrow().largest_columns(count, data + k * channels + c, &largest[at(c)]);
+    // Rows as they follow each other: a band of them for each thread's turn.
+    constexpr std::int64_t kBand = 1 << 17;  // elements
+    const std::int64_t rows = std::max<std::int64_t>(1, kBand / channels), bands = (slabs->outer + rows - 1) / rows;
+    std::vector<float> of_band(at(bands * channels), 0);
+    parallel_for(bands, [&](std::int64_t i) {
+      for (std::int64_t k = i * rows; k < std::min(slabs->outer, (i + 1) * rows); ++k) {
+        narrow().largest_columns(channels, data + k * channels, &of_band[at(i * channels)]);
       }
     });
+    for (std::int64_t i = 0; i < bands; ++i) {
+      for (std::int64_t c = 0; c < channels; ++c)
+        largest[at(c)] = std::max(largest[at(c)], of_band[at(i * channels + c)]);
+    }
   } else {
     parallel_for(channels, [&](std::int64_t c) {
       for (std::int64_t o = 0; o < slabs->outer; ++o) {
@@ -131,36 +239,69 @@ std::vector<float> largest_by_channel(const ChannelValues& values) {
   return largest;
 }
 
-void write_by_channel(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
-                      const ChannelValues& values, std::span<const workloads::Quantiser> quantisers) {
-  if (values.box.empty()) return;
+std::vector<Quantiser> quantisers_of(std::span<const float> largest, int bits) {
+  std::vector<Quantiser> quantisers;
+  quantisers.reserve(largest.size());
+  for (const float most : largest) quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits));
+  return quantisers;
+}
+
+}  // namespace
+
+std::vector<Quantiser> measure_channels(const ChannelValues& values, int bits) {
+  return quantisers_of(largest_by_channel(values), bits);
+}
+
+std::vector<Quantiser> write_by_channel(Memory& memory, const AddressMap& map, configs::Format format,
+                                        partitioner::StorageId storage, const ChannelValues& values) {
   const std::int64_t element = configs::bytes_of(format);
+  const int bits = static_cast<int>(8 * element);
   const auto slabs = slabs_of(values);
   EvenRegion region;
-  if (!slabs || !region.of(map, element)) {
+  if (values.box.empty() || !slabs || !region.of(map, element)) {
+    auto quantisers = measure_channels(values, bits);
     std::vector<float> integers(values.data, values.data + values.box.elements());
     for_each_element(values.channels, [&](std::int64_t channel, std::int64_t i) {
       integers[at(i)] = static_cast<float>(quantisers[at(channel)].encode(integers[at(i)]));
     });
-    return write_floats(memory, map, format, storage, integers.data());
+    write_floats(memory, map, format, storage, integers.data());
+    return quantisers;
   }
   std::byte* first = region.reach([&](std::int64_t a, std::int64_t bytes) { return memory.write(a, bytes, storage); });
   const auto from = workloads::compute::dense_strides(values.box);
   const EvenRegion::Strides& lies = region.strides();
   if (slabs->channels == 1) {
-    return write_part(values.box, values.data, from, first, lies, ElementCodec(format, quantisers[0]));
+    auto quantisers = measure_channels(values, bits);
+    write_part(values.box, values.data, from, first, lies, ElementCodec(format, quantisers[0]));
+    return quantisers;
   }
   const bool columns_become_rows =
       slabs->inner == 1 && workloads::compute::common_step(values.box, lies, 0, slabs->dim) == 1;
-  if (columns_become_rows) {
-    return write_columns(values.data, *slabs, element, first, lies[at(slabs->dim)], format, quantisers);
+  if (columns_become_rows && format == configs::Format::kInt8) {
+    return write_byte_columns(values.data, *slabs, first, lies[at(slabs->dim)]);
   }
   Box one = values.box;
   one.extent[at(slabs->dim)] = 1;
+  if (slabs->outer == 1 && element == 1) {  // each channel's values follow each other
+    std::vector<Quantiser> quantisers(values.count);
+    parallel_for(slabs->channels, [&](std::int64_t c) {
+      const float* slab = values.data + c * slabs->inner;
+      const float most = narrow().largest(slabs->inner, slab);
+      quantisers[at(c)] = workloads::symmetric_quantiser({-most, most}, bits);
+      write_slab(one, slab, first + c * lies[at(slabs->dim)], lies, ElementCodec(format, quantisers[at(c)]));
+    });
+    return quantisers;
+  }
+  auto quantisers = measure_channels(values, bits);
+  if (columns_become_rows) {
+    write_columns(values.data, *slabs, element, first, lies[at(slabs->dim)], format, quantisers);
+    return quantisers;
+  }
   parallel_for(slabs->channels, [&](std::int64_t c) {
     write_part(one, values.data + c * from[at(slabs->dim)], from, first + c * lies[at(slabs->dim)] * element, lies,
                ElementCodec(format, quantisers[at(c)]));
   });
+  return quantisers;
 }
 
 }  // namespace spillway::simulator

@@ -20,11 +20,11 @@ struct ChannelValues {
   std::size_t count = 1;
 };
 
-/// The largest magnitude of each channel; NaN counts as nothing.
-[[nodiscard]] std::vector<float> largest_by_channel(const ChannelValues& values);
+/// The scale of each channel by its largest magnitude, where NaN counts as nothing: symmetric.
+[[nodiscard]] std::vector<workloads::Quantiser> measure_channels(const ChannelValues& values, int bits);
 
-/// Encodes into `memory` under `map`, in kInt8 or kInt16; one quantiser for each channel.
-void write_by_channel(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
-                      const ChannelValues& values, std::span<const workloads::Quantiser> quantisers);
+/// Encodes into `memory` under `map`, in kInt8 or kInt16, by the scales that it returns.
+std::vector<workloads::Quantiser> write_by_channel(Memory& memory, const AddressMap& map, configs::Format format,
+                                                   partitioner::StorageId storage, const ChannelValues& values);
 
 }  // namespace spillway::simulator
