@@ -22,10 +22,11 @@ bool overlap(const Block& a, const Block& b) { return a.first <= b.last && b.fir
 struct Placement {
   std::vector<int> order;  ///< of blocks
   std::vector<Bytes> addresses;
-  Bytes overflow = 0;     ///< over all groups: what reaches over the budget
-  int worst_group = 0;    ///< with most of it
-  Bytes packed_peak = 0;  ///< over all groups: how far up residents and packed buffers reach
-  BufferChain chain;      ///< if nothing reaches over the budget
+  Bytes overflow = 0;        ///< over all groups: what reaches over the budget
+  int worst_group = 0;       ///< with most of it
+  std::vector<Bytes> reach;  ///< by group: how far up residents and packed buffers reach
+  Bytes packed_peak = 0;     ///< over all groups: how far up residents and packed buffers reach
+  BufferChain chain;         ///< if nothing reaches over the budget
   [[nodiscard]] bool fits() const { return overflow == 0; }
   [[nodiscard]] auto cost() const { return std::tuple(overflow, chain.colliding_pairs, chain.waiting, packed_peak); }
 };
@@ -33,11 +34,7 @@ struct Placement {
 class Allocator {
  public:
   Allocator(const std::vector<Residency>& residencies, const std::vector<Group>& groups, Bytes budget)
-      : budget_(budget),
-        residents_(residencies.size()),
-        reaches_(groups.size()),
-        spaces_(groups.size()),
-        alive_(groups.size()) {
+      : budget_(budget), residents_(residencies.size()), spaces_(groups.size()), alive_(groups.size()) {
     for (const Residency& r : residencies) add_block({r.first_group, r.last_group, r.bytes});
     for (std::size_t i = 0; i < residencies.size(); ++i) {
       for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) alive_[g].push_back(static_cast<int>(i));
@@ -60,6 +57,9 @@ class Allocator {
     });
     return place(order);
   }
+  /// If `from` differs by the place of one block in the order (or that it has it, or has it not), what that does not
+  /// touch is taken over.
+  Placement place(const std::vector<int>& order, const Placement* from = nullptr, int moved = kNone);
 
   Placement climb(Placement best);
 
@@ -92,13 +92,6 @@ class Allocator {
     for (std::size_t g = 0; g < spaces_.size(); ++g) peak = std::max(peak, resident_bytes(g, g) + buffer_bytes(g));
     return peak;
   }
-  [[nodiscard]] Intervals occupied(const Placement& placement, std::size_t g) const {
-    Intervals occupied;
-    for (const int i : alive_[g]) {
-      occupied.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
-    }
-    return occupied;
-  }
   /// The buffer of group g that stands at `position` in its order of placing.
   [[nodiscard]] int buffer_at(std::size_t g, std::size_t position) const { return buffers_[g][position]; }
 
@@ -113,61 +106,87 @@ class Allocator {
     }
     blocks_.push_back(block);
   }
-  /// How far up the buffers of group g reach beside residents that lie there.
-  Bytes reach_around(Intervals taken, std::size_t g) {
-    Reach& known = reaches_[g];
-    if (known.bytes < 0 || known.taken != taken) {
-      Bytes top = 0;
-      for (const Interval& t : taken) top = std::max(top, t.end);
-      known.bytes = reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
-      known.taken = std::move(taken);
+  /// What lies in group g, lowest first. Valid until the next call.
+  [[nodiscard]] const Intervals& occupied(const Placement& placement, std::size_t g) {
+    occupied_.clear();
+    for (const int i : alive_[g]) {
+      occupied_.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
     }
-    return known.bytes;
+    sort_by_begin(occupied_);
+    return occupied_;
   }
-  Placement place(const std::vector<int>& order);
-  std::vector<int> next_order(const Placement& from, std::uint64_t step);
+  [[nodiscard]] Bytes reach_in(const Placement& placement, std::size_t g) {
+    const Intervals& taken = occupied(placement, g);
+    const Bytes top = taken.empty() ? 0 : taken.back().end;
+    return reach_of(spaces_[g].sizes, gaps_of(taken, top), top, budget_);
+  }
+  /// Fills in what the residents leave free below `limit` in group g, and what of them dies with it.
+  void leave_space(const Placement& placement, std::size_t g, Bytes limit) {
+    spaces_[g].gaps = gaps_of(occupied(placement, g), limit);
+    spaces_[g].dying.clear();
+    for (const int i : alive_[g]) {
+      if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;
+      spaces_[g].dying.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
+    }
+    sort_by_begin(spaces_[g].dying);
+  }
+  struct Neighbour {
+    std::vector<int> order;  ///< empty: there is none
+    int moved = kNone;
+  };
+  Neighbour neighbour(const Placement& from, std::uint64_t step);
   int colliding_pair(const Placement& placement, std::uint64_t step) const;
 
   Bytes budget_;
   std::size_t residents_;                 ///< the first of the blocks; the rest are reservations
   std::vector<Block> blocks_;             ///< grows during a climb
   std::vector<std::vector<int>> beside_;  ///< by block: those alive at the same time
-  /// From one placement to the next, most groups' residents stay where they are.
-  struct Reach {
-    Intervals taken;
-    Bytes bytes = -1;
-  };
-  std::vector<Reach> reaches_;      ///< by group, of the last placement
-  std::vector<GroupSpace> spaces_;  ///< by group; gaps and dying are those of the placement being made
+  std::vector<GroupSpace> spaces_;        ///< by group; gaps and dying are those of the placement being made
   std::vector<std::vector<int>> alive_, buffers_;
+  Intervals occupied_;
 };
 
-Placement Allocator::place(const std::vector<int>& order) {
+Placement Allocator::place(const std::vector<int>& order, const Placement* from, int moved) {
   Placement placement;
   placement.order = order;
   placement.addresses.assign(blocks_.size(), 0);
   std::vector<char> placed(blocks_.size(), 0);
+  std::vector<char> elsewhere(blocks_.size(), 0);  // than in `from`
   Intervals around;
   for (const int i : order) {
+    bool touched = from == nullptr || i == moved || overlap(blocks_[i], blocks_[moved]);
+    for (std::size_t k = 0; k < beside_[i].size() && !touched; ++k) touched = elsewhere[beside_[i][k]] != 0;
+    placed[i] = 1;
+    if (!touched) {
+      placement.addresses[i] = from->addresses[i];
+      continue;
+    }
     around.clear();
     for (const int other : beside_[i]) {
       if (!placed[other]) continue;
       around.push_back({placement.addresses[other], placement.addresses[other] + blocks_[other].bytes});
     }
-    std::sort(around.begin(), around.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+    sort_by_begin(around);
     Bytes at = 0;
     for (const Interval& taken : around) {
       if (taken.begin - at >= blocks_[i].bytes) break;
       at = std::max(at, taken.end);
     }
-    placed[i] = 1;
     placement.addresses[i] = at;
+    const bool fresh = from == nullptr || static_cast<std::size_t>(i) >= from->addresses.size();
+    elsewhere[i] = fresh || at != from->addresses[i] ? 1 : 0;
+  }
+  // Most residents stay where they are: only groups in which one does not are looked at again.
+  std::vector<char> stale(spaces_.size(), from == nullptr ? 1 : 0);
+  for (std::size_t i = 0; i < residents_; ++i) {
+    if (elsewhere[i] == 0) continue;
+    for (int g = blocks_[i].first; g <= blocks_[i].last; ++g) stale[g] = 1;
   }
   Bytes most = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    const Bytes reach = reach_around(occupied(placement, g), g);
-    placement.packed_peak = std::max(placement.packed_peak, reach);
-    const Bytes over = std::max<Bytes>(0, reach - budget_);
+    placement.reach.push_back(stale[g] != 0 ? reach_in(placement, g) : from->reach[g]);
+    placement.packed_peak = std::max(placement.packed_peak, placement.reach[g]);
+    const Bytes over = std::max<Bytes>(0, placement.reach[g] - budget_);
     placement.overflow += over;
     if (over > most) most = over, placement.worst_group = static_cast<int>(g);
   }
@@ -177,22 +196,14 @@ Placement Allocator::place(const std::vector<int>& order) {
   Bytes widest = 0;
   for (std::size_t g = 0; g < spaces_.size(); ++g) widest = std::max(widest, buffer_bytes(g));
   const Bytes limit = std::min(budget_, placement.packed_peak + 2 * widest);
-  for (std::size_t g = 0; g < spaces_.size(); ++g) {
-    spaces_[g].gaps = gaps_of(occupied(placement, g), limit);
-    spaces_[g].dying.clear();
-    for (const int i : alive_[g]) {
-      if (blocks_[i].last != static_cast<int>(g) || blocks_[i].bytes == 0) continue;
-      spaces_[g].dying.push_back({placement.addresses[i], placement.addresses[i] + blocks_[i].bytes});
-    }
-    std::sort(spaces_[g].dying.begin(), spaces_[g].dying.end(),
-              [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
-  }
-  auto chain = place_chain(spaces_);
-  if (!chain) {  // the bound on the work of packing was met: as good as not fitting
+  for (std::size_t g = 0; g < spaces_.size(); ++g) leave_space(placement, g, limit);
+  placement.chain = place_chain(spaces_);
+  if (placement.chain.stuck >= 0) {  // the bound on the work of packing was met: as good as not fitting
     placement.overflow = 1;
-    return placement;
+    placement.worst_group = placement.chain.stuck;
+    placement.reach[placement.worst_group] = budget_ + 1;
+    placement.chain = {};
   }
-  placement.chain = std::move(*chain);
   return placement;
 }
 
@@ -211,7 +222,7 @@ int Allocator::colliding_pair(const Placement& placement, std::uint64_t step) co
     for (std::size_t b = 0; b < spaces_[g].sizes.size(); ++b) {
       taken.push_back({placement.chain.addresses[g][b], placement.chain.addresses[g][b] + spaces_[g].sizes[b]});
     }
-    std::sort(taken.begin(), taken.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+    sort_by_begin(taken);
     return taken;
   };
   std::vector<int> pairs;
@@ -221,8 +232,8 @@ int Allocator::colliding_pair(const Placement& placement, std::uint64_t step) co
   return pairs.empty() ? -1 : pairs[step % pairs.size()];
 }
 
-/// A neighbour of the placement's order: something that lies around the trouble comes earlier.
-std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step) {
+/// A neighbour of the placement's order: something that lies around the trouble comes earlier or later.
+Allocator::Neighbour Allocator::neighbour(const Placement& from, std::uint64_t step) {
   const std::uint64_t dice = scrambled(step);
   std::vector<int> order = from.order;
   int first = from.worst_group;
@@ -252,13 +263,15 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
     for (int g = first; g <= last; ++g) bytes += buffer_bytes(g);
     add_block({first, last, bytes});
     const std::size_t before = around[(dice >> 8) % around.size()];
-    order.insert(order.begin() + static_cast<std::ptrdiff_t>(before), static_cast<int>(blocks_.size()) - 1);
-    return order;
+    const int added = static_cast<int>(blocks_.size()) - 1;
+    order.insert(order.begin() + static_cast<std::ptrdiff_t>(before), added);
+    return {std::move(order), added};
   }
   const std::size_t mover = around[(dice >> 8) % around.size()];
+  const int moved = order[mover];
   if (order[mover] >= static_cast<int>(residents_) && step % 4 == 1) {
     order.erase(order.begin() + static_cast<std::ptrdiff_t>(mover));  // a reservation that did no good
-    return order;
+    return {std::move(order), moved};
   }
   const std::size_t target = step % 4 == 3 ? around.front() : around[(dice >> 24) % around.size()];
   const auto at = [&](std::size_t p) { return order.begin() + static_cast<std::ptrdiff_t>(p); };
@@ -267,26 +280,30 @@ std::vector<int> Allocator::next_order(const Placement& from, std::uint64_t step
   } else {
     std::rotate(at(mover), at(mover) + 1, at(target) + 1);
   }
-  return order;
+  return {std::move(order), moved};
 }
 
 Placement Allocator::climb(Placement best) {
-  // Not fitting sends tensors back to DRAM: worth more work than a wait is.
-  constexpr int kStepsToFit = 240;
+  // Not fitting costs a resident or a larger tile: worth more work than a wait is.
+  constexpr int kStepsToFit = 240;  // without a gain
   constexpr int kStepsToPart = 16;
+  constexpr int kMostSteps = 4000;
   constexpr int kPatience = 40;  // steps without a gain, after which a worse placement is gone on from
   Placement now = best;
   int fitting = 0;
   int idle = 0;
-  for (int step = 0; step < kStepsToFit && fitting < kStepsToPart; ++step) {
+  int since_best = 0;
+  for (int step = 0; step < kMostSteps && since_best < kStepsToFit && fitting < kStepsToPart; ++step) {
     if (now.fits()) ++fitting;
-    const std::vector<int> order = next_order(now, static_cast<std::uint64_t>(step));
+    const auto [order, moved] = neighbour(now, static_cast<std::uint64_t>(step));
     if (order.empty()) break;
-    Placement trial = place(order);
+    Placement trial = place(order, &now, moved);
     const bool kick = ++idle % kPatience == 0;
+    ++since_best;
     if (trial.cost() > now.cost() && !kick) continue;  // as good is taken: plateaus are wide
     if (trial.cost() < now.cost()) idle = 0;
     now = std::move(trial);
+    if (now.overflow < best.overflow) since_best = 0;
     if (now.cost() < best.cost()) best = now;
   }
   return best;
@@ -295,7 +312,7 @@ Placement Allocator::climb(Placement best) {
 }  // namespace
 
 std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups, Bytes budget,
-                                          AllocationReport& report) {
+                                          AllocationReport& report, const std::vector<int>& start) {
   Allocator allocator(residencies, groups, budget);
   report = {};
   report.peak_demand = allocator.peak_demand();
@@ -310,13 +327,20 @@ std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, s
   consider("largest first", allocator.greedy([](const Block& b) { return b.bytes; }));
   consider("longest first", allocator.greedy([](const Block& b) { return Bytes{b.last - b.first}; }));
   consider("largest area first", allocator.greedy([](const Block& b) { return b.bytes * (b.last - b.first + 1); }));
+  if (!start.empty()) consider("earlier order", allocator.place(start));
   if (!best->fits() || best->chain.colliding_pairs > report.unavoidable_pairs) {
     consider("hill climb", allocator.climb(*best));
   }
   report.packed_peak = best->packed_peak;
   report.fragmentation = report.packed_peak - report.peak_demand;
   report.colliding_pairs = best->chain.colliding_pairs;
-  if (!best->fits()) return AllocationFailure{best->worst_group};
+  if (!best->fits()) {
+    AllocationFailure failure{best->worst_group, best->reach[best->worst_group] - budget, {}};
+    for (const int i : best->order) {
+      if (i < static_cast<int>(residencies.size())) failure.order.push_back(i);
+    }
+    return failure;
+  }
   for (std::size_t i = 0; i < residencies.size(); ++i) {
     residencies[i].address = best->addresses[i];
     report.peak_address = std::max(report.peak_address, residencies[i].address + residencies[i].bytes);

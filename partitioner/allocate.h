@@ -17,12 +17,15 @@
 namespace spillway::partitioner {
 
 struct AllocationFailure {
-  int group = 0;  ///< whose residents and buffers found no place: the residents around it leave too little in one piece
+  int group = 0;           ///< whose buffers found no place: the residents around them leave too little in one piece
+  Bytes over = 0;          ///< how far they reach over the budget, as well as they could be packed
+  std::vector<int> order;  ///< of residencies, where that is least
 };
 
 /// Fills the addresses of `residencies` and of every group's buffers, and `report`; nullopt when all fit.
-/// Deterministic.
+/// Deterministic. `start`: an order of residencies to try besides, as an earlier failure left it.
 [[nodiscard]] std::optional<AllocationFailure> allocate(std::vector<Residency>& residencies, std::vector<Group>& groups,
-                                                        Bytes budget, AllocationReport& report);
+                                                        Bytes budget, AllocationReport& report,
+                                                        const std::vector<int>& start = {});
 
 }  // namespace spillway::partitioner

@@ -22,7 +22,7 @@ Intervals occupied_by(const std::vector<Bytes>& sizes, const std::vector<Bytes>&
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] > 0) occupied.push_back({addresses[i], addresses[i] + sizes[i]});
   }
-  std::sort(occupied.begin(), occupied.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+  sort_by_begin(occupied);
   return occupied;
 }
 
@@ -83,14 +83,17 @@ std::vector<State> states_of(const GroupSpace& space, const std::vector<State>& 
 
 }  // namespace
 
-std::optional<BufferChain> place_chain(const std::vector<GroupSpace>& groups) {
+BufferChain place_chain(const std::vector<GroupSpace>& groups) {
+  BufferChain chain;
   std::vector<std::vector<State>> states;
-  std::vector<State> before(1);  // nothing occupied
+  const std::vector<State> before(1);  // nothing occupied
   for (std::size_t g = 0; g < groups.size(); ++g) {
     states.push_back(states_of(groups[g], g == 0 ? before : states.back(), g == 0 ? Intervals{} : groups[g - 1].dying));
-    if (states.back().empty()) return std::nullopt;
+    if (states.back().empty()) {
+      chain.stuck = static_cast<int>(g);
+      return chain;
+    }
   }
-  BufferChain chain;
   chain.addresses.resize(groups.size());
   if (groups.empty()) return chain;
   int at = 0;  // states are sorted by cost

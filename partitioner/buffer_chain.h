@@ -3,7 +3,6 @@
 // path over the groups, whose states are placements of one group's buffers, in a beam.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "partitioner/free_space.h"
@@ -21,9 +20,10 @@ struct BufferChain {
   std::vector<std::vector<Bytes>> addresses;  ///< by group, by buffer
   int colliding_pairs = 0;
   Bytes waiting = 0;  ///< bytes of buffers that lie where the group before had a buffer or a dying resident
+  int stuck = -1;     ///< the first group whose buffers find no gap: then there is no chain
 };
 
-/// The best found: fewest colliding pairs, then fewest waiting bytes. nullopt: a group's buffers find no gap.
-[[nodiscard]] std::optional<BufferChain> place_chain(const std::vector<GroupSpace>& groups);
+/// The best found: fewest colliding pairs, then fewest waiting bytes.
+[[nodiscard]] BufferChain place_chain(const std::vector<GroupSpace>& groups);
 
 }  // namespace spillway::partitioner

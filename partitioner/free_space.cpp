@@ -5,8 +5,11 @@
 
 namespace spillway::partitioner {
 
-Intervals gaps_of(Intervals occupied, Bytes limit) {
-  std::sort(occupied.begin(), occupied.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+void sort_by_begin(Intervals& intervals) {
+  std::sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+}
+
+Intervals gaps_of(const Intervals& occupied, Bytes limit) {
   Intervals gaps;
   Bytes at = 0;
   for (const Interval& o : occupied) {

@@ -18,8 +18,10 @@ struct Interval {
 };
 using Intervals = std::vector<Interval>;  ///< sorted by begin, disjoint
 
-/// The free intervals of [0, limit) between the occupied ones, which may come in any order and overlap.
-[[nodiscard]] Intervals gaps_of(Intervals occupied, Bytes limit);
+void sort_by_begin(Intervals& intervals);
+
+/// The free intervals of [0, limit) between the occupied ones, which are sorted by begin and may overlap.
+[[nodiscard]] Intervals gaps_of(const Intervals& occupied, Bytes limit);
 
 /// `gaps` without what `taken` covers.
 [[nodiscard]] Intervals without(const Intervals& gaps, const Intervals& taken);

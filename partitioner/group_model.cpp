@@ -402,9 +402,11 @@ Box logical_box(const GroupModel& group, const StageModel& stage, const StageNod
 }
 
 Box input_box(const GroupModel& group, const StageModel& stage, const StageNode& node, int i, const Box& domain) {
-  const Model& model = *group.model;
+  return input_box_of(*group.model, node, i, logical_box(group, stage, node, domain));
+}
+
+Box input_box_of(const Model& model, const StageNode& node, int i, const Box& out) {
   const Node& n = model.graph.nodes[node.node];
-  const Box out = logical_box(group, stage, node, domain);
   if (node.statistics) return model.layout.to_storage(n.inputs[i], out);  // the region is of the input itself
   const Box needed = model.op(node.node).region(model.graph, n, i, out);
   return model.layout.to_storage(n.inputs[i], needed);

@@ -121,6 +121,8 @@ struct GroupModel {
 /// The region of the local input `i` of a stage node, in its storage's coordinates, for a domain box.
 [[nodiscard]] Box input_box(const GroupModel& group, const StageModel& stage, const StageNode& node, int i,
                             const Box& domain);
+/// The same for the logical box of the node.
+[[nodiscard]] Box input_box_of(const Model& model, const StageNode& node, int i, const Box& logical);
 
 /// Cuts a stage's region into the boxes of single commands: matrix blocks fit half the accumulators, vector blocks are
 /// bounded so that engines can interleave, and every block is one logical box for every node. Order: row-major.

@@ -95,14 +95,13 @@ class Planner {
   /// if that falls behind the first plan.
   std::optional<Plan> plan_otherwise(Wish mode) {
     budget_ = npu_.scratchpad.size;
-    const Sequence& sequence = sequence_of(true);
     const Wishes before = wishes_;
     wish_skips(mode);
     wishes_.extra_macs = 0;
     wishes_.slack = 0.002;
     wishes_.to_beat = to_beat_ ? &*to_beat_ : nullptr;
     wishes_.care = walks_all() ? Search::Care::kExact : Search::Care::kEstimate;
-    auto found = schedule(model_, search_, sequence, budget_, wishes_);
+    auto found = schedule(bench_of(true), budget_, wishes_);
     if (found && stands(*found)) settle(model_, search_, budget_, wishes_, *found);
     wishes_ = before;
     if (!found || !adopt(*found)) return std::nullopt;
@@ -142,9 +141,9 @@ class Planner {
     constexpr int kTries = 3;
     for (int attempt = 0; attempt <= kTries; ++attempt) {
       wishes_.care = attempt < kTries && !walks_all() ? Search::Care::kEstimate : Search::Care::kExact;
-      auto found = schedule(model_, search_, sequence_of(true), budget_, wishes_);
+      auto found = schedule(bench_of(true), budget_, wishes_);
       // Where joined primitives do not fit, their parts may.
-      if (!found && !to_beat_) found = schedule(model_, search_, sequence_of(false), budget_, wishes_);
+      if (!found && !to_beat_) found = schedule(bench_of(false), budget_, wishes_);
       if (!found) return refusal(neediest());
       if (!adopt(*found)) continue;
       // Where its samples deceived the search, it chooses again with what has been walked since.
@@ -246,6 +245,12 @@ class Planner {
   const Sequence& sequence_of(bool joined) {
     auto& known = sequences_[joined ? 1 : 0];
     if (!known) known = sequence(model_, joined);
+    return *known;
+  }
+
+  Workbench& bench_of(bool joined) {
+    auto& known = benches_[joined ? 1 : 0];
+    if (!known) known.emplace(model_, search_, sequence_of(joined));
     return *known;
   }
 
@@ -432,12 +437,11 @@ class Planner {
     plan.strategy = options_.strategy;
     plan.objective = options_.objective;
     plan.budget = budget_;
-    while (true) {
-      plan.groups.clear();
-      for (std::size_t g = 0; g < groups_.size(); ++g) plan.groups.push_back(group_record(static_cast<int>(g)));
-      const auto failure = allocate(residencies_, plan.groups, plan.budget, plan.allocation);
-      if (!failure) break;
-      evict(failure->group);
+    for (std::size_t g = 0; g < groups_.size(); ++g) plan.groups.push_back(group_record(static_cast<int>(g)));
+    std::vector<int> start;
+    while (const auto failure = allocate(residencies_, plan.groups, plan.budget, plan.allocation, start)) {
+      start = failure->order;
+      for (const int g : make_room(*failure, start)) plan.groups[g] = group_record(g);
     }
     for (std::size_t g = 0; g < plan.groups.size(); ++g) {
       plan.moves += plan.groups[g].moves;
@@ -450,24 +454,60 @@ class Planner {
     return plan;
   }
 
-  /// Fragmentation: the resident with the largest size around the group that found no gap goes back to DRAM.
-  void evict(int g) {
-    std::size_t worst = residencies_.size();
+  /// What becomes of the groups that read or make a resident if it goes back to DRAM.
+  struct Eviction {
+    std::size_t residency = 0;
+    std::vector<std::pair<int, Candidate>> groups;
+    double costs = 0;  ///< of the score
+  };
+
+  /// Of the largest resident alive in a group.
+  Eviction eviction_around(int g) {
+    Eviction eviction;
+    std::size_t& worst = eviction.residency;
+    worst = residencies_.size();
     for (std::size_t i = 0; i < residencies_.size(); ++i) {
       const Residency& r = residencies_[i];
       if (r.first_group > g || g > r.last_group) continue;
       if (worst == residencies_.size() || r.bytes > residencies_[worst].bytes) worst = i;
     }
     if (worst == residencies_.size()) internal_error("buffers that fit the scratchpad find no place in it");
-    const Residency r = residencies_[worst];
-    residencies_.erase(residencies_.begin() + static_cast<std::ptrdiff_t>(worst));
-    release(r.storage, r.bytes, r.first_group, r.last_group);
+    const Residency& r = residencies_[worst];
     for (int k = r.first_group; k <= r.last_group; ++k) {
-      if (groups_[k].local_of(r.storage) == kNone) continue;
-      const Candidate* c = best(k, budget_ - resident_bytes_[k]);
+      const int l = groups_[k].local_of(r.storage);
+      if (l == kNone) continue;
+      Residents without = residents_[k];
+      without[l] = Home::kDram;
+      const Candidate* c = search_.best(groups_[k], without, budget_ - resident_bytes_[k] + r.bytes);
       if (c == nullptr) internal_error("a group that fitted no longer fits");
-      chosen_[k] = *c;
+      eviction.groups.emplace_back(k, *c);
+      eviction.costs += c->score - chosen_[k].score;
     }
+    return eviction;
+  }
+
+  /// Fragmentation: the group that found no gap takes smaller tiles, or the largest resident around it goes back to
+  /// DRAM; whichever costs less. The groups that have changed; `order` of the residents stays one.
+  std::vector<int> make_room(const AllocationFailure& failure, std::vector<int>& order) {
+    const int g = failure.group;
+    Eviction eviction = eviction_around(g);
+    const Candidate* smaller = best(g, chosen_[g].scratchpad - failure.over);
+    if (smaller != nullptr && smaller->score - chosen_[g].score < eviction.costs) {
+      chosen_[g] = *smaller;
+      return {g};
+    }
+    const Residency r = residencies_[eviction.residency];
+    release(r.storage, r.bytes, r.first_group, r.last_group);
+    std::vector<int> changed;
+    for (auto& [k, candidate] : eviction.groups) {
+      chosen_[k] = std::move(candidate);
+      changed.push_back(k);
+    }
+    const auto position = static_cast<int>(eviction.residency);
+    residencies_.erase(residencies_.begin() + position);
+    std::erase(order, position);
+    for (int& i : order) i -= i > position ? 1 : 0;
+    return changed;
   }
 
   Group group_record(int g) {
@@ -505,6 +545,7 @@ class Planner {
   // of the budget being planned for
   Bytes budget_ = 0;
   std::array<std::optional<Sequence>, 2> sequences_;  // apart, joined
+  std::array<std::optional<Workbench>, 2> benches_;   // of these
   std::optional<Schedule> to_beat_;                   // of the first budget: smaller ones are measured by it
   Wishes wishes_;
   std::map<StorageId, std::pair<std::string, Wish>> asked_;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <memory>
-#include <set>
 #include <tuple>
 
 #include "configs/error.h"
@@ -15,18 +13,6 @@ namespace spillway::partitioner {
 namespace {
 
 constexpr double kUnwished = 1e15;  // of a fate that was not wished for: only where nothing else is possible
-
-/// A group that might be, prepared.
-struct Prepared {
-  GroupModel group;
-  Search::Structure* structure = nullptr;
-  std::vector<StorageId> dropped;
-  std::vector<int> sources;  ///< locals from outside that may be resident
-  std::vector<int> results;  ///< locals that somebody reads later
-  std::int64_t macs = 0;     ///< of operators run again
-  bool idle = false;         ///< all it makes is dropped: it need not run
-  bool ok = false;
-};
 
 struct Entry {
   StorageId storage = kNone;
@@ -65,12 +51,17 @@ struct State {
 
 class Beam {
  public:
-  Beam(const Model& model, Search& search, const Sequence& sequence, Bytes budget, const Wishes& wishes)
-      : model_(model), search_(search), sequence_(sequence), budget_(budget), wishes_(wishes), batch_(batch_of(model)) {
-    remakes_.resize(model.layout.storages.size());
-    remake_prices_.resize(model.layout.storages.size());
+  Beam(Workbench& bench, Bytes budget, const Wishes& wishes)
+      : bench_(bench),
+        model_(bench.model),
+        search_(bench.search),
+        sequence_(bench.sequence),
+        budget_(budget),
+        wishes_(wishes),
+        batch_(batch_of(bench.model)),
+        remake_prices_(bench.model.layout.storages.size()) {
     each_ = static_cast<std::size_t>(
-        std::clamp(wishes.states / std::max(1, sequence.size()), 1, sequence.size() <= kFewPrimitives ? 128 : 32));
+        std::clamp(wishes.states / std::max(1, sequence_.size()), 1, sequence_.size() <= kFewPrimitives ? 128 : 32));
   }
 
   std::optional<Schedule> run() {
@@ -185,6 +176,7 @@ class Beam {
       if (!fresh && states[k].rank() < states[known->second].rank()) known->second = k;
     }
     std::vector<std::size_t> keep;
+    keep.reserve(best.size());
     for (const auto& [key, k] : best) keep.push_back(k);
     std::sort(keep.begin(), keep.end());
     std::vector<State> kept;
@@ -214,14 +206,14 @@ class Beam {
       if (next != readers.end() && *next < j) remade.push_back(d.storage);
     }
     if (!worth_it(i, j)) return false;
-    const Prepared& plain = prepare(i, j, slices, remade, {});
-    if (!plain.ok) return plain.structure != nullptr;
+    const Prepared& plain = bench_.group(i, j, slices, remade, {});
+    if (!plain.ok) return plain.hopeful;
     combine(i, k, j, slices, plain);
     // The same with one result made again by those who read it.
     for (const int l : plain.results) {
       const StorageId s = plain.group.locals[l].storage;
       if (!may_recompute(s) || sequence_.maker[s] < i || sequence_.maker[s] >= j) continue;
-      const Prepared& without = prepare(i, j, slices, remade, {s});
+      const Prepared& without = bench_.group(i, j, slices, remade, {s});
       if (without.ok) combine(i, k, j, slices, without);
     }
     return true;
@@ -233,7 +225,7 @@ class Beam {
     if (!fresh) return known->second;
     constexpr double kNever = std::numeric_limits<double>::infinity();
     known->second = {kNever, kNever};
-    const Prepared& p = prepare(i, j, 1, {}, {});
+    const Prepared& p = bench_.group(i, j, 1, {}, {});
     if (!p.ok) return known->second;
     Residents residents(p.group.locals.size(), Home::kDram);
     const Candidate* out = search_.best(*p.structure, p.group, residents, budget_, wishes_.care);
@@ -249,7 +241,7 @@ class Beam {
     if (j == i + 1 || sequence_.size() <= kFewPrimitives) return true;
     const auto [known, fresh] = worth_.try_emplace({i, j}, true);
     if (!fresh) return known->second;
-    if (!prepare(i, j, 1, {}, {}).ok) return true;
+    if (!bench_.group(i, j, 1, {}, {}).ok) return true;
     const auto whole = alone(i, j);
     std::array<double, 2> split;
     split.fill(std::numeric_limits<double>::infinity());
@@ -277,71 +269,8 @@ class Beam {
   }
 
   const Remake* remake_of(StorageId s) {
-    auto& known = remakes_[s];
-    if (!known) {
-      known = remake(model_, sequence_, s);
-      if (*known && static_cast<double>((*known)->macs) > wishes_.extra_macs) known->reset();
-    }
-    return *known ? &**known : nullptr;
-  }
-
-  // --- groups ---
-
-  const Prepared& prepare(int i, int j, int slices, const std::vector<StorageId>& remade,
-                          const std::vector<StorageId>& dropped) {
-    auto& place = prepared_[{i, j, slices, remade, dropped}];
-    if (place) return *place;
-    place = std::make_unique<Prepared>();
-    Prepared& p = *place;
-    Nodes nodes;
-    std::set<NodeId> own;
-    for (int k = i; k < j; ++k)
-      nodes.insert(nodes.end(), sequence_.primitives[k].begin(), sequence_.primitives[k].end());
-    own.insert(nodes.begin(), nodes.end());
-    p.dropped = dropped;
-    for (const StorageId s : remade) {
-      const Remake& chain = *remake_of(s);
-      p.macs += chain.macs;
-      for (const int position : chain.primitives) {
-        for (const NodeId node : sequence_.primitives[position]) {
-          if (model_.op(node).op_class == workloads::OpClass::kStatistics) continue;  // kept from the first time
-          if (!own.insert(node).second) continue;
-          nodes.push_back(node);
-          p.dropped.push_back(model_.output_of(node));
-        }
-      }
-    }
-    std::sort(nodes.begin(), nodes.end());
-    if (nodes.size() > kMaxNodes) return p;
-    int products = 0;
-    for (const NodeId node : nodes) products += model_.op(node).op_class == workloads::OpClass::kMatrix ? 1 : 0;
-    if (products > kMaxProducts) return p;
-    p.group = make_group(model_, with_virtual(model_, nodes), p.dropped);
-    if (!p.group.ok() || p.group.stages.size() > kMaxStages) {
-      // Not yet: the group may become one with what follows.
-      if (!p.group.ok()) p.structure = &no_structure_;
-      return p;
-    }
-    if (!search_.allowed(p.group)) return p;
-    if (slices > 1 && !slice(p.group, 0, slices)) return p;
-    p.structure = &search_.structure_of(p.group);
-    for (int l = 0; l < static_cast<int>(p.group.locals.size()); ++l) {
-      const Local& local = p.group.locals[l];
-      if (local.producer == kNone) {
-        if (sequence_.maker[local.storage] != kNone) p.sources.push_back(l);
-      } else if (local.stored && !sequence_.readers[local.storage].empty() &&
-                 sequence_.readers[local.storage].back() >= j) {
-        p.results.push_back(l);
-      }
-    }
-    p.idle = std::none_of(p.group.locals.begin(), p.group.locals.end(), [](const Local& l) { return l.stored; });
-    // A last stage that nobody needs is left out: the group without it is tried as well.
-    const StageModel& root = p.group.stages[p.group.root_stage];
-    const bool needed = std::any_of(root.nodes.begin(), root.nodes.end(), [&](const StageNode& node) {
-      return node.output != kNone && p.group.locals[node.output].stored;
-    });
-    p.ok = p.idle || needed;
-    return p;
+    const Remake* remake = bench_.remake_of(s);
+    return remake != nullptr && static_cast<double>(remake->macs) <= wishes_.extra_macs ? remake : nullptr;
   }
 
   Bytes room(StorageId s, bool sliced, int slices) const {
@@ -642,6 +571,7 @@ class Beam {
     return e == nullptr || e->sliced;
   }
 
+  Workbench& bench_;
   const Model& model_;
   Search& search_;
   const Sequence& sequence_;
@@ -653,20 +583,15 @@ class Beam {
   bool must_slice_ = false;      // there
   std::map<std::pair<int, int>, std::array<double, 2>> alone_;
   std::map<std::pair<int, int>, bool> worth_;
-  std::vector<std::vector<State>> states_;  // by position
-  std::map<std::tuple<int, int, int, std::vector<StorageId>, std::vector<StorageId>>, std::unique_ptr<Prepared>>
-      prepared_;
-  std::vector<std::optional<std::optional<Remake>>> remakes_;  // by storage, once looked for
-  std::vector<std::optional<double>> remake_prices_;           // by storage, once asked for
-  std::vector<std::pair<StorageId, int>> extended_;            // of the state being made: results to be kept for longer
-  Search::Structure no_structure_;
+  std::vector<std::vector<State>> states_;            // by position
+  std::vector<std::optional<double>> remake_prices_;  // by storage, once asked for
+  std::vector<std::pair<StorageId, int>> extended_;   // of the state being made: results to be kept for longer
 };
 
 }  // namespace
 
-std::optional<Schedule> schedule(const Model& model, Search& search, const Sequence& sequence, Bytes budget,
-                                 const Wishes& wishes) {
-  return Beam(model, search, sequence, budget, wishes).run();
+std::optional<Schedule> schedule(Workbench& bench, Bytes budget, const Wishes& wishes) {
+  return Beam(bench, budget, wishes).run();
 }
 
 }  // namespace spillway::partitioner

@@ -6,20 +6,13 @@
 #include <optional>
 #include <vector>
 
-#include "partitioner/order.h"
-#include "partitioner/remake.h"
-#include "partitioner/search.h"
+#include "partitioner/workbench.h"
 
 namespace spillway::partitioner {
 
 // What the search looks at.
-inline constexpr int kFewPrimitives = 50;  ///< of a graph with so few, more is looked at
-inline constexpr int kWalkedPrimitives =
-    16;                            ///< of a graph with so few, every loop is walked, in all the room there is
-inline constexpr int kLength = 7;  ///< primitives that a group may have, those that it makes again not counted
-inline constexpr std::size_t kMaxStages = 7;
-inline constexpr std::size_t kMaxNodes = 48;  ///< a group's price grows with its nodes
-inline constexpr int kMaxProducts = 5;
+inline constexpr int kFewPrimitives = 50;     ///< of a graph with so few, more is looked at
+inline constexpr int kWalkedPrimitives = 16;  ///< and with so few, every loop is walked, in all the room there is
 
 /// What may become of a storage that later groups read.
 struct Fates {
@@ -73,7 +66,6 @@ struct Schedule {
 };
 
 /// nullopt if not even single primitives fit.
-[[nodiscard]] std::optional<Schedule> schedule(const Model& model, Search& search, const Sequence& sequence,
-                                               Bytes budget, const Wishes& wishes);
+[[nodiscard]] std::optional<Schedule> schedule(Workbench& bench, Bytes budget, const Wishes& wishes);
 
 }  // namespace spillway::partitioner

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "partitioner/attention.h"
@@ -123,7 +124,8 @@ class Search {
   Attention attention_;
   double bytes_weigh_ = 1;    ///< kLatency
   double cycles_per_pj_ = 0;  ///< kEdp: what energy weighs against time
-  std::map<std::string, Structure> structures_;
+  std::unordered_map<std::string, Structure>
+      structures_;  ///< keys are long and begin alike; never gone through in order
 };
 
 struct Search::Loop {

@@ -123,12 +123,14 @@ bool Walker::next(Step& step) {
     }
     if (w.fresh.empty()) continue;
     for (const StageNode& node : stage.nodes) {
+      Box made;  // by the node, once somebody asks
       for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
         const int l = node.inputs[i];
         if (l == kNone || group_.locals[l].direct_only) continue;
         if (stage.kind == StageKind::kConcat && group_.locals[l].producer == kNone) continue;
         if (stage.kind == StageKind::kGather && i == 0) continue;
-        const Box box = input_box(group_, stage, node, i, w.fresh);
+        if (made.rank == 0) made = logical_box(group_, stage, node, w.fresh);
+        const Box box = input_box_of(*group_.model, node, i, made);
         if (box.empty()) continue;
         need_[l] = needed_[l] ? bounding(need_[l], box) : box;
         needed_[l] = 1;

@@ -12,6 +12,7 @@
 #include "workloads/compute/narrow.h"
 #include "workloads/compute/simd.h"
 #include "workloads/compute/strided.h"
+#include "workloads/exact_grid.h"
 
 namespace spillway::simulator {
 
@@ -196,10 +197,9 @@ void write_part(const Box& box, const float* data, const EvenRegion::Strides& fr
 }
 
 /// The largest magnitude of each; NaN counts as nothing.
-std::vector<float> largest_by_channel(const ChannelValues& values) {
+std::vector<float> largest_by_channel(const ChannelValues& values, const std::optional<Slabs>& slabs) {
   std::vector<float> largest(values.count, 0);
   const float* data = values.data;
-  const auto slabs = slabs_of(values);
   if (!slabs) {
     for_each_element(values.channels, [&](std::int64_t channel, std::int64_t i) {
       largest[at(channel)] = std::max(largest[at(channel)], std::fabs(data[i]));
@@ -239,17 +239,59 @@ std::vector<float> largest_by_channel(const ChannelValues& values) {
   return largest;
 }
 
-std::vector<Quantiser> quantisers_of(std::span<const float> largest, int bits) {
-  std::vector<Quantiser> quantisers;
-  quantisers.reserve(largest.size());
-  for (const float most : largest) quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits));
-  return quantisers;
+/// The first values of one channel, at most `most` of them.
+std::vector<float> channel_of(const ChannelValues& values, const std::optional<Slabs>& slabs, std::int64_t channel,
+                              std::int64_t most) {
+  std::vector<float> found;
+  if (!slabs) {
+    for_each_element(values.channels, [&](std::int64_t c, std::int64_t i) {
+      if (c == channel && std::ssize(found) < most) found.push_back(values.data[i]);
+    });
+    return found;
+  }
+  for (std::int64_t o = 0; o < slabs->outer && std::ssize(found) < most; ++o) {
+    const float* first = values.data + (o * slabs->channels + channel) * slabs->inner;
+    found.insert(found.end(), first, first + std::min(slabs->inner, most - std::ssize(found)));
+  }
+  return found;
+}
+
+/// False if the weights have certainly not been rounded to a grid before. Who rounds weights rounds every channel: the
+/// first values that are not zero tell, since a part of what lies on a grid lies on one.
+bool may_be_rounded(const ChannelValues& values, const std::optional<Slabs>& slabs) {
+  constexpr std::int64_t kSample = 1024;
+  for (std::int64_t channel = 0; channel < static_cast<std::int64_t>(values.count); ++channel) {
+    const std::vector<float> sample = channel_of(values, slabs, channel, kSample);
+    const bool zero = std::none_of(sample.begin(), sample.end(), [](float v) { return std::fabs(v) > 0; });
+    if (!zero) return workloads::grid_step(sample).has_value();
+  }
+  return true;
 }
 
 }  // namespace
 
-std::vector<Quantiser> measure_channels(const ChannelValues& values, int bits) {
-  return quantisers_of(largest_by_channel(values), bits);
+std::vector<Quantiser> quantisers_by_channel(const ChannelValues& values, int bits) {
+  const auto slabs = slabs_of(values);
+  const std::vector<float> largest = largest_by_channel(values, slabs);
+  std::vector<Quantiser> quantisers;
+  quantisers.reserve(largest.size());
+  for (const float most : largest) quantisers.push_back(workloads::symmetric_quantiser({-most, most}, bits));
+  if (!may_be_rounded(values, slabs)) return quantisers;
+  const auto look = [&](std::int64_t channel) {
+    const std::vector<float> of_channel = channel_of(values, slabs, channel, values.box.elements());
+    const auto step = workloads::grid_step(of_channel);
+    if (!step) return false;
+    Quantiser& q = quantisers[at(channel)];
+    q.scale = *step;
+    const float lowest = *std::min_element(of_channel.begin(), of_channel.end());
+    q.low = std::min(q.low, static_cast<std::int32_t>(std::nearbyint(lowest / *step)));
+    return true;
+  };
+  const auto first = std::find_if(largest.begin(), largest.end(), [](float most) { return most > 0; });
+  if (first == largest.end() || !look(first - largest.begin())) return quantisers;
+  const std::int64_t next = first - largest.begin() + 1;
+  parallel_for(static_cast<std::int64_t>(largest.size()) - next, [&](std::int64_t i) { look(next + i); });
+  return quantisers;
 }
 
 std::vector<Quantiser> write_by_channel(Memory& memory, const AddressMap& map, configs::Format format,
@@ -259,7 +301,7 @@ std::vector<Quantiser> write_by_channel(Memory& memory, const AddressMap& map, c
   const auto slabs = slabs_of(values);
   EvenRegion region;
   if (values.box.empty() || !slabs || !region.of(map, element)) {
-    auto quantisers = measure_channels(values, bits);
+    auto quantisers = quantisers_by_channel(values, bits);
     std::vector<float> integers(values.data, values.data + values.box.elements());
     for_each_element(values.channels, [&](std::int64_t channel, std::int64_t i) {
       integers[at(i)] = static_cast<float>(quantisers[at(channel)].encode(integers[at(i)]));
@@ -271,18 +313,20 @@ std::vector<Quantiser> write_by_channel(Memory& memory, const AddressMap& map, c
   const auto from = workloads::compute::dense_strides(values.box);
   const EvenRegion::Strides& lies = region.strides();
   if (slabs->channels == 1) {
-    auto quantisers = measure_channels(values, bits);
+    auto quantisers = quantisers_by_channel(values, bits);
     write_part(values.box, values.data, from, first, lies, ElementCodec(format, quantisers[0]));
     return quantisers;
   }
   const bool columns_become_rows =
       slabs->inner == 1 && workloads::compute::common_step(values.box, lies, 0, slabs->dim) == 1;
-  if (columns_become_rows && format == configs::Format::kInt8) {
+  // Each channel by its largest value, while that is in the cache.
+  const bool alone = !may_be_rounded(values, slabs);
+  if (alone && columns_become_rows && format == configs::Format::kInt8) {
     return write_byte_columns(values.data, *slabs, first, lies[at(slabs->dim)]);
   }
   Box one = values.box;
   one.extent[at(slabs->dim)] = 1;
-  if (slabs->outer == 1 && element == 1) {  // each channel's values follow each other
+  if (alone && slabs->outer == 1 && element == 1) {  // each channel's values follow each other
     std::vector<Quantiser> quantisers(values.count);
     parallel_for(slabs->channels, [&](std::int64_t c) {
       const float* slab = values.data + c * slabs->inner;
@@ -292,7 +336,7 @@ std::vector<Quantiser> write_by_channel(Memory& memory, const AddressMap& map, c
     });
     return quantisers;
   }
-  auto quantisers = measure_channels(values, bits);
+  auto quantisers = quantisers_by_channel(values, bits);
   if (columns_become_rows) {
     write_columns(values.data, *slabs, element, first, lies[at(slabs->dim)], format, quantisers);
     return quantisers;

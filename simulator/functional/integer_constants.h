@@ -20,10 +20,12 @@ struct ChannelValues {
   std::size_t count = 1;
 };
 
-/// The scale of each channel by its largest magnitude, where NaN counts as nothing: symmetric.
-[[nodiscard]] std::vector<workloads::Quantiser> measure_channels(const ChannelValues& values, int bits);
+/// A quantiser for each channel. Where all of a channel's values lie on an 8-bit grid already (a quantised export, or
+/// weights trained with rounding), that grid (workloads/exact_grid.h); else the symmetric one of its largest magnitude.
+/// NaN counts as nothing. `bits`: 8 or 16.
+[[nodiscard]] std::vector<workloads::Quantiser> quantisers_by_channel(const ChannelValues& values, int bits);
 
-/// Encodes into `memory` under `map`, in kInt8 or kInt16, by the scales that it returns.
+/// Encodes into `memory` under `map`, in kInt8 or kInt16; returns quantisers_by_channel().
 std::vector<workloads::Quantiser> write_by_channel(Memory& memory, const AddressMap& map, configs::Format format,
                                                    partitioner::StorageId storage, const ChannelValues& values);
 

@@ -212,7 +212,7 @@ bool StorageFormats::measure(StorageId storage) {
   const workloads::Value value = real_value(program_.graph.tensors[program_.layout.storages[storage].root]);
   const ChannelValues values = channels_of(storage, value);
   if (values.count != 1) return false;
-  entries_[storage].quantisers = measure_channels(values, bits_of(program_.layout.storages[storage].format));
+  entries_[storage].quantisers = quantisers_by_channel(values, bits_of(program_.layout.storages[storage].format));
   return true;
 }
 

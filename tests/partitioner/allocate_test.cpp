@@ -91,6 +91,7 @@ TEST_CASE("buffers that exceed the budget are refused, and the group is named", 
   const auto failure = allocate(i.residents, i.groups, i.budget, i.report);
   REQUIRE(failure);
   CHECK(failure->group == 1);
+  CHECK(failure->over == 10);
   for (const auto& attempt : i.report.attempts) CHECK(!attempt.fits);
   CHECK(i.report.peak_demand == 110);
 }
@@ -100,6 +101,8 @@ TEST_CASE("residents that exceed the budget are refused", "[allocate]") {
   const auto failure = allocate(i.residents, i.groups, i.budget, i.report);
   REQUIRE(failure);
   CHECK((failure->group == 1 || failure->group == 2));
+  CHECK(failure->over == 10);
+  CHECK(failure->order.size() == 2);
 }
 
 TEST_CASE("nothing to place, and blocks of no bytes", "[allocate]") {

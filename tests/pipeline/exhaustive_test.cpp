@@ -155,7 +155,8 @@ std::optional<Schedule> planned(const Model& model, const Sequence& order, Objec
   wishes.extra_macs = extra_macs;
   REQUIRE(order.size() <= kWalkedPrimitives);
   wishes.care = Search::Care::kExact;
-  auto found = schedule(model, search, order, budget, wishes);
+  Workbench bench(model, search, order);
+  auto found = schedule(bench, budget, wishes);
   if (!found) return std::nullopt;
   // Settling may hold tensors for some of their readers in ways that the reference does not have.
   Schedule settled = *found;

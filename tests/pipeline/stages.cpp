@@ -4,15 +4,15 @@
 
 namespace spillway::test {
 
-Staged stage(workloads::Graph graph, configs::NpuConfig npu, const partitioner::Options& options) {
+Staged stage(const workloads::Graph& graph, configs::NpuConfig npu, const partitioner::Options& options) {
   Staged s;
-  s.graph = std::move(graph);
   s.npu = std::move(npu);
-  auto planned = partitioner::partition(s.graph, s.npu, options);
-  if (const auto* no = std::get_if<partitioner::Infeasible>(&planned)) {
+  auto proposal = partitioner::propose(graph, s.npu, options);
+  if (const auto* no = std::get_if<partitioner::Infeasible>(&proposal.outcome)) {
     FAIL("does not fit: " << no->group << " needs " << no->demand << " bytes of " << no->budget);
   }
-  s.plan = std::get<partitioner::Plan>(std::move(planned));
+  s.graph = std::move(proposal.graph);
+  s.plan = std::get<partitioner::Plan>(std::move(proposal.outcome));
   s.program = partitioner::lower(s.graph, s.npu, s.plan);
   return s;
 }

@@ -14,8 +14,8 @@ struct Staged {
   partitioner::Program program;
 };
 
-/// Plans and lowers a canonical graph; fails the test if it does not fit.
-Staged stage(workloads::Graph graph, configs::NpuConfig npu, const partitioner::Options& options = {});
+/// Plans and lowers a canonical graph as the program does; fails the test if it does not fit.
+Staged stage(const workloads::Graph& graph, configs::NpuConfig npu, const partitioner::Options& options = {});
 
 /// A zoo graph, canonical.
 workloads::Graph zoo(const std::string& model, const std::string& graph);

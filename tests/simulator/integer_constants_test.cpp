@@ -86,7 +86,7 @@ TEST_CASE("weights are encoded by their channel's largest magnitude, in any layo
       const ChannelValues given{workloads::whole(layout.shape), values.data(), channel_map, channels};
       const auto quantisers = write_by_channel(memory, map, format, 3, given);
       REQUIRE(quantisers.size() == channels);
-      CHECK(quantisers == measure_channels(given, static_cast<int>(8 * element)));
+      CHECK(quantisers == quantisers_by_channel(given, static_cast<int>(8 * element)));
       std::vector<float> largest(channels, 0);
       for (std::size_t i = 0; i < values.size(); ++i) {
         float& most = largest[static_cast<std::size_t>(channel[i])];

@@ -274,6 +274,41 @@ TEST_CASE("weights have a scale for each output channel", "[simulator][formats]"
   for (const auto& [name, wanted] : reference) CHECK(sqnr(wanted, found.at(name)) > 30);
 }
 
+TEST_CASE("weights that lie on a grid keep it", "[simulator][formats]") {
+  // Integers of less than full range times one scale for all channels, as a quantised export has them: every sum is a
+  // whole number of 2^-4, which a scale for each channel's largest magnitude would not give.
+  constexpr std::int64_t kRows = 16, kDepth = 64, kColumns = 24;
+  constexpr float kStep = 0.0625F, kUnit = 64;
+  const auto lowest = GENERATE(-40, -128);
+  const auto a = whole_numbers(kRows * kDepth, 127, 1);
+  std::vector<float> steps = whole_numbers(kDepth * kColumns, 40, 2);
+  steps[5] = static_cast<float>(lowest);
+  std::vector<float> weights(steps);
+  for (float& w : weights) w *= kStep;
+  GraphBuilder b;
+  const auto y =
+      b.op("MatMul", {b.input("x", {kRows, kDepth}), b.constant(workloads::test::floats({kDepth, kColumns}, weights))});
+  const Graph graph = workloads::canonicalise(b.finish({y}));
+  const std::string out = graph.tensors[graph.outputs[0]].name;
+  const float range = 127 * kUnit * kStep;
+  const Calibration calibration{.graph = "by hand", .ranges = {{"x", {-127, 127}}, {out, {-range, range}}}};
+  const auto found = run(graph, npu_in("int8"), {{"x", tensor({kRows, kDepth}, a)}}, &calibration);
+  int wrong = 0;
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    for (std::int64_t c = 0; c < kColumns; ++c) {
+      double sum = 0;
+      for (std::int64_t k = 0; k < kDepth; ++k) {
+        sum += static_cast<double>(a[static_cast<std::size_t>(r * kDepth + k)]) *
+               static_cast<double>(steps[static_cast<std::size_t>(k * kColumns + c)]);
+      }
+      const double q = std::clamp(std::nearbyint(sum / kUnit), -127.0, 127.0);
+      const float stored = found.outputs.at(out).floats()[static_cast<std::size_t>(r * kColumns + c)];
+      wrong += stored == static_cast<float>(q) * kUnit * kStep ? 0 : 1;
+    }
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("an asymmetric range uses all integers", "[simulator][formats]") {
   GraphBuilder b;
   const Graph graph = workloads::canonicalise(b.finish({b.op("Relu", {b.input("x", {4, 256})})}));

@@ -18,6 +18,7 @@ spillway_test(workloads_operator_tests
     region_property_test.cpp
     exact_types_test.cpp
     execute_test.cpp
+    exact_grid_test.cpp
     key_blocks_test.cpp
     golden_test.cpp
   LIBS spillway::workloads)
