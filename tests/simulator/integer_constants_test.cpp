@@ -45,7 +45,7 @@ TEST_CASE("weights are encoded by their channel's largest magnitude, in any layo
       {{70, 300}, 1, {1, 0}},             // a product's weights, columns become rows
       {{33, 19}, 1, {1, 0}},              // odd edges
       {{1000, 17}, 1, {1, 0}},            // tall
-      {{1, 40}, 1, {1, 0}},               // one row
+      {{3, 40}, 1, {1, 0}},               // few rows
       {{70, 300}, 1, {0, 1}},             // as they lie
       {{24, 10, 3, 3}, 0, {0, 2, 3, 1}},  // a convolution's, channels last
       {{24, 10, 1, 1}, 0, {0, 2, 3, 1}},
