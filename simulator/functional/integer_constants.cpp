@@ -57,38 +57,41 @@ std::optional<Slabs> slabs_of(const ChannelValues& values) {
 
 constexpr std::int64_t kColumns = 256;
 
-/// to[c * to_row + r] = from[r * from_row + c] for 16 rows of 16 bytes.
-void transpose_16(const std::int8_t* from, std::int64_t from_row, std::byte* to, std::int64_t to_row) {
-  __m128i row[16], mixed[16];
-  for (int i = 0; i < 16; ++i) row[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_row));
+constexpr std::int64_t kTile = 16;  // bytes
+
+/// to[c * to_row + r] = from[r * from_row + c] for 16 rows and at most 16 columns; reads 16 bytes of each row.
+void transpose_tile(std::int64_t columns, const std::int8_t* from, std::int64_t from_row, std::byte* to,
+                    std::int64_t to_row) {
+  __m128i row[kTile], mixed[kTile];
+  for (int i = 0; i < kTile; ++i) row[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_row));
   // Each round interleaves the first half of the rows with the second: after four, bits of the indices have changed
   // places.
   const auto round = [](const __m128i* in, __m128i* out) {
-    for (int i = 0; i < 8; ++i) {
-      out[2 * i] = _mm_unpacklo_epi8(in[i], in[i + 8]);
-      out[2 * i + 1] = _mm_unpackhi_epi8(in[i], in[i + 8]);
+    for (int i = 0; i < kTile / 2; ++i) {
+      out[2 * i] = _mm_unpacklo_epi8(in[i], in[i + kTile / 2]);
+      out[2 * i + 1] = _mm_unpackhi_epi8(in[i], in[i + kTile / 2]);
     }
   };
   round(row, mixed);
   round(mixed, row);
   round(row, mixed);
   round(mixed, row);
-  for (int i = 0; i < 16; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_row), row[i]);
+  for (std::int64_t i = 0; i < columns; ++i) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_row), row[i]);
+  }
 }
 
+/// `from` may be read up to kTile bytes behind its end.
 void transpose_bytes(std::int64_t rows, std::int64_t columns, const std::int8_t* from, std::int64_t from_row,
                      std::byte* to, std::int64_t to_row) {
-  constexpr std::int64_t kTile = 16;
   for (std::int64_t c = 0; c < columns; c += kTile) {
     for (std::int64_t r = 0; r < rows; r += kTile) {
-      if (c + kTile <= columns && r + kTile <= rows) {
-        transpose_16(from + r * from_row + c, from_row, to + c * to_row + r, to_row);
+      if (r + kTile <= rows) {
+        transpose_tile(std::min(kTile, columns - c), from + r * from_row + c, from_row, to + c * to_row + r, to_row);
         continue;
       }
       for (std::int64_t j = c; j < std::min(c + kTile, columns); ++j) {
-        for (std::int64_t i = r; i < std::min(r + kTile, rows); ++i) {
-          to[j * to_row + i] = static_cast<std::byte>(from[i * from_row + j]);
-        }
+        for (std::int64_t i = r; i < rows; ++i) to[j * to_row + i] = static_cast<std::byte>(from[i * from_row + j]);
       }
     }
   }
@@ -122,7 +125,7 @@ std::vector<Quantiser> write_byte_columns(const float* data, const Slabs& slabs,
       reciprocals[at(c)] = 1.0F / q.scale;
       moderate = moderate && q.scale >= 0x1p-90F && q.scale <= 0x1p90F;  // narrow().encode8_columns()
     }
-    alignas(64) std::array<std::int8_t, kRows * kMost> bytes;
+    alignas(64) std::array<std::int8_t, kRows * kMost + kTile> bytes;
     for (std::int64_t k = 0; k < slabs.outer; k += kRows) {
       const std::int64_t rows = std::min(kRows, slabs.outer - k);
       for (std::int64_t r = 0; r < rows; ++r) {
@@ -167,9 +170,15 @@ void write_slab(const Box& box, const float* data, std::byte* to, const EvenRegi
                 const ElementCodec& codec) {
   const std::int64_t elements = box.elements();
   if (workloads::compute::is_dense(box, lies)) return codec.write(elements, data, to, 1);
-  const Scratch buffer(elements / 4 + 1);
+  const Scratch buffer((elements + kTile) / 4 + 1);
   auto* bytes = reinterpret_cast<std::byte*>(buffer.get());
   codec.write(elements, data, bytes, 1);
+  // [channels of the input, taps] with the channels to come innermost
+  const std::int64_t tap_step = box.rank > 2 ? workloads::compute::common_step(box, lies, 2, box.rank) : 0;
+  if (box.extent[0] == 1 && lies[1] == 1 && tap_step > 0) {
+    const std::int64_t taps = elements / box.extent[1];
+    return transpose_bytes(box.extent[1], taps, reinterpret_cast<const std::int8_t*>(bytes), taps, to, tap_step);
+  }
   const workloads::compute::Loops<2> loops(box, {lies, workloads::compute::dense_strides(box)});
   const std::int64_t step_to = loops.step(0), step_from = loops.step(1);
   loops.for_each_row([&](const std::array<std::int64_t, 2>& offset, std::int64_t n) {
