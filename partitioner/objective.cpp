@@ -23,10 +23,12 @@ double objective_value(Objective objective, Cycles cycles, Bytes moved, const st
 std::size_t best_of(Objective objective, const std::vector<Bid>& bids) {
   const auto by_value = [](const Bid& a, const Bid& b) { return a.value < b.value; };
   const double least = std::min_element(bids.begin(), bids.end(), by_value)->value;
+  // Cycles vary with the schedule by less than a tie; bytes are exact.
+  const double tie = objective == Objective::kMoves ? 0 : kTie;
   const auto otherwise = [&](const Bid& bid) { return objective == Objective::kMoves ? bid.cycles : bid.moved; };
   std::size_t best = bids.size();
   for (std::size_t i = 0; i < bids.size(); ++i) {
-    if (bids[i].value > (1 + kTie) * least) continue;
+    if (bids[i].value > (1 + tie) * least) continue;
     if (best == bids.size() || otherwise(bids[i]) < otherwise(bids[best])) best = i;
   }
   return best;

@@ -21,8 +21,8 @@ struct Bid {
   Cycles cycles = 0;
   Bytes moved = 0;
 };
-/// The index of the best, of one at least: of those within kTie of the least value, the one that is better otherwise
-/// (in bytes; for kMoves, in cycles). The first of equals.
+/// The index of the best, of one at least: of those within kTie of the least value, the one of fewest bytes; for kMoves,
+/// which is exact, of those of fewest bytes the one of fewest cycles. The first of equals.
 [[nodiscard]] std::size_t best_of(Objective objective, const std::vector<Bid>& bids);
 
 }  // namespace spillway::partitioner

@@ -692,7 +692,9 @@ class Market {
     double least = take(std::move(std::get<Plan>(whole)), objective);
     if (options_.strategy == Strategy::kLayerByLayer || !free()) return std::nullopt;
     // A plan for half the scratchpad is a plan for all of it. The search is not exhaustive, so it may even be better:
-    // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little.
+    // with it, more scratchpad never makes the objective worse. Halving goes on while it costs little. What less
+    // scratchpad would make again to move less, all of it need not: that only costs cycles.
+    if (objective == Objective::kLatency) planner_.limit_recompute(0);
     for (Bytes budget = npu_.scratchpad.size / 2; budget > 0; budget /= 2) {
       auto planned = planner_.plan(budget);
       if (std::holds_alternative<Infeasible>(planned)) break;
@@ -700,6 +702,7 @@ class Market {
       least = std::min(least, value);
       if (value > (1 + kLittle) * least) break;
     }
+    planner_.limit_recompute(options_.recompute_limit);
     // What is forced in one of the modes may be chosen freely: a free choice is never worse than any of them.
     for (const Wish mode : {Wish::kAuto, Wish::kSpill, Wish::kHold}) {
       if (auto planned = planner_.plan_otherwise(mode)) least = std::min(least, take(std::move(*planned), objective));
