@@ -6,6 +6,7 @@
 #include "simulator/functional/dram_image.h"
 #include "simulator/functional/fidelity_probe.h"
 #include "simulator/functional/functional_machine.h"
+#include "simulator/functional/waves.h"
 #include "simulator/simulator.h"
 #include "simulator/timing_run.h"
 
@@ -45,6 +46,13 @@ class Uses {
   std::vector<std::int64_t> left_;
 };
 
+FunctionalMachine::Waves one_by_one(std::span<const std::int32_t> commands) {
+  FunctionalMachine::Waves waves;
+  waves.reserve(commands.size());
+  for (const std::int32_t command : commands) waves.push_back({command});
+  return waves;
+}
+
 }  // namespace
 
 /// What lasts from one run to the next.
@@ -70,9 +78,9 @@ class FunctionalSimulator::State {
     if (options.fidelity) probe.emplace(program_, inputs);
     machine_.restart(probe ? &*probe : nullptr);
     if (timing_) {
-      execute_in_order(options.progress);
+      execute_in_order(options);
     } else {
-      execute_beside_timing(options.progress);
+      execute_beside_timing(options);
     }
     FunctionalResult answer;
     answer.outputs = read_outputs(program_, formats_, dram_);
@@ -86,34 +94,47 @@ class FunctionalSimulator::State {
   }
 
  private:
-  void execute_beside_timing(const Progress& progress) {
+  void execute_beside_timing(const FunctionalOptions& options) {
     constexpr std::size_t kAtOnce = 32;
     order_.clear();
+    waves_.clear();
     TimingUnderWay timing(program_, npu_);
     Uses uses(program_);
     for (auto commands = timing.next(kAtOnce); !commands.empty(); commands = timing.next(kAtOnce)) {
       order_.insert(order_.end(), commands.begin(), commands.end());
-      execute(commands, uses);
-      if (progress) progress(static_cast<std::int64_t>(order_.size()), all());
+      execute(options.fidelity ? one_by_one(commands) : waves_of(program_, commands), uses);
+      if (options.progress) options.progress(static_cast<std::int64_t>(order_.size()), all());
     }
     timing_ = timing.finish();
-  }
-
-  void execute_in_order(const Progress& progress) {
-    constexpr std::size_t kAtOnce = 128;
-    Uses uses(program_);
+    constexpr std::size_t kTogether = 128;
     const std::span<const std::int32_t> order(order_);
-    for (std::size_t done = 0; done < order.size(); done += kAtOnce) {
-      execute(order.subspan(done, std::min(kAtOnce, order.size() - done)), uses);
-      if (progress) progress(static_cast<std::int64_t>(std::min(done + kAtOnce, order.size())), all());
+    for (std::size_t at = 0; again_ && at < order.size(); at += kTogether) {
+      waves_.push_back(waves_of(program_, order.subspan(at, std::min(kTogether, order.size() - at))));
     }
   }
 
-  void execute(std::span<const std::int32_t> commands, Uses& uses) {
-    machine_.execute(commands);
-    for (const std::int32_t command : commands) {
-      uses.executed(command, [&](partitioner::StorageId storage) { dram_.forget(storage); });
+  void execute_in_order(const FunctionalOptions& options) {
+    Uses uses(program_);
+    std::vector<FunctionalMachine::Waves> apart;
+    if (options.fidelity) apart.push_back(one_by_one(order_));
+    std::int64_t done = 0;
+    for (const auto& waves : options.fidelity ? apart : waves_) {
+      done += execute(waves, uses);
+      if (options.progress) options.progress(done, all());
     }
+  }
+
+  /// How many they are.
+  std::int64_t execute(const FunctionalMachine::Waves& waves, Uses& uses) {
+    machine_.execute(waves);
+    std::int64_t commands = 0;
+    for (const auto& wave : waves) {
+      commands += std::ssize(wave);
+      for (const std::int32_t command : wave) {
+        uses.executed(command, [&](partitioner::StorageId storage) { dram_.forget(storage); });
+      }
+    }
+    return commands;
   }
 
   [[nodiscard]] std::int64_t all() const { return static_cast<std::int64_t>(program_.commands.size()); }
@@ -126,7 +147,8 @@ class FunctionalSimulator::State {
   bool constants_there_ = false;
   KeptPanels panels_;
   FunctionalMachine machine_;
-  std::vector<std::int32_t> order_;  // of completion
+  std::vector<std::int32_t> order_;              // of completion
+  std::vector<FunctionalMachine::Waves> waves_;  // of runs after the first, some commands at a time
   std::optional<Result> timing_;
 };
 

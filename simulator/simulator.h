@@ -138,7 +138,7 @@ struct FunctionalOptions {
 /// products.
 class FunctionalSimulator {
  public:
-  static constexpr Bytes kPacked = Bytes{1} << 30;
+  static constexpr Bytes kPacked = Bytes{512} << 20;
 
   /// `program` and `npu` must outlive it. `packed`: of so many bytes of float32 constants, in the order that they are
   /// first read, the packed forms are kept, which take about as many.

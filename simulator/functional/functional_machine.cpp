@@ -80,12 +80,8 @@ void FunctionalMachine::restart(FidelityProbe* probe) {
   probe_ = probe;
 }
 
-void FunctionalMachine::execute(std::span<const std::int32_t> commands) {
-  if (probe_ != nullptr) {  // it wants one after the other
-    for (const std::int32_t command : commands) execute_wave({&command, 1});
-    return;
-  }
-  for (const auto& wave : waves_of(program_, commands)) execute_wave(wave);
+void FunctionalMachine::execute(const Waves& waves) {
+  for (const auto& wave : waves) execute_wave(wave);
 }
 
 void FunctionalMachine::execute_wave(std::span<const std::int32_t> wave) {

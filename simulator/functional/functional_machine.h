@@ -24,12 +24,14 @@ class FunctionalMachine {
   FunctionalMachine(const partitioner::Program& program, const StorageFormats& formats, Memory& dram,
                     KeptPanels* panels);
 
-  /// All but `dram` is as it was at the start. `probe` (may be nullptr) sees what is stored from now on.
+  /// All but `dram` is as it was at the start. `probe` (may be nullptr) sees what is stored from now on: with one,
+  /// every command wants a wave of its own.
   void restart(FidelityProbe* probe);
 
-  /// Commands in the order of their completion. Throws Error(kInternal) naming command, address and tensor if one reads
-  /// what is not there.
-  void execute(std::span<const std::int32_t> commands);
+  using Waves = std::vector<std::vector<std::int32_t>>;
+  /// Commands as waves_of() has put them. Throws Error(kInternal) naming command, address and tensor if one reads what
+  /// is not there.
+  void execute(const Waves& waves);
 
  private:
   /// A part of a logical tensor: floats in a memory of the NPU, or in `buffer`, in any layout.

@@ -25,8 +25,8 @@ struct ChannelValues {
 /// NaN counts as nothing. `bits`: 8 or 16.
 [[nodiscard]] std::vector<workloads::Quantiser> quantisers_by_channel(const ChannelValues& values, int bits);
 
-/// Encodes into `memory` under `map`, in kInt8 or kInt16; one quantiser for each channel.
-void write_by_channel(Memory& memory, const AddressMap& map, configs::Format format, partitioner::StorageId storage,
-                      const ChannelValues& values, std::span<const workloads::Quantiser> quantisers);
+/// Encodes into `memory` under `map`, in kInt8 or kInt16; returns quantisers_by_channel().
+std::vector<workloads::Quantiser> write_by_channel(Memory& memory, const AddressMap& map, configs::Format format,
+                                                   partitioner::StorageId storage, const ChannelValues& values);
 
 }  // namespace spillway::simulator

@@ -66,7 +66,8 @@ void Owners::set_part(std::int64_t line, std::int64_t first, std::int64_t last, 
   std::int32_t* parts = granules(line);
   if (whole != kMixed) std::fill(parts, parts + kGranules, whole);
   std::fill(parts + first, parts + last, owner);
-  const bool one = std::all_of(parts, parts + kGranules, [owner](std::int32_t o) { return o == owner; });
+  const bool one = parts[0] == owner && parts[kGranules - 1] == owner &&
+                   std::all_of(parts, parts + kGranules, [owner](std::int32_t o) { return o == owner; });
   whole = one ? owner : kMixed;
 }
 

@@ -198,17 +198,12 @@ ChannelValues StorageFormats::channels_of(StorageId storage, const workloads::Va
   return {box, value.data, map_addresses(program_.layout.views[s.root], entry.channel, box), channels};
 }
 
-void StorageFormats::set_scales(StorageId storage, const ChannelValues& values) {
-  entries_[storage].quantisers = quantisers_by_channel(values, bits_of(program_.layout.storages[storage].format));
-}
-
 bool StorageFormats::hold(StorageId storage, const AddressMap& map, Memory& dram) {
   if (!is_integer_constant(storage)) return false;
   const Storage& s = program_.layout.storages[storage];
   const workloads::Value value = real_value(program_.graph.tensors[s.root]);
   const ChannelValues values = channels_of(storage, value);
-  set_scales(storage, values);
-  write_by_channel(dram, map, s.format, storage, values, entries_[storage].quantisers);
+  entries_[storage].quantisers = write_by_channel(dram, map, s.format, storage, values);
   return true;
 }
 
@@ -217,7 +212,7 @@ bool StorageFormats::measure(StorageId storage) {
   const workloads::Value value = real_value(program_.graph.tensors[program_.layout.storages[storage].root]);
   const ChannelValues values = channels_of(storage, value);
   if (values.count != 1) return false;
-  set_scales(storage, values);
+  entries_[storage].quantisers = quantisers_by_channel(values, bits_of(program_.layout.storages[storage].format));
   return true;
 }
 

@@ -67,7 +67,6 @@ class StorageFormats {
   };
   [[nodiscard]] bool is_integer_constant(partitioner::StorageId storage) const;
   [[nodiscard]] ChannelValues channels_of(partitioner::StorageId storage, const workloads::Value& value);
-  void set_scales(partitioner::StorageId storage, const ChannelValues& values);
   [[nodiscard]] const Entry& entry_of(partitioner::TensorId tensor) const {
     return entries_[program_.layout.views[tensor].storage];
   }

@@ -78,6 +78,24 @@ TEST_CASE("a simulator that runs again takes each run's calibration", "[simulato
   }
 }
 
+TEST_CASE("a simulator that runs again compares layers as one run does", "[simulator][functional]") {
+  const Case c = tiny("text_encoder", "fp16", "256KiB");
+  FunctionalSimulator simulator(c.program, c.npu);
+  for (const bool fidelity : {false, true, true}) {
+    const TensorMap inputs = inputs_of(c.graph, 3);
+    const FunctionalOptions options{.fidelity = fidelity};
+    const FunctionalResult found = simulator.run(inputs, options);
+    const FunctionalResult wanted = simulate_functional(c.program, c.npu, inputs, options);
+    check_same(found, wanted);
+    REQUIRE(found.layers.size() == wanted.layers.size());
+    CHECK(found.layers.empty() == !fidelity);
+    for (std::size_t i = 0; i < wanted.layers.size(); ++i) {
+      CHECK(found.layers[i].tensor == wanted.layers[i].tensor);
+      CHECK(found.layers[i].error.sqnr_db() == wanted.layers[i].error.sqnr_db());
+    }
+  }
+}
+
 TEST_CASE("a run that fails leaves nothing behind", "[simulator][functional][error]") {
   const Case c = tiny("text_encoder", "fp32", "256KiB");
   const TensorMap inputs = inputs_of(c.graph, 1);

@@ -149,6 +149,37 @@ TEST_CASE("integers are rounded, saturated and read back as the quantiser has it
   });
 }
 
+TEST_CASE("columns are encoded by a scale each, to the bit", "[narrow]") {
+  std::mt19937 random(11);
+  const auto any_float = [&](int low, int high) {  // exponents from low on
+    const float mantissa = 1 + static_cast<float>(random() % (1U << 23)) * 0x1p-23F;
+    return std::ldexp(mantissa, low + static_cast<int>(random() % static_cast<unsigned>(high - low)));
+  };
+  std::vector<float> values, scales, reciprocals;
+  for (int i = 0; i < 400000; ++i) {
+    const float scale = i % 3 == 0 ? any_float(-90, 90) : any_float(-12, 0);
+    const float tie = (static_cast<float>(static_cast<int>(random() % 300) - 150) + 0.5F) * scale;
+    const float value = i % 5 == 0   ? any_float(-120, 120)
+                        : i % 5 == 1 ? std::nextafter(tie, -kInfinity)
+                        : i % 5 == 2 ? std::nextafter(tie, kInfinity)
+                                     : tie;
+    values.push_back(i % 7919 == 0 ? (i % 2 == 0 ? kInfinity : std::numeric_limits<float>::quiet_NaN()) : value);
+    scales.push_back(scale);
+    reciprocals.push_back(1.0F / scale);
+  }
+  for_each_table([&](const Narrow& t) {
+    std::vector<std::int8_t> encoded(values.size());
+    t.encode8_columns(static_cast<std::int64_t>(values.size()), values.data(), scales.data(), reciprocals.data(),
+                      encoded.data());
+    int wrong = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Quantiser q{.scale = scales[i], .low = -127, .high = 127};
+      wrong += encoded[i] == q.encode(values[i]) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+  });
+}
+
 TEST_CASE("short arrays anywhere, sums and extremes", "[narrow]") {
   std::mt19937 random(3);
   std::vector<float> values(400);

@@ -14,6 +14,10 @@ struct Narrow {
 
   void (*encode8)(std::int64_t n, const float* x, const Quantiser& q, std::int8_t* y);
   void (*encode16)(std::int64_t n, const float* x, const Quantiser& q, std::int16_t* y);
+  /// Each element with its own scale, at least 2^-90 and at most 2^90, and without zero point, to -127 to 127;
+  /// reciprocals[i] is 1 / scales[i].
+  void (*encode8_columns)(std::int64_t n, const float* x, const float* scales, const float* reciprocals,
+                          std::int8_t* y);
   void (*decode8)(std::int64_t n, const std::int8_t* x, const Quantiser& q, float* y);
   void (*decode16)(std::int64_t n, const std::int16_t* x, const Quantiser& q, float* y);
 

@@ -14,22 +14,79 @@ constexpr std::uint32_t kMagnitude = 0x7FFFFFFF, kInfinity = 0x7F800000;
 
 // --- integers ---
 
-// Saturated before it is rounded, which is the same since the bounds are whole numbers and rounding is monotone; then
-// adding 1.5 * 2^23 rounds to the nearest integer, ties to even (of magnitudes below 2^22).
+/// The integer nearest to a value of a magnitude below 2^22, ties to even: adding 1.5 * 2^23 rounds to it.
+std::int32_t nearest_integer(float value) {
+  constexpr float kRound = 12582912.0F;
+  constexpr std::int32_t kRoundBits = 0x4B400000;
+  return static_cast<std::int32_t>(bits_of(value + kRound)) - kRoundBits;
+}
+
+/// NaN becomes 0. Saturation may come first, since the bounds round to themselves and rounding is monotone.
+float saturated(float value, float low, float high) {
+  value = value == value ? value : 0.0F;
+  value = value < low ? low : value;
+  return value > high ? high : value;
+}
+
+/// Where it is so, quotient() is right: no product in it gets near the ends of the exponents' range.
+bool is_moderate(float scale) { return scale >= 0x1p-90F && scale <= 0x1p90F; }
+
+/// x / scale, given 1 / scale rounded to nearest: a product, whose remainder corrects it to a neighbour of the
+/// quotient, and whose remainder then rounds it as division does (Markstein, Computation of elementary functions on the
+/// IBM RISC System/6000 processor, 1990). Exact where the quotient is at least 1/8 and below 2^20, and below 1/4
+/// elsewhere.
+float quotient(float x, float scale, float reciprocal) {
+#ifdef __FMA__
+  const float product = x * reciprocal;
+  const float near = __builtin_fmaf(__builtin_fmaf(-product, scale, x), reciprocal, product);
+  return __builtin_fmaf(__builtin_fmaf(-near, scale, x), reciprocal, near);
+#else
+  (void)reciprocal;
+  return x / scale;
+#endif
+}
+
+constexpr std::int64_t kTogether = 64;  // integers that are made before they become narrow: no masks of mixed widths
+
 template <typename Integer>
 void encode(std::int64_t n, const float* __restrict x, const Quantiser& q, Integer* __restrict y) {
   const float scale = q.scale;
   const std::int32_t zero = q.zero_point;
   const auto low = static_cast<float>(q.low - zero), high = static_cast<float>(q.high - zero);
-  constexpr float kRound = 12582912.0F;
-  constexpr std::int32_t kRoundBits = 0x4B400000;
-  for (std::int64_t i = 0; i < n; ++i) {
-    float value = x[i] / scale;
-    value = value < low ? low : value;
-    value = value > high ? high : value;
-    value = value == value ? value : 0.0F;
-    y[i] = static_cast<Integer>(static_cast<std::int32_t>(bits_of(value + kRound)) - kRoundBits + zero);
+  if (!is_moderate(scale)) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      y[i] = static_cast<Integer>(nearest_integer(saturated(x[i] / scale, low, high)) + zero);
+    }
+    return;
   }
+  // What is beyond these divides to the bound, or so near to it that it rounds to it.
+  const float least = low * scale, most = high * scale, reciprocal = 1.0F / scale;
+  const auto part = [&](const float* __restrict from, std::int64_t count, Integer* __restrict to) {
+    std::int32_t whole[kTogether];
+    for (std::int64_t i = 0; i < count; ++i) {
+      whole[i] = nearest_integer(quotient(saturated(from[i], least, most), scale, reciprocal)) + zero;
+    }
+    for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<Integer>(whole[i]);
+  };
+  std::int64_t i = 0;
+  for (; i + kTogether <= n; i += kTogether) part(x + i, kTogether, y + i);
+  part(x + i, n - i, y + i);
+}
+
+void encode8_columns(std::int64_t n, const float* __restrict x, const float* __restrict scales,
+                     const float* __restrict reciprocals, std::int8_t* __restrict y) {
+  const auto part = [&](std::int64_t first, std::int64_t count) {
+    std::int32_t whole[kTogether];
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float scale = scales[first + i], bound = 127.0F * scale;
+      const float value = saturated(x[first + i], -bound, bound);
+      whole[i] = nearest_integer(quotient(value, scale, reciprocals[first + i]));
+    }
+    for (std::int64_t i = 0; i < count; ++i) y[first + i] = static_cast<std::int8_t>(whole[i]);
+  };
+  std::int64_t i = 0;
+  for (; i + kTogether <= n; i += kTogether) part(i, kTogether);
+  part(i, n - i);
 }
 
 template <typename Integer>
@@ -193,6 +250,7 @@ const Narrow SPILLWAY_NARROW_TABLE = {
     .name = SPILLWAY_NARROW_NAME,
     .encode8 = encode<std::int8_t>,
     .encode16 = encode<std::int16_t>,
+    .encode8_columns = encode8_columns,
     .decode8 = decode<std::int8_t>,
     .decode16 = decode<std::int16_t>,
     .to_half = to_half,
