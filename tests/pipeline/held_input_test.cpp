@@ -1,6 +1,8 @@
 // Inputs of the graph that several groups read: the first may load one whole for the others.
 #include <catch2/catch.hpp>
+#include <cmath>
 
+#include "partitioner/plan_io.h"
 #include "tests/pipeline/stages.h"
 #include "tests/workloads/graph_builder.h"
 
@@ -8,7 +10,6 @@ namespace {
 
 using namespace spillway;
 using configs::Bytes;
-using partitioner::Home;
 using partitioner::Objective;
 using partitioner::Plan;
 using partitioner::StorageClass;
@@ -41,7 +42,8 @@ bool holds_context(const test::Staged& s) {
 }  // namespace
 
 TEST_CASE("with room for all, an input that many groups read is read once", "[pipeline][held_input]") {
-  const auto s = test::stage(conditioned(), test::npu_with("edge-8mb", Bytes{64} << 20), {.objective = Objective::kMoves});
+  const auto s =
+      test::stage(conditioned(), test::npu_with("edge-8mb", Bytes{64} << 20), {.objective = Objective::kMoves});
   REQUIRE(s.plan.groups.size() > 2);
   test::require_proven(s.program);
   CHECK(holds_context(s));
@@ -53,7 +55,8 @@ TEST_CASE("with room for all, an input that many groups read is read once", "[pi
 }
 
 TEST_CASE("without room an input is read by each that needs it", "[pipeline][held_input]") {
-  const auto s = test::stage(conditioned(), test::npu_with("edge-8mb", Bytes{24} << 10), {.objective = Objective::kMoves});
+  const auto s =
+      test::stage(conditioned(), test::npu_with("edge-8mb", Bytes{24} << 10), {.objective = Objective::kMoves});
   test::require_proven(s.program);
   CHECK(!holds_context(s));
   const auto simulated = simulator::simulate(s.program, s.npu);
