@@ -237,20 +237,18 @@ double Search::objective(const Candidate& candidate) const {
 }
 
 double Search::score(const Candidate& candidate) const {
-  // Where only moves count, cycles tell apart what moves the same; layer by layer, they also choose between tiles that
-  // nearly do.
-  const double cycles_among_moves = bytes_first_ ? 0.002 : 1e-5;
   // Bytes cost a little even where compute hides them (they compete with neighbours), cycles a little even where only
   // moves count: near ties go to the other objective.
   const double bytes_per_cycle = model_.npu.dram_bytes_per_cycle();
   const double transfer = static_cast<double>(candidate.moves.total()) / bytes_per_cycle;
   const auto cycles = static_cast<double>(candidate.cycles);
   if (bytes_first_ || objective_ == Objective::kMoves) {
-    // A tile that makes things again is not the way to move less: that is what recomputing whole tensors is for, which
-    // has its limit.
+    // Cycles that weigh less buy next to nothing: the U-Net in 2 MiB moves 0.4 % less with a quarter of that, and takes
+    // 40 % longer. A tile that makes things again is not the way to move less: that is what recomputing whole tensors
+    // is for, which has its limit.
     const auto& matrix = model_.npu.matrix;
     const double again = candidate.extra_macs / (static_cast<double>(matrix.rows) * matrix.cols * matrix.count);
-    return transfer + cycles_among_moves * cycles + again;
+    return transfer + 0.002 * cycles + again;
   }
   // The scheduler expects a score in which a byte that moves costs its transfer: it adds those still to come.
   if (objective_ == Objective::kLatency) return cycles / bytes_weigh_ + transfer;

@@ -47,10 +47,10 @@ partitioner::TensorFate fate_of(const test::Staged& s, const std::string& name) 
 TEST_CASE("one skip held, spilled or made again moves what a hand counts", "[pipeline][fates]") {
   const Residual r = residual();
   const auto npu = test::npu_with("edge-8mb", 2 << 20);
-  const auto planned = [&](Wish wish) {
+  const auto planned = [&](Wish wish, configs::Bytes scratchpad = 2 << 20) {
     partitioner::Options options;
     options.tensors[r.skip] = wish;
-    auto s = test::stage(r.graph, npu, options);
+    auto s = test::stage(r.graph, test::npu_with("edge-8mb", scratchpad), options);
     test::require_proven(s.program);
     CHECK(simulator::simulate(s.program, s.npu).moves.total() == s.plan.moves.total());
     return s;
@@ -69,8 +69,12 @@ TEST_CASE("one skip held, spilled or made again moves what a hand counts", "[pip
   CHECK(fate_of(again, r.skip).written + fate_of(again, r.skip).read == 0);
   CHECK(partitioner::macs_of(r.graph, npu, again.plan) - partitioner::macs_of(r.graph, npu, held.plan) ==
         kBytes * kChannels * 9);
-  // x is read a second time, and so are the weights of the convolution that runs again.
+  // The weights of the convolution that runs again are read a second time. So is x, unless it has room to stay.
   CHECK(again.plan.moves.of(partitioner::StorageClass::kActivation) ==
+        held.plan.moves.of(partitioner::StorageClass::kActivation));
+  const auto tight = planned(Wish::kRecompute, kBytes);
+  CHECK(fate_of(tight, r.skip).fate == Fate::kRecompute);
+  CHECK(tight.plan.moves.of(partitioner::StorageClass::kActivation) ==
         held.plan.moves.of(partitioner::StorageClass::kActivation) + kBytes);
   CHECK(again.plan.moves.of(partitioner::StorageClass::kWeight) ==
         held.plan.moves.of(partitioner::StorageClass::kWeight) + kChannels * kChannels * 9);

@@ -46,7 +46,7 @@ TEST_CASE("of grids that hold all values it is the coarsest", "[exact_grid]") {
   CHECK(*step == 1.0F);
 }
 
-TEST_CASE("-128 steps are on the grid, 128 are not", "[exact_grid]") {
+TEST_CASE("a grid reaches from -128 to 127 steps", "[exact_grid]") {
   CHECK(grid_step(dequantised({-128, 1}, 0.25F)).value_or(0) == 0.25F);
   CHECK(!grid_step(dequantised({128, 1}, 0.25F)));
   CHECK(!grid_step(dequantised({-129, 1}, 0.25F)));
