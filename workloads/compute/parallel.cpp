@@ -133,7 +133,10 @@ class Pool {
     const std::uint64_t seen = changes_;
     // The next loop often comes at once.
     lock.unlock();
-    for (int i = 0; i < kSpins && changes_ == seen && !done(); ++i) __builtin_ia32_pause();
+    for (int i = 0; i < kSpins && changes_ == seen && !done(); ++i) {
+      __builtin_ia32_pause();
+      if (i % kPolite == kPolite - 1) std::this_thread::yield();  // to whoever else wants the core
+    }
     lock.lock();
     ++sleepers_;
     changed_.wait(lock, [&] { return changes_ != seen || done(); });
@@ -146,7 +149,8 @@ class Pool {
     if (sleepers_ > 0) changed_.notify_all();
   }
 
-  static constexpr int kSpins = 2000;  // some 50 microseconds
+  // Half a millisecond or so: serial stretches between loops are shorter, and an idle core takes long to wake up.
+  static constexpr int kSpins = 20000, kPolite = 500;
 
   std::mutex mutex_;
   std::condition_variable changed_;

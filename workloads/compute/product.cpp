@@ -114,8 +114,7 @@ struct Task {
 constexpr std::int64_t kBlockK = 384;        // a panel of it stays in the first cache
 constexpr std::int64_t kBlockColumns = 320;  // of b, packed: in the second cache
 constexpr std::int64_t kBlockRows = 560;     // of a
-constexpr std::int64_t kRowsAtOnce = 8;
-constexpr int kSets = 64 * 16;  // rows this many floats apart meet in the same sets of the first cache
+constexpr int kSets = 64 * 16;               // rows this many floats apart meet in the same sets of the first cache
 
 class Worker {
  public:
@@ -127,16 +126,12 @@ class Worker {
   void run() {
     const bool packed = task_.packed != nullptr;
     const std::int64_t depth = sums_ == Sums::kDouble ? std::max<std::int64_t>(p_.k, 1) : std::min(kBlockK, p_.k);
-    std::int64_t width = 0, widest = 0;
-    for (const Panel& panel : task_.panels) {
-      width += width_of(panel, s_);
-      widest = std::max(widest, width_of(panel, s_));
-    }
+    std::int64_t widest = 0;
+    for (const Panel& panel : task_.panels) widest = std::max(widest, width_of(panel, s_));
     // Sums over several blocks of k go through c itself where its columns are adjacent.
     const bool blocked = depth < p_.k;
     through_buffer_ = p_.c_column != 1;
-    const bool one_by_one = p_.pack_b != nullptr;
-    const Scratch packed_b(packed ? 0 : (one_by_one ? widest : width) * std::max<std::int64_t>(depth, 1));
+    const Scratch packed_b(packed ? 0 : widest * std::max<std::int64_t>(depth, 1));
     const bool pack_rows = p_.pack_a != nullptr || p_.a.k != 1 || (p_.a.line % kSets == 0 && p_.k > 64);
     const Scratch packed_a(pack_rows ? task_.rows * std::max<std::int64_t>(depth, 1) : 0);
     const Scratch buffer(through_buffer_ && blocked ? task_.rows * columns_ : 0);
@@ -146,7 +141,6 @@ class Worker {
     std::int64_t k0 = 0;
     do {
       const std::int64_t k = std::min(depth, p_.k - k0);
-      if (!packed && !one_by_one) pack_panels(packer_b, k0, k, packed_b.get());
       const float* a = p_.a.data;
       std::int64_t a_row = p_.a.line;
       if (pack_rows) {
@@ -156,34 +150,56 @@ class Worker {
       } else {
         a += task_.row * a_row + k0;
       }
-      const float* b = packed_b.get();
-      for (const Panel& panel : task_.panels) {
-        const std::int64_t panel_width = width_of(panel, s_);
-        if (packed) b = task_.packed + panel.first * p_.k + k0 * panel_width;
-        if (!packed && one_by_one) packer_b.panel(k0, k, panel.first, panel.count, panel_width, packed_b.get());
-        multiply_panel(panel, k, a, a_row, b, k0 == 0, k0 + k == p_.k, buffer.get());
-        if (!one_by_one) b += k * panel_width;
+      for (std::size_t i = 0; i < task_.panels.size(); ++i) {
+        const Panel& panel = task_.panels[i];
+        const std::int64_t width = width_of(panel, s_);
+        const float* b = packed_b.get();
+        if (packed) {
+          b = packed_at(panel, k0);
+        } else {
+          packer_b.panel(k0, k, panel.first, panel.count, width, packed_b.get());
+        }
+        // What comes after this panel: the next one, or the first one's next block.
+        const bool last = i + 1 == task_.panels.size();
+        const Panel& after = task_.panels[last ? 0 : i + 1];
+        multiply_panel(panel, k, a, a_row, b, k0 == 0, k0 + k == p_.k, buffer.get(),
+                       source_of(after, last ? std::min(k0 + k, p_.k - 1) : k0));
       }
       k0 += k;
     } while (k0 < p_.k);
   }
 
  private:
-  void pack_panels(const Packer& packer, std::int64_t k0, std::int64_t k, float* packed) const {
-    // Rows of b may lie far apart: all panels of a few rows, then the next rows.
-    const std::int64_t rows_at_once = p_.pack_b == nullptr && p_.b.line == 1 ? kRowsAtOnce : k;
-    for (std::int64_t i = 0; i < k; i += rows_at_once) {
-      float* to = packed;
-      for (const Panel& panel : task_.panels) {
-        const std::int64_t width = width_of(panel, s_);
-        packer.panel(k0 + i, std::min(rows_at_once, k - i), panel.first, panel.count, width, to + i * width);
-        to += k * width;
-      }
+  [[nodiscard]] const float* packed_at(const Panel& panel, std::int64_t k0) const {
+    return task_.packed + panel.first * p_.k + k0 * width_of(panel, s_);
+  }
+
+  /// What a panel's elements from k0 on are read from, for every k step of a tile some of it: `at` of the first tile,
+  /// and how much further on the next tile's begins.
+  struct Source {
+    const char* at = nullptr;
+    std::int64_t step = 0;  ///< bytes from one k to the next
+    bool rows = false;      ///< a tile fetches one line of each row; else its share of the whole
+  };
+  [[nodiscard]] Source source_of(const Panel& panel, std::int64_t k0) const {
+    constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+    if (task_.packed != nullptr) {
+      return {reinterpret_cast<const char*>(packed_at(panel, k0)), width_of(panel, s_) * kFloat, false};
     }
+    if (p_.pack_b != nullptr || p_.b.line != 1) return {};
+    return {reinterpret_cast<const char*>(p_.b.data + panel.first + k0 * p_.b.k), p_.b.k * kFloat, true};
+  }
+  /// Of tile `t` of `tiles`.
+  [[nodiscard]] static Ahead ahead_of(const Source& source, std::int64_t t, std::int64_t tiles, std::int64_t k) {
+    constexpr std::int64_t kLine = 64;
+    if (source.at == nullptr) return {};
+    if (source.rows) return {source.at + std::min<std::int64_t>(t, 2) * kLine, source.step};
+    const std::int64_t share = (source.step + tiles - 1) / tiles;
+    return {source.at + t * share * k, share};
   }
 
   void multiply_panel(const Panel& panel, std::int64_t k, const float* a, std::int64_t a_row, const float* b,
-                      bool first, bool last, float* buffer) {
+                      bool first, bool last, float* buffer, const Source& after) {
     const std::int64_t width = width_of(panel, s_), column = panel.first - column_;
     // Even tiles: a few rows alone would leave the multipliers waiting for one another.
     const std::int64_t tiles = (task_.rows + s_.rows[panel.vectors] - 1) / s_.rows[panel.vectors];
@@ -194,6 +210,7 @@ class Worker {
     for (std::int64_t t = 0; t < tiles; ++t, i += rows) {
       rows = static_cast<int>(usual + (t < larger ? 1 : 0));
       const Micro micro = (sums_ == Sums::kDouble ? s_.micro_double : s_.micro)[panel.vectors][rows];
+      const Ahead ahead = ahead_of(after, t, tiles, k);
       float* c = p_.c + (task_.row + i) * p_.c_row + panel.first * p_.c_column;
       std::int64_t c_row = p_.c_row;
       if (through_buffer_ && buffer != nullptr) {
@@ -202,12 +219,12 @@ class Worker {
       }
       const bool in_place = panel.count == width && (!through_buffer_ || buffer != nullptr);
       if (in_place && !(through_buffer_ && last)) {
-        micro(k, a + i * a_row, a_row, b, c, c_row, !first);
+        micro(k, a + i * a_row, a_row, b, c, c_row, !first, ahead);
         if (last) finish(c, c_row, i, rows, panel, c, c_row);
         continue;
       }
       if (!first) copy(rows, panel.count, c, c_row, tile, width);
-      micro(k, a + i * a_row, a_row, b, tile, width, !first);
+      micro(k, a + i * a_row, a_row, b, tile, width, !first, ahead);
       if (!last) {
         copy(rows, panel.count, tile, width, c, c_row);
       } else if (!through_buffer_) {

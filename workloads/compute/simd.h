@@ -7,10 +7,17 @@
 
 namespace spillway::workloads::compute {
 
+/// What is read soon: beside step i of k, the line of bytes at `at` + i `step` is fetched into the second cache. It may
+/// lie anywhere: a fetch from where nothing is does nothing.
+struct Ahead {
+  const char* at = nullptr;
+  std::int64_t step = 0;
+};
+
 /// c (rows x width, row step c_row) = or += a (rows x k, row step a_row) times b, a panel of `k` rows of `width`
 /// consecutive floats. Sums run over k in ascending order.
 using Micro = void (*)(std::int64_t k, const float* a, std::int64_t a_row, const float* b, float* c, std::int64_t c_row,
-                       bool add);
+                       bool add, Ahead ahead);
 
 inline constexpr int kMaxPanelVectors = 3;
 inline constexpr int kMaxMicroRows = 14;

@@ -45,7 +45,8 @@ void store_part(float* p, Floats v, std::int64_t n) {
 // --- products ---
 
 template <int kRows, int kVectors>
-void micro(std::int64_t k, const float* a, std::int64_t a_row, const float* b, float* c, std::int64_t c_row, bool add) {
+void micro(std::int64_t k, const float* a, std::int64_t a_row, const float* b, float* c, std::int64_t c_row, bool add,
+           Ahead ahead) {
   Floats sum[kRows][kVectors];
   SPILLWAY_UNROLL
   for (int i = 0; i < kRows; ++i) {
@@ -61,6 +62,8 @@ void micro(std::int64_t k, const float* a, std::int64_t a_row, const float* b, f
     Floats panel[kVectors];
     SPILLWAY_UNROLL
     for (int j = 0; j < kVectors; ++j) panel[j] = load(b + j * kLanes);
+    __builtin_prefetch(ahead.at, 0, 2);
+    ahead.at += ahead.step;
     SPILLWAY_UNROLL
     for (int i = 0; i < kRows; ++i) {
       const float factor = row[i / 3][(i % 3) * a_row];
@@ -80,7 +83,7 @@ void micro(std::int64_t k, const float* a, std::int64_t a_row, const float* b, f
 
 template <int kRows, int kVectors>
 void micro_double(std::int64_t k, const float* a, std::int64_t a_row, const float* b, float* c, std::int64_t c_row,
-                  bool /*add*/) {
+                  bool /*add*/, Ahead /*ahead*/) {
   for (int i = 0; i < kRows; ++i) {
     Doubles sum[2 * kVectors]{};
     for (std::int64_t p = 0; p < k; ++p) {
