@@ -611,24 +611,32 @@ void FunctionalMachine::show(const Operand& operand, TensorId tensor, const Box&
 }
 
 FunctionalMachine::Value FunctionalMachine::reinterpret(const Value& value, TensorId tensor, const Box& box) const {
+  // Through the storage that both are views of.
   const Box in_storage = program_.layout.to_storage(value.tensor, value.view.box);
   const partitioner::Placement at_zero = dense_placement(in_storage, 1);
-  std::vector<float> elements(static_cast<std::size_t>(in_storage.elements()));
-  const std::vector<float> values = dense_floats(value.view);
-  for_each_run(map_addresses(program_.layout.views[at(value.tensor)], at_zero, value.view.box),
-               [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
-                 for (std::int64_t k = 0; k < count; ++k) {
-                   elements[static_cast<std::size_t>(address + k * step)] = values[static_cast<std::size_t>(i + k)];
-                 }
-               });
+  const partitioner::TensorView &from = program_.layout.views[at(value.tensor)],
+                                &to = program_.layout.views[at(tensor)];
+  const auto elements = std::make_shared<Scratch>(in_storage.elements());
+  if (EvenRegion place; place.of(from, at_zero, value.view.box, 1)) {
+    workloads::compute::copy(value.view, {value.view.box, elements->get() + place.first(), place.strides()});
+  } else {
+    const std::vector<float> values = dense_floats(value.view);
+    for_each_run(map_addresses(from, at_zero, value.view.box),
+                 [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
+                   for (std::int64_t k = 0; k < count; ++k)
+                     elements->get()[address + k * step] = values[static_cast<std::size_t>(i + k)];
+                 });
+  }
+  if (EvenRegion place; place.of(to, at_zero, box, 1)) {
+    return {tensor, {box, elements->get() + place.first(), place.strides()}, elements};
+  }
   Value result{tensor, {box, nullptr, dense_strides(box)}, std::make_shared<Scratch>(box.elements())};
-  float* to = result.buffer->get();
-  for_each_run(map_addresses(program_.layout.views[at(tensor)], at_zero, box),
+  float* data = result.buffer->get();
+  for_each_run(map_addresses(to, at_zero, box),
                [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
-                 for (std::int64_t k = 0; k < count; ++k)
-                   to[i + k] = elements[static_cast<std::size_t>(address + k * step)];
+                 for (std::int64_t k = 0; k < count; ++k) data[i + k] = elements->get()[address + k * step];
                });
-  result.view.data = to;
+  result.view.data = data;
   return result;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "simulator/functional/waves.h"
 #include "simulator/run_cursor.h"
 
 namespace spillway::simulator {
@@ -114,8 +113,9 @@ void Memory::prepare(const Operand& operand, bool written) {
   std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); });
   if (aliases_.empty()) return;
   const AddressRange range = range_of(operand);
+  if (written && range.end - range.begin == operand.bytes()) return give_up(range);
   for (Alias& alias : aliases_) {
-    if (alias.begin >= range.end || alias.end <= range.begin) continue;
+    if (!alias.has_any_of(range)) continue;
     if (written || !alias.stands_for(operand, operand.box)) copy(alias);
   }
 }
@@ -140,8 +140,46 @@ void Memory::reserve(StorageId storage) {
   if (before != nullptr) std::memcpy(home.buffer.get(), before.get(), static_cast<std::size_t>(home.bytes));
 }
 
+void Memory::give_up(AddressRange range) {
+  for (auto alias = aliases_.begin(); alias != aliases_.end();) {
+    if (!alias->copied && alias->has_any_of(range)) {
+      const std::int64_t begin = std::max(range.begin, alias->begin), end = std::min(range.end, alias->end);
+      // If the writer leaves something out, a reader of that is told.
+      owners_.set(begin, end - begin, partitioner::kNone);
+      if (!alias->lose(range)) {
+        alias = aliases_.erase(alias);
+        continue;
+      }
+    }
+    ++alias;
+  }
+}
+
+bool Memory::Alias::lose(AddressRange range) {
+  gone.push_back({std::max(range.begin, begin), std::min(range.end, end)});
+  std::sort(gone.begin(), gone.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  std::vector<AddressRange> apart;
+  for (const AddressRange& next : gone) {
+    if (!apart.empty() && next.begin <= apart.back().end) {
+      apart.back().end = std::max(apart.back().end, next.end);
+    } else {
+      apart.push_back(next);
+    }
+  }
+  gone = std::move(apart);
+  return gone.front().begin > begin || gone.front().end < end;
+}
+
+bool Memory::Alias::has_any_of(AddressRange range) const {
+  const AddressRange common{std::max(range.begin, begin), std::min(range.end, end)};
+  return common.begin < common.end && std::none_of(gone.begin(), gone.end(), [&](const AddressRange& g) {
+           return g.begin <= common.begin && common.end <= g.end;
+         });
+}
+
 bool Memory::Alias::stands_for(const Operand& other, const workloads::Box& box) const {
-  return !copied && operand.storage == other.storage && operand.at == other.at && operand.box.contains(box);
+  return !copied && gone.empty() && operand.storage == other.storage && operand.at == other.at &&
+         operand.box.contains(box);
 }
 
 void Memory::lend(StorageId storage, Lent contents) { lent_[storage] = std::move(contents); }
@@ -210,9 +248,8 @@ bool Memory::alias(const Operand& operand, const Lent& lent, std::shared_ptr<wor
   if (floats && (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box))) {
     return false;
   }
-  // What lies wholly below is gone; no need to copy it first.
-  std::erase_if(aliases_, [&](const Alias& a) { return a.copied || (a.begin >= range.begin && a.end <= range.end); });
-  settle(range.begin, range.end - range.begin);
+  std::erase_if(aliases_, [](const Alias& a) { return a.copied.load(); });
+  give_up(range);
   owners_.set(range.begin, range.end - range.begin, operand.storage);
   Alias& alias = aliases_.emplace_back();
   alias.operand = operand;
@@ -233,21 +270,32 @@ const Memory::Alias* Memory::aliased(const Operand& operand, const workloads::Bo
 
 void Memory::settle(std::int64_t address, std::int64_t bytes) const {
   for (Alias& alias : aliases_) {
-    if (alias.begin < address + bytes && alias.end > address && !alias.copied) copy(alias);
+    if (!alias.copied && alias.has_any_of({address, address + bytes})) copy(alias);
   }
 }
 
 void Memory::copy(Alias& alias) const {
   const std::lock_guard lock(*copying_);
   if (alias.copied) return;
+  // Beside what has been overwritten since.
+  std::vector<std::byte> whole(alias.gone.empty() ? 0 : static_cast<std::size_t>(alias.end - alias.begin));
+  std::byte* base = alias.gone.empty() ? bytes_.data() : whole.data() - alias.begin;
   if (alias.operand.format != configs::Format::kFp32) {
-    copy_bytes(alias.operand, alias.data, alias.lies, bytes_.data());
-    alias.copied = true;
-    return;
+    copy_bytes(alias.operand, alias.data, alias.lies, base);
+  } else {
+    const auto from = floats_at(alias.data, alias.lies, alias.operand.box);
+    const auto to = floats_at(base, alias.operand.at, alias.operand.box);
+    workloads::compute::copy(*from, {to->box, const_cast<float*>(to->data), to->stride});  // our own bytes
   }
-  const auto from = floats_at(alias.data, alias.lies, alias.operand.box);
-  const auto to = floats_at(bytes_.data(), alias.operand.at, alias.operand.box);
-  workloads::compute::copy(*from, {to->box, const_cast<float*>(to->data), to->stride});  // our own bytes
+  std::int64_t address = alias.begin;
+  const auto keep_until = [&](std::int64_t end) {
+    if (end > address) std::memcpy(bytes_.data() + address, base + address, static_cast<std::size_t>(end - address));
+  };
+  for (const AddressRange& gone : alias.gone) {
+    keep_until(gone.begin);
+    address = gone.end;
+  }
+  if (!alias.gone.empty()) keep_until(alias.end);
   alias.copied = true;
 }
 

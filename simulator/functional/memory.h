@@ -16,6 +16,7 @@
 
 #include "partitioner/program.h"
 #include "simulator/functional/owners.h"
+#include "simulator/functional/waves.h"
 #include "workloads/compute/product.h"
 #include "workloads/compute/strided.h"
 #include "workloads/execution/value.h"
@@ -83,8 +84,12 @@ class Memory {
     const std::byte* data = nullptr;
     std::shared_ptr<const void> owner;
     std::shared_ptr<workloads::compute::PackedPanels> packed;
+    std::vector<AddressRange> gone;  ///< what others have overwritten since: in order, apart, not empty
     std::atomic<bool> copied = false;
 
+    /// Forgets these bytes. Whether any is left.
+    bool lose(AddressRange range);
+    [[nodiscard]] bool has_any_of(AddressRange range) const;
     [[nodiscard]] bool stands_for(const partitioner::Operand& other, const workloads::Box& box) const;
   };
   [[nodiscard]] const Alias* aliased(const partitioner::Operand& operand, const workloads::Box& box) const;
@@ -95,6 +100,8 @@ class Memory {
   void fulfil(partitioner::StorageId storage);
   /// Copies what the aliases in these bytes stand for.
   void settle(std::int64_t address, std::int64_t bytes) const;
+  /// All of these bytes are about to be written: what aliases stand for there is nobody's any more.
+  void give_up(AddressRange range);
   void copy(Alias& alias) const;
 
   struct Home {
