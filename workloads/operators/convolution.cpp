@@ -265,7 +265,12 @@ class Kernels final : public compute::Packer {
       if (offset_[k] < 0 || offset_[k] >= static_cast<std::int64_t>(place.size())) return;
       place[static_cast<std::size_t>(offset_[k])] = static_cast<std::int64_t>(k);
     }
-    if (std::find(place.begin(), place.end(), -1) == place.end()) place_ = std::move(place);
+    if (std::find(place.begin(), place.end(), -1) != place.end()) return;
+    place_ = std::move(place);
+    taps_ = taps;
+    for (std::size_t i = 0; i + static_cast<std::size_t>(taps) < place_.size(); ++i) {
+      if (place_[i + static_cast<std::size_t>(taps)] != place_[i] + 1) taps_ = 0;
+    }
   }
 
   /// Whether k steps by a constant.
@@ -277,11 +282,25 @@ class Kernels final : public compute::Packer {
     const float* from = data_ + first * line_;
     const auto whole = static_cast<std::int64_t>(place_.size());
     if (k0 == 0 && k > 0 && k == whole) {
-      constexpr std::int64_t kAtOnce = 64;
-      const compute::Scratch transposed(kAtOnce * width);
-      for (std::int64_t i = 0; i < k; i += kAtOnce) {
-        const std::int64_t elements = std::min(kAtOnce, k - i);
+      constexpr std::int64_t kChannels = 16;
+      const std::int64_t at_once = kChannels * std::max<std::int64_t>(taps_, 1);
+      const compute::Scratch transposed(at_once * width);
+      for (std::int64_t i = 0; i < k; i += at_once) {
+        const std::int64_t elements = std::min(at_once, k - i);
+        // Lines lie too far apart for the processor to guess what comes next.
+        constexpr std::int64_t kCacheLine = 16;
+        for (std::int64_t j = 0; j < count; ++j) {
+          const std::int64_t next = j * line_ + i + elements;
+          for (std::int64_t e = 0; e < std::min(at_once, k - i - elements); e += kCacheLine) {
+            __builtin_prefetch(from + next + e);
+          }
+        }
         compute::simd().transpose(count, elements, from + i, line_, transposed.get(), width);
+        for (std::int64_t t = 0; t < taps_; ++t) {
+          compute::simd().pack(elements / taps_, transposed.get() + t * width, taps_ * width, count, width,
+                               to + place_[static_cast<std::size_t>(i + t)] * width);
+        }
+        if (taps_ > 0) continue;
         for (std::int64_t e = 0; e < elements; ++e) {
           float* row = to + place_[static_cast<std::size_t>(i + e)] * width;
           std::copy_n(transposed.get() + e * width, count, row);
@@ -322,6 +341,7 @@ class Kernels final : public compute::Packer {
   std::int64_t line_;
   std::vector<std::int64_t> offset_;  ///< by k
   std::vector<std::int64_t> place_;   ///< k by offset; empty where lines have gaps
+  std::int64_t taps_ = 0;             ///< if every so many elements of a line are neighbours in k
   std::int64_t step_ = 0;             ///< from one k to the next; if it is constant there are no tables
 };
 
