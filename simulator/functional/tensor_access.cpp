@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "simulator/functional/even_region.h"
+#include "workloads/compute/strided.h"
 #include "workloads/number_formats.h"
 
 namespace spillway::simulator {
@@ -25,18 +27,90 @@ std::int64_t offset_of(const std::vector<partitioner::FactorRef>& refs, const pa
   return bytes;
 }
 
+/// Coordinates [first, first + count) of a dimension, whose elements lie at one distance.
+struct Stretch {
+  std::size_t first = 0, count = 0;
+};
+
+std::vector<Stretch> stretches_of(const std::vector<std::int64_t>& offsets) {
+  std::vector<Stretch> stretches;
+  for (std::size_t at = 0; at < offsets.size();) {
+    std::size_t end = at + 1;
+    while (end < offsets.size() && offsets[end] - offsets[end - 1] == offsets[at + 1] - offsets[at]) ++end;
+    stretches.push_back({at, end - at});
+    at = end;
+  }
+  return stretches;
+}
+
+/// The map's elements by regions that are even, each with its strides in a row-major array of all and the index of its
+/// first element there: visit(region, strides, first). False, and nothing visited, if they are too small to be worth
+/// it.
+template <typename Visit>
+bool for_each_even_part(const AddressMap& map, std::int64_t element_bytes, Visit visit) {
+  constexpr std::int64_t kWorthIt = 64;  // elements of a part
+  std::array<std::vector<Stretch>, workloads::kMaxRank> stretches;
+  EvenRegion::Strides stride{};
+  std::int64_t parts = 1, elements = 1;
+  for (int d = map.rank - 1; d >= 0; --d) {
+    const auto at = static_cast<std::size_t>(d);
+    stretches[at] = stretches_of(map.offsets[at]);
+    parts *= std::ssize(stretches[at]);
+    stride[at] = elements;
+    elements *= std::ssize(map.offsets[at]);
+  }
+  if (elements < parts * kWorthIt) return false;
+  std::vector<std::pair<EvenRegion, std::int64_t>> regions;
+  for (std::int64_t p = 0; p < parts; ++p) {
+    AddressMap part{.base = map.base, .rank = map.rank, .offsets = {}};
+    std::int64_t rest = p, first = 0;
+    for (int d = map.rank - 1; d >= 0; --d) {
+      const auto at = static_cast<std::size_t>(d);
+      const Stretch& s = stretches[at][static_cast<std::size_t>(rest % std::ssize(stretches[at]))];
+      rest /= std::ssize(stretches[at]);
+      const auto from = map.offsets[at].begin() + static_cast<std::ptrdiff_t>(s.first);
+      part.offsets[at].assign(from, from + static_cast<std::ptrdiff_t>(s.count));
+      first += static_cast<std::int64_t>(s.first) * stride[at];
+    }
+    if (!regions.emplace_back(EvenRegion(), first).first.of(part, element_bytes)) return false;
+  }
+  for (const auto& [region, first] : regions) visit(region, stride, first);
+  return true;
+}
+
+/// each(element in memory, element of an array): between two arrays of one shape. The first may lie at any address.
+template <typename Byte, typename Value, typename Each>
+void for_each_pair(const EvenRegion& region, Byte* memory, std::int64_t element_bytes, Value* array,
+                   const EvenRegion::Strides& stride, Each each) {
+  const workloads::compute::Loops<2> loops(region.box(), {stride, region.strides()});
+  const std::int64_t step = loops.step(0), step_bytes = loops.step(1) * element_bytes;
+  loops.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t n) {
+    Byte* bytes = memory + at[1] * element_bytes;
+    for (std::int64_t i = 0; i < n; ++i) each(bytes + i * step_bytes, array[at[0] + i * step]);
+  });
+}
+
 /// `T` is how an element lies in memory, `Value` how it is wanted.
 template <typename T, typename Value, typename Convert>
 void read_as(const Memory& memory, const AddressMap& map, partitioner::StorageId storage, Value* to,
              const Convert& convert) {
   constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
+  const auto read = [&](std::int64_t address, std::int64_t bytes) { return memory.read(address, bytes, storage); };
+  const auto convert_one = [&](const std::byte* from, Value& value) {
+    T element;
+    std::memcpy(&element, from, sizeof element);
+    value = static_cast<Value>(convert(element));
+  };
+  const bool by_parts =
+      for_each_even_part(map, kSize, [&](const EvenRegion& region, const EvenRegion::Strides& stride, std::int64_t i) {
+        for_each_pair(region, region.reach(read), kSize, to + i, stride, convert_one);
+      });
+  if (by_parts) return;
   for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
     const bool together = step == kSize || count == 1;
-    const std::byte* run = together ? memory.read(address, count * kSize, storage) : nullptr;
+    const std::byte* run = together ? read(address, count * kSize) : nullptr;
     for (std::int64_t k = 0; k < count; ++k) {
-      T value;
-      std::memcpy(&value, together ? run + k * kSize : memory.read(address + k * step, kSize, storage), sizeof value);
-      to[i + k] = static_cast<Value>(convert(value));
+      convert_one(together ? run + k * kSize : read(address + k * step, kSize), to[i + k]);
     }
   });
 }
@@ -45,12 +119,21 @@ template <typename T, typename Value, typename Convert>
 void write_as(Memory& memory, const AddressMap& map, partitioner::StorageId storage, const Value* from,
               const Convert& convert) {
   constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
+  const auto claim = [&](std::int64_t address, std::int64_t bytes) { return memory.write(address, bytes, storage); };
+  const auto convert_one = [&](std::byte* to, const Value& value) {
+    const T element = convert(value);
+    std::memcpy(to, &element, sizeof element);
+  };
+  const bool by_parts =
+      for_each_even_part(map, kSize, [&](const EvenRegion& region, const EvenRegion::Strides& stride, std::int64_t i) {
+        for_each_pair(region, region.reach(claim), kSize, from + i, stride, convert_one);
+      });
+  if (by_parts) return;
   for_each_run(map, [&](std::int64_t address, std::int64_t i, std::int64_t count, std::int64_t step) {
     const bool together = step == kSize || count == 1;
-    std::byte* run = together ? memory.write(address, count * kSize, storage) : nullptr;
+    std::byte* run = together ? claim(address, count * kSize) : nullptr;
     for (std::int64_t k = 0; k < count; ++k) {
-      const T value = convert(from[i + k]);
-      std::memcpy(together ? run + k * kSize : memory.write(address + k * step, kSize, storage), &value, sizeof value);
+      convert_one(together ? run + k * kSize : claim(address + k * step, kSize), from[i + k]);
     }
   });
 }
