@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "configs/error.h"
 
@@ -53,10 +54,8 @@ std::vector<char> read_by_softmax_only(const Graph& graph) {
 
 /// Masks are made of numbers far below all others; what lies 20 below the largest of its row gets a probability under
 /// 2.1e-9. The least that must still be told apart from that.
-float least_that_counts(const HostTensor& scores) {
+float least_that_counts(std::size_t row, std::span<const float> values) {
   constexpr float kFarBelow = 20;
-  const auto row = static_cast<std::size_t>(scores.shape.back());
-  const auto& values = scores.floats();
   float least = std::numeric_limits<float>::max();
   for (std::size_t at = 0; row > 0 && at < values.size(); at += row) {
     least = std::min(least, *std::max_element(values.begin() + static_cast<std::ptrdiff_t>(at),
@@ -93,17 +92,21 @@ Calibration calibrate(const Graph& graph, const std::vector<TensorMap>& samples,
   const std::vector<char> only_softmax = read_by_softmax_only(graph);
   const auto add = options.method == CalibrationMethod::kMinMax ? &Histogram::add_extremes : &Histogram::add;
   ExecuteOptions execution;
-  execution.observe = [&](TensorId id, const HostTensor& value) {
-    if (!value.holds_float()) return;
+  execution.observe = [&](TensorId id, const Shape& shape, std::span<const float> values) {
     const std::string& name = graph.tensors[id].name;
     Histogram& histogram = histograms[name];
     if (only_softmax[id] != 0) {
-      std::vector<float> scores = value.floats();
-      const float least = least_that_counts(value);
-      for (float& v : scores) v = std::max(v, least);
-      (histogram.*add)(scores);
+      const float least = least_that_counts(static_cast<std::size_t>(shape.back()), values);
+      constexpr std::size_t kPiece = std::size_t{1} << 20;  // scores may be a good part of the machine's memory
+      std::vector<float> scores;
+      for (; !values.empty(); values = values.subspan(scores.size())) {
+        const auto piece = values.first(std::min(kPiece, values.size()));
+        scores.assign(piece.begin(), piece.end());
+        for (float& v : scores) v = std::max(v, least);
+        (histogram.*add)(scores);
+      }
     } else {
-      (histogram.*add)(value.floats());
+      (histogram.*add)(values);
     }
     if (histogram.not_finite() == 0) return;
     throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .tensor = name},

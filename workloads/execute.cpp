@@ -150,7 +150,12 @@ class Executor {
  private:
   void observe(TensorId id) {
     if (!options_.observe || id == kNone || uses_left_[id] == 0 || !is_float(graph_.tensors[id].type)) return;
-    options_.observe(id, *host_of(existing(id)));
+    const Value& value = existing(id);
+    if (value.is_view() && compute::is_dense(whole(value.shape), value.stride)) {
+      return options_.observe(id, value.shape, {value.data, static_cast<std::size_t>(elements_of(value.shape))});
+    }
+    const auto host = host_of(value);
+    if (host->holds_float()) options_.observe(id, host->shape, host->floats());
   }
 
   /// A node, or where a segment ends, all of it.

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -107,8 +108,9 @@ struct ExecuteOptions {
   bool double_sums = false;                                   ///< products of matrices are summed in double
   std::function<void(const ExecuteProgress&)> progress = {};  ///< after every node
   std::function<void(const NonFinite&)> non_finite = {};      ///< where it appears, in order; it may throw
-  /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution.
-  std::function<void(TensorId, const HostTensor&)> observe = {};
+  /// Called with every tensor of floats as it becomes known: inputs, then results in order of execution. Its elements
+  /// are row-major and last as long as the call.
+  std::function<void(TensorId, const Shape&, std::span<const float>)> observe = {};
 };
 
 /// Reference executor, float32: runs every node in order, frees tensors at last use, returns the graph outputs and

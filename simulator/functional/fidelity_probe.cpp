@@ -15,9 +15,7 @@ FidelityProbe::FidelityProbe(const partitioner::Program& program, const workload
       sums_(program.graph.tensors.size() * sizeof(ErrorSums)) {
   constexpr std::int64_t kMost = std::int64_t{1} << 18;  // of one tensor: 1 MiB
   workloads::ExecuteOptions options;
-  options.observe = [&](TensorId id, const workloads::HostTensor& value) {
-    if (!value.holds_float()) return;
-    const auto& all = value.floats();
+  options.observe = [&](TensorId id, const workloads::Shape& /*shape*/, std::span<const float> all) {
     const auto elements = static_cast<std::int64_t>(all.size());
     Samples& samples = samples_[id];
     // Odd, so that it goes round all columns of the usual row lengths.
