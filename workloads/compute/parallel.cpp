@@ -133,10 +133,7 @@ class Pool {
     const std::uint64_t seen = changes_;
     // The next loop often comes at once.
     lock.unlock();
-    for (int i = 0; i < kSpins && changes_ == seen && !done(); ++i) {
-      __builtin_ia32_pause();
-      if (i % kPolite == kPolite - 1) std::this_thread::yield();  // to whoever else wants the core
-    }
+    for (int i = 0; i < kSpins && changes_ == seen && !done(); ++i) __builtin_ia32_pause();
     lock.lock();
     ++sleepers_;
     changed_.wait(lock, [&] { return changes_ != seen || done(); });
@@ -149,8 +146,9 @@ class Pool {
     if (sleepers_ > 0) changed_.notify_all();
   }
 
-  // Half a millisecond or so: serial stretches between loops are shorter, and an idle core takes long to wake up.
-  static constexpr int kSpins = 20000, kPolite = 500;
+  // Some 600 microseconds: serial stretches between loops are shorter, and an idle core takes long to wake up. Yielding
+  // on the way looks like idleness to the scheduler, which then leaves both threads on one core.
+  static constexpr int kSpins = 10000;
 
   std::mutex mutex_;
   std::condition_variable changed_;

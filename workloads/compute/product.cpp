@@ -211,6 +211,7 @@ class Worker {
       rows = static_cast<int>(usual + (t < larger ? 1 : 0));
       const Micro micro = (sums_ == Sums::kDouble ? s_.micro_double : s_.micro)[panel.vectors][rows];
       const Ahead ahead = ahead_of(after, t, tiles, k);
+      if (last) fetch_ends(i, rows, panel);
       float* c = p_.c + (task_.row + i) * p_.c_row + panel.first * p_.c_column;
       std::int64_t c_row = p_.c_row;
       if (through_buffer_ && buffer != nullptr) {
@@ -250,29 +251,51 @@ class Worker {
     for (int r = 0; r < rows && p_.alpha != 1.0F; ++r) {
       s_.mul(n, tile + r * pitch, 1, &p_.alpha, 0, tile + r * pitch);
     }
+    // Each pass adds what is the same along a row, then one more array.
     Addend by_row{p_.bias_i == nullptr ? nullptr : p_.bias_i + row, 1, 0};
+    const float* plus = nullptr;
+    std::int64_t plus_row = 0;
     alignas(64) float gathered[kMaxMicroRows * kMaxPanelVectors * 16];
     const Addend by_column{p_.bias_j, 0, 1};
     for (const Addend& addend : {by_column, p_.plus[0], p_.plus[1]}) {
       if (addend.data == nullptr) continue;
+      if (plus != nullptr) {
+        s_.finish(rows, n, tile, pitch, by_row.data, by_row.row, plus, plus_row, false, tile, pitch);
+        by_row = {};
+        plus = nullptr;
+      }
       const float* data = addend.data + row * addend.row + panel.first * addend.column;
       if (addend.column == 0 && by_row.data == nullptr) {
         by_row = {data, addend.row, 0};
         continue;
       }
-      std::int64_t data_row = addend.row;
+      plus = data;
+      plus_row = addend.row;
       if (addend.column != 1) {
         for (int r = 0; r < rows; ++r) {
           for (std::int64_t j = 0; j < n; ++j) gathered[r * n + j] = data[r * addend.row + j * addend.column];
         }
-        data = gathered;
-        data_row = n;
+        plus = gathered;
+        plus_row = n;
       }
-      s_.finish(rows, n, tile, pitch, by_row.data, by_row.row, data, data_row, false, tile, pitch);
-      by_row = {};
     }
-    if (tile == to && by_row.data == nullptr && !p_.rectify) return;
-    s_.finish(rows, n, tile, pitch, by_row.data, by_row.row, nullptr, 0, p_.rectify, to, to_row);
+    if (tile == to && by_row.data == nullptr && plus == nullptr && !p_.rectify) return;
+    s_.finish(rows, n, tile, pitch, by_row.data, by_row.row, plus, plus_row, p_.rectify, to, to_row);
+  }
+
+  /// What finish() reads and where it writes are on their way while the sums are made.
+  void fetch_ends(std::int64_t i, int rows, const Panel& panel) const {
+    constexpr std::int64_t kLine = 16;
+    const std::int64_t row = task_.row + i;
+    for (int r = 0; r < rows; ++r) {
+      for (std::int64_t j = 0; j < panel.count; j += kLine) {
+        if (p_.c_column == 1) __builtin_prefetch(p_.c + (row + r) * p_.c_row + panel.first + j, 1);
+        for (const Addend& plus : p_.plus) {
+          if (plus.data == nullptr || plus.column != 1) continue;
+          __builtin_prefetch(plus.data + (row + r) * plus.row + panel.first + j);
+        }
+      }
+    }
   }
 
   const Task& task_;
