@@ -110,7 +110,7 @@ void Memory::prepare(const Operand& operand, bool written) {
     if (written && operand.storage >= 0 && !homes_[at(operand.storage)].is_writable()) reserve(operand.storage);
     return;
   }
-  std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); });
+  forget_copied();
   if (aliases_.empty()) return;
   const AddressRange range = range_of(operand);
   if (written && range.end - range.begin == operand.bytes()) return give_up(range);
@@ -141,6 +141,7 @@ void Memory::reserve(StorageId storage) {
 }
 
 void Memory::give_up(AddressRange range) {
+  const std::size_t before = aliases_.size();
   for (auto alias = aliases_.begin(); alias != aliases_.end();) {
     if (!alias->copied && alias->has_any_of(range)) {
       const std::int64_t begin = std::max(range.begin, alias->begin), end = std::min(range.end, alias->end);
@@ -153,6 +154,7 @@ void Memory::give_up(AddressRange range) {
     }
     ++alias;
   }
+  if (aliases_.size() != before) list_open();
 }
 
 bool Memory::Alias::lose(AddressRange range) {
@@ -229,6 +231,7 @@ std::optional<Memory::Lent> Memory::constant(const Operand& operand) {
 void Memory::restart(std::int32_t storages) {
   owners_.clear(storages);
   aliases_.clear();
+  open_.clear();
   for (auto& [storage, contents] : lent_) contents.overwritten = false;
   for (Home& home : homes_) {
     home.buffer = home.kept;
@@ -248,7 +251,7 @@ bool Memory::alias(const Operand& operand, const Lent& lent, std::shared_ptr<wor
   if (floats && (!floats_at(bytes_.data(), operand.at, operand.box) || !floats_at(lent.data, lent.lies, operand.box))) {
     return false;
   }
-  std::erase_if(aliases_, [](const Alias& a) { return a.copied.load(); });
+  forget_copied();
   give_up(range);
   owners_.set(range.begin, range.end - range.begin, operand.storage);
   Alias& alias = aliases_.emplace_back();
@@ -259,6 +262,7 @@ bool Memory::alias(const Operand& operand, const Lent& lent, std::shared_ptr<wor
   alias.data = lent.data;
   alias.owner = lent.owner;
   alias.packed = packed != nullptr ? std::move(packed) : std::make_shared<workloads::compute::PackedPanels>();
+  list_open();
   return true;
 }
 
@@ -269,9 +273,19 @@ const Memory::Alias* Memory::aliased(const Operand& operand, const workloads::Bo
 }
 
 void Memory::settle(std::int64_t address, std::int64_t bytes) const {
-  for (Alias& alias : aliases_) {
-    if (!alias.copied && alias.has_any_of({address, address + bytes})) copy(alias);
+  for (const Open& open : open_) {
+    if (open.begin >= address + bytes || open.end <= address) continue;
+    if (!open.alias->copied && open.alias->has_any_of({address, address + bytes})) copy(*open.alias);
   }
+}
+
+void Memory::forget_copied() {
+  if (std::erase_if(aliases_, [](const Alias& alias) { return alias.copied.load(); }) > 0) list_open();
+}
+
+void Memory::list_open() {
+  open_.clear();
+  for (Alias& alias : aliases_) open_.push_back({alias.begin, alias.end, &alias});
 }
 
 void Memory::copy(Alias& alias) const {

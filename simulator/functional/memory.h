@@ -102,6 +102,9 @@ class Memory {
   void settle(std::int64_t address, std::int64_t bytes) const;
   /// All of these bytes are about to be written: what aliases stand for there is nobody's any more.
   void give_up(AddressRange range);
+  void forget_copied();
+  /// After aliases_ have changed.
+  void list_open();
   void copy(Alias& alias) const;
 
   struct Home {
@@ -129,6 +132,11 @@ class Memory {
   std::map<partitioner::StorageId, Promise> promises_;
   // Whoever reads an alias's bytes by their addresses makes it a copy; what is read is the same.
   mutable std::list<Alias> aliases_;
+  struct Open {
+    std::int64_t begin = 0, end = 0;
+    Alias* alias = nullptr;
+  };
+  std::vector<Open> open_;  ///< all aliases, side by side: every stretch that is read or written looks through them
   mutable std::unique_ptr<std::mutex> copying_ = std::make_unique<std::mutex>();
 };
 

@@ -400,7 +400,11 @@ void multiply(std::span<const Product> products, Sums sums) {
       const auto count = static_cast<std::int64_t>(panels.size());
       const auto products_count = static_cast<std::int64_t>(oriented.size());
       const std::int64_t fewest = pieces(threads, products_count);
-      if (p.n > p.m && count >= kPanels * fewest) {
+      // Few rows use a panel no longer than the outer cache takes to bring it: no two cores read the same one.
+      constexpr std::int64_t kFewRows = 96;
+      if (packed != nullptr && p.m < kFewRows && fewest > 1 && count % fewest == 0) {
+        column_pieces = std::max(column_pieces, fewest);
+      } else if (p.n > p.m && count >= kPanels * fewest) {
         column_pieces = std::max(column_pieces, std::min(pieces(wanted, products_count), count / kPanels));
       } else {
         const std::int64_t least_rows = std::int64_t{2} * s.rows[2];
