@@ -146,8 +146,7 @@ class Pool {
     if (sleepers_ > 0) changed_.notify_all();
   }
 
-  // Some 600 microseconds: serial stretches between loops are shorter, and an idle core takes long to wake up. Yielding
-  // on the way looks like idleness to the scheduler, which then leaves both threads on one core.
+  // Some 600 microseconds: serial stretches between loops are shorter, and an idle core takes long to wake up.
   static constexpr int kSpins = 10000;
 
   std::mutex mutex_;
