@@ -31,7 +31,7 @@ class Pages {
 ///  has one owner is noted once: stretches are written and checked at a fraction of the cost of their bytes.
 class Owners {
  public:
-  static constexpr std::int64_t kLine = 256;
+  static constexpr std::int64_t kLine = 64;
 
   explicit Owners(std::size_t bytes);
 
