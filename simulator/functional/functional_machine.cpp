@@ -56,6 +56,17 @@ bool multiplies_integers(const Program& program, const StorageFormats& formats, 
   return formats.quantised(operands[0].storage) && formats.quantised(operands[1].storage);
 }
 
+/// Whether the operand's bytes may be another's too.
+bool overlaps_another(std::span<const Operand> operands, std::size_t index) {
+  const Operand& operand = operands[index];
+  const auto [begin, end] = range_of(operand);
+  return std::any_of(operands.begin(), operands.end(), [&](const Operand& other) {
+    if (&other == &operand || other.space != operand.space || other.engine != operand.engine) return false;
+    const auto [first, last] = range_of(other);
+    return first < end && begin < last;
+  });
+}
+
 /// The output axis that the bias of a matrix operator runs along.
 int bias_axis(const Node& node, int rank) { return node.op == "MatMul" ? rank - 1 : 1; }
 
@@ -110,9 +121,12 @@ bool FunctionalMachine::prepare(const Command& command) {
   const auto operands = program_.operands(command);
   if (command.kind == CommandKind::kLoad && loads_constant(operands[0], operands[1])) return false;
   for (std::size_t o = 0; o < operands.size(); ++o) {
-    if (operands[o].space != Space::kAccumulator) {
-      memory_of(operands[o]).prepare(operands[o], writes_operand(program_, command, o));
+    if (operands[o].space == Space::kAccumulator) continue;
+    Memory::Use use = Memory::Use::kRead;
+    if (writes_operand(program_, command, o)) {
+      use = overlaps_another(operands, o) ? Memory::Use::kWritten : Memory::Use::kReplaced;
     }
+    memory_of(operands[o]).prepare(operands[o], use);
   }
   return true;
 }
@@ -302,13 +316,7 @@ const Operand* FunctionalMachine::target_of(const Command& command, const Kernel
   if (target.format != Format::kFp32 || probe_ != nullptr) return nullptr;
   if (command.kind == CommandKind::kVector && program_.precision.vector != Format::kFp32) return nullptr;
   if (workloads::operator_of(node_of(kernel.steps[s])).op_class == OpClass::kStatistics) return nullptr;
-  const auto [begin, end] = range_of(target);
-  for (std::size_t o = 0; o < operands.size(); ++o) {
-    if (&operands[o] == &target || operands[o].space != target.space || operands[o].engine != target.engine) continue;
-    const auto [first, last] = range_of(operands[o]);
-    if (first < end && begin < last) return nullptr;
-  }
-  return &target;
+  return overlaps_another(operands, at(output->operand)) ? nullptr : &target;
 }
 
 void FunctionalMachine::accumulate(const Command& command, const Operand& operand, const Value& partial,

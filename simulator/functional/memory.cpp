@@ -103,7 +103,8 @@ std::byte* Memory::write(std::int64_t address, std::int64_t bytes, StorageId sto
   return base_of(storage) + address;
 }
 
-void Memory::prepare(const Operand& operand, bool written) {
+void Memory::prepare(const Operand& operand, Use use) {
+  const bool written = use != Use::kRead;
   if (operand.box.empty()) return;
   if (has_homes_) {
     if (operand.storage >= 0) fulfil(operand.storage);
@@ -113,7 +114,7 @@ void Memory::prepare(const Operand& operand, bool written) {
   forget_copied();
   if (aliases_.empty()) return;
   const AddressRange range = range_of(operand);
-  if (written && range.end - range.begin == operand.bytes()) return give_up(range);
+  if (use == Use::kReplaced && range.end - range.begin == operand.bytes()) return give_up(range);
   for (Alias& alias : aliases_) {
     if (!alias.has_any_of(range)) continue;
     if (written || !alias.stands_for(operand, operand.box)) copy(alias);

@@ -43,7 +43,9 @@ class Memory {
   /// The same bytes, which are the storage's from now on. Several threads may read and write at once where no line of
   /// owners that one writes is another's too, after prepare() for every operand.
   [[nodiscard]] std::byte* write(std::int64_t address, std::int64_t bytes, partitioner::StorageId storage);
-  void prepare(const partitioner::Operand& operand, bool written);
+  /// What a command does with an operand's bytes. Replaced: writes all of them, and reads none there.
+  enum class Use : std::uint8_t { kRead, kWritten, kReplaced };
+  void prepare(const partitioner::Operand& operand, Use use);
 
   /// Contents that are there from the start and lie elsewhere: whoever reads the storage under `given` finds an element
   /// at data + x, where x would be its address under `lies`.

@@ -156,21 +156,21 @@ TEST_CASE("a promised constant is there when it is needed, and again after a res
     set(0, 1.0F);
     CHECK_THROWS_AS(get(2), WrongRead);
     if (what == 4) {  // another is written in its place before it is needed
-      memory.prepare(operands[2], true);
+      memory.prepare(operands[2], Memory::Use::kWritten);
       set(2, 4.0F);
-      memory.prepare(operands[1], false);
+      memory.prepare(operands[1], Memory::Use::kRead);
       CHECK_THROWS_AS(get(1), WrongRead);
       CHECK_FALSE(memory.constant(operands[1]).has_value());
       CHECK(made == 0);
       continue;
     }
-    memory.prepare(operands[1], false);
+    memory.prepare(operands[1], Memory::Use::kRead);
     CHECK(made == (kept ? 1 : run + 1));
     CHECK(get(1) == 2.0F);
     const auto constant = memory.constant(operands[1]);
     REQUIRE(constant.has_value());
     if (what == 1) {
-      memory.prepare(operands[1], true);
+      memory.prepare(operands[1], Memory::Use::kWritten);
       set(1, 3.0F);
       CHECK(get(1) == 3.0F);
       CHECK_FALSE(memory.constant(operands[1]).has_value());

@@ -116,7 +116,7 @@ TEST_CASE("a tile of a constant reads as if it had been copied", "[simulator][me
   SECTION("beside what is about to be overwritten as a whole") {
     // Rows 3 to 5: nothing is copied for their sake, and they are nobody's until they are written.
     const Operand rows = row_major(2, 3, 16, 256 + 4 * 48);
-    memory.prepare(rows, true);
+    memory.prepare(rows, Memory::Use::kReplaced);
     CHECK(memory.aliased(tile, tile.box) == nullptr);
     CHECK_THROWS_AS(memory.read(256 + 4 * 48, 4, 1), WrongRead);
     CHECK_THROWS_AS(memory.read(256 + 4 * 48, 4, 2), WrongRead);
@@ -129,13 +129,18 @@ TEST_CASE("a tile of a constant reads as if it had been copied", "[simulator][me
       CHECK(float_at(memory, 256 + 4 * i, written ? 2 : 1) == static_cast<float>(written ? -i : i));
     }
     // Again, now that the rest has been copied.
-    memory.prepare(rows, true);
+    memory.prepare(rows, Memory::Use::kReplaced);
     CHECK(float_at(memory, 256 + 4 * 48, 2) == -48.0F);
     CHECK(float_at(memory, 256 + 4 * 47, 1) == 47.0F);
   }
+  SECTION("when a command writes over what it reads") {
+    memory.prepare(tile, Memory::Use::kRead);
+    memory.prepare(row_major(2, 12, 16, 256), Memory::Use::kWritten);
+    CHECK(float_at(memory, 256 + 4 * 48, 1) == 48.0F);
+  }
   SECTION("until all of it has been overwritten, bit by bit") {
     for (const std::int32_t row : {6, 0, 3, 9}) {
-      memory.prepare(row_major(2, 3, 16, 256 + std::int64_t{64} * row), true);
+      memory.prepare(row_major(2, 3, 16, 256 + std::int64_t{64} * row), Memory::Use::kReplaced);
       std::memset(memory.write(256 + std::int64_t{64} * row, 192, 2), 0, 192);
     }
     for (std::int64_t i = 0; i < 192; ++i) CHECK(float_at(memory, 256 + 4 * i, 2) == 0.0F);
