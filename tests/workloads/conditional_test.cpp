@@ -1,4 +1,6 @@
-// If: resolved where shapes, constants or given values decide the condition; refused as control flow elsewhere.
+// If: resolved where shapes, constants or given values decide the condition; both branches computed elsewhere.
+#include <algorithm>
+
 #include "tests/workloads/onnx_models.h"
 
 using namespace spillway;
@@ -54,8 +56,75 @@ TEST_CASE("a given value decides an If, and its branch takes its place", "[impor
   CHECK(no.inputs.size() == 2);
 }
 
-TEST_CASE("an If that nothing decides is control flow", "[import][conditional][errors]") {
-  CHECK_THAT(error_of([] { (void)model("flag").load(); }).what(), Contains("If (1, control flow)"));
+TEST_CASE("where data decide an If, both branches are computed and one result is selected", "[import][conditional]") {
+  const Graph graph = model("flag").load();
+  CHECK(run(graph, true) == std::vector<float>{3.0F, 4.0F});
+  CHECK(run(graph, false) == std::vector<float>{3.0F, 0.0F});
+  REQUIRE(graph.warnings.size() == 1);
+  CHECK_THAT(graph.warnings[0], Contains("node 'choice'") && Contains("both of its branches are computed"));
+  // And so does what the NPU executes.
+  CHECK(run(canonicalise(graph), true) == std::vector<float>{3.0F, 4.0F});
+  CHECK(run(canonicalise(graph), false) == std::vector<float>{3.0F, 0.0F});
+}
+
+TEST_CASE("a condition of one dimension lends it to no result", "[import][conditional]") {
+  ModelMaker maker;
+  maker.input("x", {});
+  maker.input("flag", {1}, onnx::TensorProto::BOOL);
+  auto& branching = maker.node("If", {"flag"}, {"y"}, "choice");
+  add_branch(branching, "then_branch", "Abs", "inner");
+  add_branch(branching, "else_branch", "Neg", "inner");
+  maker.output("y");
+  const Graph graph = maker.load();
+  CHECK(graph.tensors[graph.outputs[0]].shape.empty());
+}
+
+TEST_CASE("an If within a branch that data decide", "[import][conditional]") {
+  ModelMaker maker = model("flag");
+  maker.input("other", {}, onnx::TensorProto::BOOL);
+  auto& choice = *std::find_if(maker.graph.mutable_node()->begin(), maker.graph.mutable_node()->end(),
+                               [](const auto& node) { return node.op_type() == "If"; });
+  auto& taken = *choice.mutable_attribute(0)->mutable_g();
+  taken.clear_node();
+  auto& inner = *taken.add_node();
+  inner.set_op_type("If");
+  inner.set_name("nested");
+  inner.add_input("other");
+  inner.add_output("inner");
+  add_branch(inner, "then_branch", "Sign", "inner");
+  add_branch(inner, "else_branch", "Relu", "inner");
+  const Graph graph = maker.load();
+  const HostTensor x{DataType::kFloat32, {2}, std::vector<float>{-3.0F, 2.0F}};
+  const auto y = [&](bool outer, bool within) {
+    return execute(graph, {{"x", x}, {"flag", flag(outer)}, {"other", flag(within)}}).at("y").floats();
+  };
+  CHECK(y(true, true) == std::vector<float>{-1.0F, 3.0F});  // sign(x) + relu(x)
+  CHECK(y(true, false) == std::vector<float>{0.0F, 4.0F});  // relu(x) + relu(x)
+  CHECK(y(false, true) == std::vector<float>{3.0F, 0.0F});  // -x + relu(x)
+}
+
+TEST_CASE("branches of different shapes that data decide are refused", "[import][conditional][errors]") {
+  ModelMaker maker = model("flag");
+  auto& choice = *std::find_if(maker.graph.mutable_node()->begin(), maker.graph.mutable_node()->end(),
+                               [](const auto& node) { return node.op_type() == "If"; });
+  auto& body = *choice.mutable_attribute(1)->mutable_g()->mutable_node(0);
+  body.set_op_type("Shape");  // int64 [1]
+  const auto error = error_of([&] { (void)maker.load(); });
+  CHECK_THAT(error.what(), Contains("node 'choice'") && Contains("float32 2") && Contains("int64 1"));
+  CHECK_THAT(error.help(), Contains("--input"));
+  // Given, the condition decides, and the other branch does not matter.
+  CHECK_NOTHROW(maker.load({.values = {{"flag", flag(true)}}}));
+}
+
+TEST_CASE("an If without a branch or with several conditions is refused", "[import][conditional][errors]") {
+  ModelMaker maker = model("flag");
+  auto& choice = *std::find_if(maker.graph.mutable_node()->begin(), maker.graph.mutable_node()->end(),
+                               [](const auto& node) { return node.op_type() == "If"; });
+  choice.add_input("flag");
+  CHECK_THAT(error_of([&] { (void)maker.load(); }).what(), Contains("node 'choice'") && Contains("2 inputs"));
+  choice.mutable_input()->RemoveLast();
+  choice.mutable_attribute()->RemoveLast();
+  CHECK_THAT(error_of([&] { (void)maker.load(); }).what(), Contains("node 'choice'") && Contains("no else_branch"));
 }
 
 TEST_CASE("a condition on shapes is decided by them", "[import][conditional]") {

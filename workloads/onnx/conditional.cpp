@@ -34,17 +34,19 @@ const onnx::GraphProto& branch_of(const onnx::NodeProto& node, bool taken) {
   throw Error(ErrorKind::kBadInput, Place{.node = node.name()}, fmt::format("If: has no {}", wanted));
 }
 
+std::string fresh_name(const std::string& wanted, std::set<std::string>& taken) {
+  std::string fresh = wanted;
+  for (int n = 2; !taken.insert(fresh).second; ++n) fresh = fmt::format("{}:{}", wanted, n);
+  return fresh;
+}
+
 /// Gives what a branch defines names of its own, and leaves those of the graph around it alone.
 class Renamer {
  public:
   explicit Renamer(std::set<std::string>& taken) : taken_(taken) {}
 
   void define(const std::string& name, const std::string& as) { names_[name] = as; }
-  void define(const std::string& name) {
-    std::string fresh = name;
-    for (int n = 2; !taken_.insert(fresh).second; ++n) fresh = fmt::format("{}:{}", name, n);
-    names_[name] = fresh;
-  }
+  void define(const std::string& name) { names_[name] = fresh_name(name, taken_); }
   [[nodiscard]] const std::string& operator()(const std::string& name) const {
     const auto found = names_.find(name);
     return found == names_.end() ? name : found->second;
@@ -77,7 +79,9 @@ class Renamer {
   std::map<std::string, std::string> names_;
 };
 
-void inline_branch(const onnx::NodeProto& node, bool taken, std::set<std::string>& names, onnx::GraphProto& result) {
+/// Adds the nodes of a branch to `result`. Returns the names of its outputs there.
+std::vector<std::string> inline_branch(const onnx::NodeProto& node, bool taken, std::set<std::string>& names,
+                                       onnx::GraphProto& result) {
   const onnx::GraphProto& branch = branch_of(node, taken);
   if (branch.output_size() != node.output_size()) {
     throw Error(
@@ -102,13 +106,65 @@ void inline_branch(const onnx::NodeProto& node, bool taken, std::set<std::string
     rename.apply(copy);
     if (!copy.name().empty() && !node.name().empty()) copy.set_name(node.name() + "/" + copy.name());
   }
+  std::vector<std::string> outputs;
+  for (const auto& output : branch.output()) outputs.push_back(rename(output.name()));
+  return outputs;
+}
+
+/// The branch that is taken, and its results under the names of the node's.
+void take_branch(const onnx::NodeProto& node, bool taken, std::set<std::string>& names, onnx::GraphProto& result) {
+  const auto outputs = inline_branch(node, taken, names, result);
   for (int i = 0; i < node.output_size(); ++i) {
     if (node.output(i).empty()) continue;
     auto& identity = *result.add_node();
     identity.set_op_type("Identity");
-    identity.add_input(rename(branch.output(i).name()));
+    identity.add_input(outputs[static_cast<std::size_t>(i)]);
     identity.add_output(node.output(i));
   }
+}
+
+/// The condition of `node` without dimensions, so that it lends none to what is selected by it.
+std::string scalar_condition(const onnx::NodeProto& node, std::set<std::string>& names, onnx::GraphProto& result) {
+  auto& no_dimensions = *result.add_initializer();
+  no_dimensions.set_name(fresh_name(node.input(0) + ":scalar_shape", names));
+  no_dimensions.set_data_type(onnx::TensorProto::INT64);
+  no_dimensions.add_dims(0);
+  auto& reshape = *result.add_node();
+  reshape.set_op_type("Reshape");
+  reshape.add_input(node.input(0));
+  reshape.add_input(no_dimensions.name());
+  reshape.add_output(fresh_name(node.input(0) + ":scalar", names));
+  return reshape.output(0);
+}
+
+Selection select_of(const onnx::NodeProto& node, std::set<std::string>& names, onnx::GraphProto& result) {
+  if (node.input_size() != 1) {
+    throw Error(ErrorKind::kBadInput, Place{.node = node.name()},
+                fmt::format("If: has {} inputs, not a condition alone", node.input_size()));
+  }
+  const auto condition = scalar_condition(node, names, result);
+  const auto yes = inline_branch(node, true, names, result), no = inline_branch(node, false, names, result);
+  Selection selection{.node = node.name(), .outputs = {}};
+  for (int i = 0; i < node.output_size(); ++i) {
+    if (node.output(i).empty()) continue;
+    const auto k = static_cast<std::size_t>(i);
+    auto& where = *result.add_node();
+    where.set_name(node.name());
+    where.set_op_type("Where");
+    for (const auto& input : {condition, yes[k], no[k]}) where.add_input(input);
+    where.add_output(node.output(i));
+    selection.outputs.push_back(node.output(i));
+  }
+  return selection;
+}
+
+/// Every tensor's in `graph` itself.
+std::set<std::string> names_of(const onnx::GraphProto& graph) {
+  std::set<std::string> names;
+  for (const auto& input : graph.input()) names.insert(input.name());
+  for (const auto& initializer : graph.initializer()) names.insert(initializer.name());
+  for (const auto& node : graph.node()) names.insert(node.output().begin(), node.output().end());
+  return names;
 }
 
 }  // namespace
@@ -126,13 +182,28 @@ int resolve_conditionals(onnx::GraphProto& graph, const Graph& known) {
   for (auto& node : nodes) {
     const auto taken = is_if(node) ? condition_of(node, known) : std::nullopt;
     if (taken) {
-      inline_branch(node, *taken, names, graph);
+      take_branch(node, *taken, names, graph);
       ++resolved;
     } else {
       graph.add_node()->Swap(&node);
     }
   }
   return resolved;
+}
+
+std::vector<Selection> select_branches(onnx::GraphProto& graph) {
+  std::set<std::string> names = names_of(graph);
+  std::vector<Selection> selections;
+  google::protobuf::RepeatedPtrField<onnx::NodeProto> nodes;
+  nodes.Swap(graph.mutable_node());
+  for (auto& node : nodes) {
+    if (is_if(node)) {
+      selections.push_back(select_of(node, names, graph));
+    } else {
+      graph.add_node()->Swap(&node);
+    }
+  }
+  return selections;
 }
 
 }  // namespace spillway::workloads

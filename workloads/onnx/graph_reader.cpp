@@ -156,8 +156,7 @@ void check_operators(const onnx::GraphProto& graph, bool conditionals) {
   }
   throw Error(ErrorKind::kBadInput, Place{}, fmt::format("operators that are not supported: {}", list),
               control_flow.empty() ? "re-export without them, or add them to workloads/operators"
-                                   : "a static graph is needed: trace the model instead of scripting it; an If is "
-                                     "resolved where shapes, constants or integers given by --input decide it");
+                                   : "a static graph is needed: trace the model instead of scripting it");
 }
 
 Declared read_declared(const onnx::TypeProto& type) {
@@ -209,7 +208,7 @@ class GraphReader {
       if (found != ids_.end()) declare(found->second, info);
     }
     sort_topologically(graph_);
-    return {std::move(graph_), std::move(declared_)};
+    return {.graph = std::move(graph_), .declared = std::move(declared_), .selected = {}};
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "workloads/graph.h"
@@ -28,6 +29,7 @@ struct Declared {
 struct ReadGraph {
   Graph graph;                                      ///< sorted; only constants have shapes
   std::unordered_map<TensorId, Declared> declared;  ///< looked up, never iterated
+  std::unordered_set<TensorId> selected;  ///< results of an If that data decide: the inputs must be of one shape
 };
 
 /// Empties `model` of its weights. Throws Error(kBadInput) for whatever makes it no graph that can be loaded: opset,

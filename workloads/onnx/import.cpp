@@ -1,6 +1,10 @@
 // ONNX file -> Graph: parse, read, bind the inputs' shapes, infer all others.
+#include <fmt/format.h>
+
 #include <filesystem>
+#include <iterator>
 #include <memory>
+#include <vector>
 
 #include "configs/error.h"
 #include "workloads/onnx/conditional.h"
@@ -32,17 +36,41 @@ bool resolve(onnx::ModelProto& model, const std::string& folder, const ShapeBind
   return resolve_conditionals(*model.mutable_graph(), read.graph) > 0;
 }
 
+void note_selections(ReadGraph& read, const std::vector<Selection>& selections) {
+  for (const Selection& selection : selections) {
+    for (const auto& output : selection.outputs) read.selected.insert(read.graph.find_tensor(output));
+    read.graph.warnings.push_back(
+        fmt::format("node '{}': data decide this If: both of its branches are computed, and one result is selected",
+                    selection.node));
+  }
+}
+
+/// Infers all shapes. A branch that is never taken with the given shapes may not fit them: the If is named then, too.
+void infer_selected(ReadGraph& read, bool dynamic) {
+  try {
+    infer_shapes(read, dynamic);
+  } catch (const Error& error) {
+    if (read.selected.empty() || !error.help().empty()) throw;
+    throw Error(error.kind(), error.place(), error.problem(), std::string(kDecideIf));
+  }
+}
+
 Graph import_span(std::span<const std::byte> bytes, const std::string& source, const std::string& folder,
                   const ShapeBindings& bindings) {
   try {
     ExternalFiles files(folder);
     auto model = parse_model(bytes, source);
-    while (has_conditionals(*model->mutable_graph()) && resolve(*model, folder, bindings)) {
+    std::vector<Selection> selections;
+    while (has_conditionals(model->graph())) {
+      if (resolve(*model, folder, bindings)) continue;
+      auto more = select_branches(*model->mutable_graph());
+      std::move(more.begin(), more.end(), std::back_inserter(selections));
     }
     auto read = read_graph(*model, files);
     model.reset();
+    note_selections(read, selections);
     bind_inputs(read, bindings);
-    infer_shapes(read, bindings.dynamic);
+    infer_selected(read, bindings.dynamic);
     auto& graph = read.graph;
     graph.source = source;
     const auto absent = files.warnings();
