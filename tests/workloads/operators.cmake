@@ -12,6 +12,7 @@ spillway_test(workloads_operator_tests
     reduce_test.cpp
     window_test.cpp
     einsum_test.cpp
+    recurrent_test.cpp
     quantisation_test.cpp
     move_test.cpp
     shape_test.cpp

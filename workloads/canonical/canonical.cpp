@@ -29,7 +29,10 @@ void check_executable(const Graph& graph) {
     // No kernel gives a second output (the places of a MaxPool, the statistics of a LayerNormalization).
     const bool more = executes && def->op_class != OpClass::kStatistics && reads_further_outputs(graph, node);
     if (executes && !more) continue;
-    ++refused[more ? node.op + " for its second output" : node.op];
+    const bool recurrent = node.op == "LSTM" || node.op == "GRU" || node.op == "RNN";  // others were unrolled
+    ++refused[node.op + (more        ? " for its second output"
+                         : recurrent ? " with sequence lengths of its own or over 1024 steps"
+                                     : "")];
     only_shapes &= def != nullptr && def->op_class == OpClass::kShape;
   }
   if (refused.empty()) return;

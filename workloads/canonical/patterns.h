@@ -7,6 +7,7 @@ namespace spillway::workloads {
 
 void simplify(Rewriter& rewriter);               ///< simplify.cpp: nodes that change nothing; parameters inlined
 void expand_einsums(Rewriter& rewriter);         ///< einsum.cpp: MatMul, Mul, ReduceSum
+void unroll_recurrences(Rewriter& rewriter);     ///< recurrent.cpp: RNN, GRU and LSTM, step by step
 void merge_quantisation(Rewriter& rewriter);     ///< quantisation.cpp: FakeQuantize
 void recognise_activations(Rewriter& rewriter);  ///< activation.cpp: Silu, Gelu
 void recognise_layer_norm(Rewriter& rewriter);   ///< layer_norm.cpp
@@ -30,6 +31,7 @@ struct Pattern {
 inline constexpr Pattern kPatterns[] = {
     {"simplify", simplify},
     {"einsum", expand_einsums},
+    {"recurrences", unroll_recurrences},
     {"quantisation", merge_quantisation},
     {"activations", recognise_activations},
     {"layer norm", recognise_layer_norm},

@@ -221,6 +221,33 @@ TensorId Rewriter::reshaped(TensorId constant, const Shape& shape) {
   return id;
 }
 
+TensorId Rewriter::part(TensorId constant, std::int64_t from, const Shape& shape) {
+  const std::int64_t count = elements_of(shape);
+  const Tensor& whole = tensor(constant);
+  if (from == 0 && count == whole.elements()) return reshaped(constant, shape);
+  if (!whole.is_constant() || from < 0 || from + count > whole.elements()) {
+    internal_error("only a constant has parts, and none beyond its end");
+  }
+  Constant source = *whole.constant;
+  if (auto* external = std::get_if<Constant::External>(&source.source)) {
+    const std::size_t element = external->bytes / static_cast<std::size_t>(whole.elements());
+    external->offset += static_cast<std::size_t>(from) * element;
+    external->bytes = static_cast<std::size_t>(count) * element;
+  } else if (!source.missing()) {
+    const HostTensor all = materialise(whole);
+    HostTensor some{all.type, shape, {}};
+    some.data = std::visit(
+        [&](const auto& values) -> decltype(some.data) {
+          return std::decay_t<decltype(values)>(values.begin() + from, values.begin() + from + count);
+        },
+        all.data);
+    source.source = std::make_shared<const HostTensor>(std::move(some));
+  }
+  const TensorId id = add_tensor(whole.name, whole.type, shape);
+  graph_.tensors[id].constant = std::move(source);
+  return id;
+}
+
 NodeId Rewriter::append(Node node, NodeId before) {
   const auto id = static_cast<NodeId>(graph_.nodes.size());
   graph_.nodes.push_back(std::move(node));

@@ -61,6 +61,8 @@ class Rewriter {
   TensorId add_missing(const std::string& name, DataType type, Shape shape, const std::string& file);
   /// The same elements under another shape: itself if the shape is the same already.
   TensorId reshaped(TensorId constant, const Shape& shape);
+  /// Elements [from, from + as many as `shape` has) of a constant, as a constant of that shape.
+  TensorId part(TensorId constant, std::int64_t from, const Shape& shape);
 
   /// A constant's elements; nullopt if it is not one, is missing, or has over 2^20 elements.
   [[nodiscard]] std::optional<HostTensor> value(TensorId id) const;

@@ -1,9 +1,15 @@
 // RNN, GRU and LSTM, formulas and defaults as the ONNX operator specification has them (opset 7 on; layout since 14).
+// The NPU runs them unrolled (canonical/recurrent.cpp), so they have no executable form here.
+#include "workloads/operators/recurrent.h"
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <functional>
+#include <iterator>
+#include <optional>
+#include <string_view>
 
 #include "workloads/operators/families.h"
 #include "workloads/operators/host.h"
@@ -12,159 +18,88 @@ namespace spillway::workloads {
 
 namespace {
 
+using namespace recurrent;
+
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Array = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstMatrix = Eigen::Map<const Matrix>;
 
-struct Kind {
-  int gates = 1;        // rows of W and R are gates x hidden
-  int activations = 1;  // of one direction
-  bool has_cell = false;
+// --- what the node says ---
+
+Recurrent kind_of(const Node& node) {
+  Recurrent form;
+  if (node.op == "LSTM") {
+    form.gates = 4;
+    form.functions = 3;
+    form.has_cell = true;
+  } else if (node.op == "GRU") {
+    form.gates = 3;
+    form.functions = 2;
+  }
+  return form;
+}
+
+/// Parameters that a function has, and what they are where none are given.
+struct KnownFunction {
+  std::string_view name;
+  std::optional<float> alpha, beta;
 };
 
-Kind kind_of(const Node& node) {
-  if (node.op == "LSTM") return {4, 3, true};
-  if (node.op == "GRU") return {3, 2, false};
-  return {1, 1, false};
-}
-
-// Inputs, in ONNX's order.
-constexpr int kX = 0, kW = 1, kR = 2, kB = 3, kLengths = 4, kInitialHidden = 5, kInitialCell = 6, kPeephole = 7;
-
-struct Sizes {
-  std::int64_t steps = 0, batch = 0, input = 0, hidden = 0, directions = 1;
-  bool batch_first = false;
-  bool reverse = false;  // the only direction runs backwards
+constexpr KnownFunction kFunctions[] = {
+    {"sigmoid", {}, {}},        {"tanh", {}, {}},
+    {"relu", {}, {}},           {"softsign", {}, {}},
+    {"softplus", {}, {}},       {"affine", 1.0F, 0.0F},
+    {"scaledtanh", 1.0F, 1.0F}, {"hardsigmoid", 0.2F, 0.5F},
+    {"leakyrelu", 0.01F, {}},   {"thresholdedrelu", 1.0F, {}},
+    {"elu", 1.0F, {}},
 };
-
-Sizes sizes_of(const Graph& graph, const Node& node) {
-  Sizes s;
-  const Shape& x = graph.input(node, kX).shape;
-  const Shape& w = graph.input(node, kW).shape;
-  const Shape& r = graph.input(node, kR).shape;
-  const Kind kind = kind_of(node);
-  const std::string direction = node.text("direction", "forward");
-  if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
-    bad_node(node, "direction '" + direction + "' is not one of forward, reverse, bidirectional");
-  }
-  if (x.size() != 3 || w.size() != 3 || r.size() != 3) bad_node(node, "X, W and R should have rank 3");
-  s.directions = direction == "bidirectional" ? 2 : 1;
-  s.reverse = direction == "reverse";
-  s.batch_first = node.integer("layout", 0) != 0;
-  s.steps = x[s.batch_first ? 1 : 0];
-  s.batch = x[s.batch_first ? 0 : 1];
-  s.input = x[2];
-  s.hidden = r[2];
-  const Shape wanted_w{s.directions, kind.gates * s.hidden, s.input};
-  const Shape wanted_r{s.directions, kind.gates * s.hidden, s.hidden};
-  if (w != wanted_w || r != wanted_r || node.integer("hidden_size", s.hidden) != s.hidden) {
-    bad_node(node, "W " + to_string(w) + " and R " + to_string(r) + " do not go with an input of " + to_string(x) +
-                       " and hidden_size " + std::to_string(node.integer("hidden_size", s.hidden)));
-  }
-  return s;
-}
-
-Shape state_shape(const Sizes& s) {
-  return s.batch_first ? Shape{s.batch, s.directions, s.hidden} : Shape{s.directions, s.batch, s.hidden};
-}
 
 void infer(InferContext& context) {
   const Node& node = context.node;
   const Graph& graph = context.graph;
-  const Kind kind = kind_of(node);
+  const Recurrent kind = kind_of(node);
   check_arity(context, 3, kind.has_cell ? 8 : 6, kind.has_cell ? 3 : 2);
   check_float_input(context, kX);
-  const Sizes s = sizes_of(graph, node);
+  const Recurrent form = read_recurrent(graph, node);
   const auto check = [&](int i, const Shape& wanted) {
     if (!graph.has_input(node, i) || graph.input(node, i).shape == wanted) return;
     bad_node(node, "input " + std::to_string(i) + " is " + to_string(graph.input(node, i).shape) +
                        " when it should be " + to_string(wanted));
   };
-  check(kB, {s.directions, 2 * kind.gates * s.hidden});
-  check(kLengths, {s.batch});
+  check(kB, {form.directions, 2 * form.gates * form.hidden});
+  check(kLengths, {form.batch});
   if (graph.has_input(node, kLengths)) check_integer_input(context, kLengths);
-  check(kInitialHidden, state_shape(s));
-  check(kInitialCell, state_shape(s));
-  check(kPeephole, {s.directions, 3 * s.hidden});
+  check(kInitialHidden, form.state_shape());
+  check(kInitialCell, form.state_shape());
+  check(kPeephole, {form.directions, 3 * form.hidden});
   const DataType type = graph.input(node, kX).type;
-  set_output(context, 0, type,
-             s.batch_first ? Shape{s.batch, s.steps, s.directions, s.hidden}
-                           : Shape{s.steps, s.directions, s.batch, s.hidden});
-  set_output(context, 1, type, state_shape(s));
-  set_output(context, 2, type, state_shape(s));
+  set_output(context, 0, type, form.output_shape());
+  set_output(context, 1, type, form.state_shape());
+  set_output(context, 2, type, form.state_shape());
 }
 
 // --- activations ---
 
 using Activation = std::function<void(Array&)>;
 
-std::vector<std::string> names_of(const Node& node, const Kind& kind, std::int64_t directions) {
-  std::vector<std::string> names;
-  if (const auto given = node.attributes.find("activations"); given != node.attributes.end()) {
-    if (const auto* list = std::get_if<std::vector<std::string>>(&given->second)) names = *list;
-  }
-  if (names.empty()) {
-    for (std::int64_t d = 0; d < directions; ++d) {
-      if (kind.gates > 1) names.emplace_back("sigmoid");
-      for (int k = kind.gates > 1 ? 1 : 0; k < kind.activations; ++k) names.emplace_back("tanh");
-    }
-  }
-  if (static_cast<std::int64_t>(names.size()) != directions * kind.activations) {
-    bad_node(node, std::to_string(names.size()) + " activations when " + std::to_string(directions * kind.activations) +
-                       " are needed");
-  }
-  for (std::string& name : names) {
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  return names;
-}
-
 void sigmoid(Array& x) { x = 1.0F / (1.0F + (-x).exp()); }
 void tanh_of(Array& x) { x = x.tanh(); }
 
-/// `alpha` and `beta` are consumed in order by the activations that take one.
-Activation activation_of(const Node& node, const std::string& name, std::span<const float>& alphas,
-                         std::span<const float>& betas) {
-  const auto take = [](std::span<const float>& from, float fallback) {
-    if (from.empty()) return fallback;
-    const float value = from.front();
-    from = from.subspan(1);
-    return value;
-  };
+Activation activation_of(const GateFunction& function) {
   const auto each = [](auto f) { return [f](Array& x) { x = x.unaryExpr(f); }; };
+  const auto& name = function.name;
+  const float a = function.alpha, b = function.beta;
   if (name == "sigmoid") return sigmoid;
   if (name == "tanh") return tanh_of;
   if (name == "relu") return [](Array& x) { x = x.max(0.0F); };
   if (name == "softsign") return [](Array& x) { x = x / (1.0F + x.abs()); };
   if (name == "softplus") return each([](float x) { return std::max(x, 0.0F) + std::log1p(std::exp(-std::abs(x))); });
-  if (name == "affine") {
-    const float a = take(alphas, 1.0F);
-    const float b = take(betas, 0.0F);
-    return [a, b](Array& x) { x = a * x + b; };
-  }
-  if (name == "scaledtanh") {
-    const float a = take(alphas, 1.0F);
-    const float b = take(betas, 1.0F);
-    return [a, b](Array& x) { x = a * (b * x).tanh(); };
-  }
-  if (name == "hardsigmoid") {
-    const float a = take(alphas, 0.2F);
-    const float b = take(betas, 0.5F);
-    return [a, b](Array& x) { x = (a * x + b).max(0.0F).min(1.0F); };
-  }
-  if (name == "leakyrelu") {
-    const float a = take(alphas, 0.01F);
-    return each([a](float x) { return x < 0 ? a * x : x; });
-  }
-  if (name == "thresholdedrelu") {
-    const float a = take(alphas, 1.0F);
-    return each([a](float x) { return x > a ? x : 0.0F; });
-  }
-  if (name == "elu") {
-    const float a = take(alphas, 1.0F);
-    return each([a](float x) { return x < 0 ? a * (std::exp(x) - 1.0F) : x; });
-  }
-  bad_node(node, "activation '" + name + "' is not known");
+  if (name == "affine") return [a, b](Array& x) { x = a * x + b; };
+  if (name == "scaledtanh") return [a, b](Array& x) { x = a * (b * x).tanh(); };
+  if (name == "hardsigmoid") return [a, b](Array& x) { x = (a * x + b).max(0.0F).min(1.0F); };
+  if (name == "leakyrelu") return each([a](float x) { return x < 0 ? a * x : x; });
+  if (name == "thresholdedrelu") return each([a](float x) { return x > a ? x : 0.0F; });
+  return each([a](float x) { return x < 0 ? a * (std::exp(x) - 1.0F) : x; });  // elu
 }
 
 // --- one direction ---
@@ -270,7 +205,7 @@ class Cell {
 
 /// Positions of tensors whose axes depend on `layout`.
 struct Places {
-  const Sizes& s;
+  const Recurrent& s;
   [[nodiscard]] std::int64_t x(std::int64_t t, std::int64_t b) const {
     return (s.batch_first ? b * s.steps + t : t * s.batch + b) * s.input;
   }
@@ -282,7 +217,7 @@ struct Places {
   }
 };
 
-Matrix initial(const Sizes& s, const HostTensor* given, std::int64_t direction) {
+Matrix initial(const Recurrent& s, const HostTensor* given, std::int64_t direction) {
   Matrix state = Matrix::Zero(s.batch, s.hidden);
   const Places places{s};
   for (std::int64_t b = 0; given != nullptr && b < s.batch; ++b) {
@@ -292,23 +227,16 @@ Matrix initial(const Sizes& s, const HostTensor* given, std::int64_t direction) 
 }
 
 std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span<const HostTensor* const> inputs) {
-  const Sizes s = sizes_of(graph, node);
-  const Kind kind = kind_of(node);
+  const Recurrent s = read_recurrent(graph, node);
   const Places places{s};
   const DataType type = inputs[kX]->type;
   std::vector<HostTensor> results;
-  results.push_back(make_tensor(type, s.batch_first ? Shape{s.batch, s.steps, s.directions, s.hidden}
-                                                    : Shape{s.steps, s.directions, s.batch, s.hidden}));
-  results.push_back(make_tensor(type, state_shape(s)));
-  if (kind.has_cell) results.push_back(make_tensor(type, state_shape(s)));
+  results.push_back(make_tensor(type, s.output_shape()));
+  results.push_back(make_tensor(type, s.state_shape()));
+  if (s.has_cell) results.push_back(make_tensor(type, s.state_shape()));
 
-  const auto names = names_of(node, kind, s.directions);
-  const std::vector<float> alpha = node.reals("activation_alpha");
-  const std::vector<float> beta = node.reals("activation_beta");
-  std::span<const float> alphas(alpha);
-  std::span<const float> betas(beta);
   std::vector<Activation> activations;
-  for (const std::string& name : names) activations.push_back(activation_of(node, name, alphas, betas));
+  for (const GateFunction& function : gate_functions(node, s)) activations.push_back(activation_of(function));
 
   std::vector<std::int64_t> lengths(static_cast<std::size_t>(s.batch), s.steps);
   if (const HostTensor* given = optional_input(inputs, kLengths)) lengths = given->ints();
@@ -324,22 +252,21 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
       std::copy_n(inputs[kX]->floats().data() + places.x(t, b), s.input, rows.row(b * s.steps + t).data());
     }
   }
-  const std::int64_t gate_rows = kind.gates * s.hidden;
+  const std::int64_t gate_rows = s.gates * s.hidden;
   for (std::int64_t d = 0; d < s.directions; ++d) {
     const HostTensor* bias = optional_input(inputs, kB);
     const HostTensor* peephole = optional_input(inputs, kPeephole);
     const float* b = bias == nullptr ? nullptr : bias->floats().data() + d * 2 * gate_rows;
     const float* p = peephole == nullptr ? nullptr : peephole->floats().data() + d * 3 * s.hidden;
     const auto bias_size = b == nullptr ? 0 : gate_rows;
-    const Cell cell(
-        node,
-        {ConstMatrix(inputs[kW]->floats().data() + d * gate_rows * s.input, gate_rows, s.input),
-         ConstMatrix(inputs[kR]->floats().data() + d * gate_rows * s.hidden, gate_rows, s.hidden),
-         {b, bias_size},
-         {b == nullptr ? nullptr : b + gate_rows, bias_size},
-         {p, p == nullptr ? 0 : 3 * s.hidden}},
-        std::span<const Activation>(activations)
-            .subspan(static_cast<std::size_t>(d * kind.activations), static_cast<std::size_t>(kind.activations)));
+    const Cell cell(node,
+                    {ConstMatrix(inputs[kW]->floats().data() + d * gate_rows * s.input, gate_rows, s.input),
+                     ConstMatrix(inputs[kR]->floats().data() + d * gate_rows * s.hidden, gate_rows, s.hidden),
+                     {b, bias_size},
+                     {b == nullptr ? nullptr : b + gate_rows, bias_size},
+                     {p, p == nullptr ? 0 : 3 * s.hidden}},
+                    std::span<const Activation>(activations)
+                        .subspan(static_cast<std::size_t>(d * s.functions), static_cast<std::size_t>(s.functions)));
     const Matrix projected = cell.from_input(ConstMatrix(rows.data(), rows.rows(), rows.cols()));
     State state{initial(s, optional_input(inputs, kInitialHidden), d),
                 initial(s, optional_input(inputs, kInitialCell), d)};
@@ -362,7 +289,7 @@ std::vector<HostTensor> evaluate(const Graph& graph, const Node& node, std::span
     }
     for (std::int64_t n = 0; n < s.batch; ++n) {
       std::copy_n(state.hidden.row(n).data(), s.hidden, results[1].floats().data() + places.state(d, n));
-      if (kind.has_cell) {
+      if (s.has_cell) {
         std::copy_n(state.cell.row(n).data(), s.hidden, results[2].floats().data() + places.state(d, n));
       }
     }
@@ -377,6 +304,75 @@ constexpr OpDef kOperators[] = {
 };
 
 }  // namespace
+
+Shape Recurrent::output_shape() const {
+  return batch_first ? Shape{batch, steps, directions, hidden} : Shape{steps, directions, batch, hidden};
+}
+
+Shape Recurrent::state_shape() const {
+  return batch_first ? Shape{batch, directions, hidden} : Shape{directions, batch, hidden};
+}
+
+Recurrent read_recurrent(const Graph& graph, const Node& node) {
+  Recurrent form = kind_of(node);
+  const Shape& x = graph.input(node, kX).shape;
+  const Shape& w = graph.input(node, kW).shape;
+  const Shape& r = graph.input(node, kR).shape;
+  const std::string direction = node.text("direction", "forward");
+  if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
+    bad_node(node, "direction '" + direction + "' is not one of forward, reverse, bidirectional");
+  }
+  if (x.size() != 3 || w.size() != 3 || r.size() != 3) bad_node(node, "X, W and R should have rank 3");
+  form.directions = direction == "bidirectional" ? 2 : 1;
+  form.reverse = direction == "reverse";
+  form.batch_first = node.integer("layout", 0) != 0;
+  form.steps = x[form.batch_first ? 1 : 0];
+  form.batch = x[form.batch_first ? 0 : 1];
+  form.input = x[2];
+  form.hidden = r[2];
+  const Shape wanted_w{form.directions, form.gates * form.hidden, form.input};
+  const Shape wanted_r{form.directions, form.gates * form.hidden, form.hidden};
+  if (w != wanted_w || r != wanted_r || node.integer("hidden_size", form.hidden) != form.hidden) {
+    bad_node(node, "W " + to_string(w) + " and R " + to_string(r) + " do not go with an input of " + to_string(x) +
+                       " and hidden_size " + std::to_string(node.integer("hidden_size", form.hidden)));
+  }
+  return form;
+}
+
+std::vector<GateFunction> gate_functions(const Node& node, const Recurrent& form) {
+  std::vector<std::string> names;
+  if (const auto given = node.attributes.find("activations"); given != node.attributes.end()) {
+    if (const auto* list = std::get_if<std::vector<std::string>>(&given->second)) names = *list;
+  }
+  if (names.empty()) {
+    for (std::int64_t d = 0; d < form.directions; ++d) {
+      if (form.gates > 1) names.emplace_back("sigmoid");
+      for (int k = form.gates > 1 ? 1 : 0; k < form.functions; ++k) names.emplace_back("tanh");
+    }
+  }
+  if (static_cast<std::int64_t>(names.size()) != form.directions * form.functions) {
+    bad_node(node, std::to_string(names.size()) + " activations when " +
+                       std::to_string(form.directions * form.functions) + " are needed");
+  }
+  // Parameters are listed for those functions only that take one, in their order.
+  const std::vector<float> alphas = node.reals("activation_alpha"), betas = node.reals("activation_beta");
+  std::size_t alpha = 0, beta = 0;
+  const auto take = [](const std::vector<float>& from, std::size_t& next, float fallback) {
+    return next < from.size() ? from[next++] : fallback;
+  };
+  std::vector<GateFunction> functions;
+  for (std::string& name : names) {
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const auto known = std::find_if(std::begin(kFunctions), std::end(kFunctions),
+                                    [&](const KnownFunction& function) { return function.name == name; });
+    if (known == std::end(kFunctions)) bad_node(node, "activation '" + name + "' is not known");
+    GateFunction function{.name = name};
+    if (known->alpha) function.alpha = take(alphas, alpha, *known->alpha);
+    if (known->beta) function.beta = take(betas, beta, *known->beta);
+    functions.push_back(std::move(function));
+  }
+  return functions;
+}
 
 std::span<const OpDef> recurrent_operators() { return kOperators; }
 
