@@ -5,12 +5,13 @@
 
 namespace spillway::partitioner {
 
-bool is_graph_input(const Model& model, StorageId storage) {
+bool can_be_kept(const Model& model, StorageId storage) {
+  constexpr Bytes kLeastConstant = 16384;
   const Storage& s = model.layout.storages[storage];
-  return s.is_input && !model.graph.tensors[s.root].is_constant();
+  return s.is_input && (!model.graph.tensors[s.root].is_constant() || s.bytes() >= kLeastConstant);
 }
 
-bool is_loaded(const Model& model, const Residency& residency) { return is_graph_input(model, residency.storage); }
+bool is_loaded(const Model& model, const Residency& residency) { return model.layout.storages[residency.storage].is_input; }
 
 WholeLoad whole_load(const GroupModel& group, int local) {
   const Storage& storage = group.storage(local);

@@ -1,5 +1,5 @@
-// Internal: inputs of the graph that several groups read. The first of them may load all of such an input to where it
-// stays for the others, before its own loop begins.
+// Internal: inputs and constants of the graph that several groups read (the weights of an unrolled LSTM). The first of
+// them may load all of such an input to where it stays for the others, before its own loop begins.
 #pragma once
 
 #include "partitioner/energy.h"
@@ -8,8 +8,8 @@
 
 namespace spillway::partitioner {
 
-/// Whether it is an input of the graph; constants are none.
-[[nodiscard]] bool is_graph_input(const Model& model, StorageId storage);
+/// Whether it is in DRAM from the start, and large enough to be kept: a smaller constant is brought in again as fast.
+[[nodiscard]] bool can_be_kept(const Model& model, StorageId storage);
 
 /// Whether a residency begins with its load.
 [[nodiscard]] bool is_loaded(const Model& model, const Residency& residency);

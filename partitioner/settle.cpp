@@ -68,7 +68,7 @@ class Settler {
       for (const Local& local : s.group.locals) {
         Traveller& t = all[local.storage];
         // What is gathered from comes straight from DRAM.
-        if (part || (local.direct_only && is_graph_input(model_, local.storage))) odd[local.storage] = 1;
+        if (part || (local.direct_only && can_be_kept(model_, local.storage))) odd[local.storage] = 1;
         if (local.producer == kNone) {
           t.readers.push_back(g);
         } else if (local.stored) {
@@ -87,7 +87,7 @@ class Settler {
       Traveller& t = all[s];
       t.storage = s;
       t.bytes = aligned(model_.layout.storages[s].bytes());
-      if (t.readers.size() > 1 && is_graph_input(model_, s)) {
+      if (t.readers.size() > 1 && can_be_kept(model_, s)) {
         t.input = true;
         t.maker = t.readers.front();
         t.readers.erase(t.readers.begin());

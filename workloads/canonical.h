@@ -25,6 +25,7 @@
 //   LogAddExp(a, b)                        log(exp(a) + exp(b)), broadcast; only in_key_blocks() makes it
 //   (key_blocks.h) FakeQuantize(x, scale, zero?)          attributes axis, low, high: rounded to a grid of integers and
 //   back
+// RNN, GRU and LSTM become the products and element-wise operators of each of their steps (at most 1024 in all).
 // NormStatistics of a Concat on the channel axis is rewritten to the Concat of the inputs' NormStatistics, so that
 // statistics can be gathered where each input is produced.
 #pragma once

@@ -1,4 +1,4 @@
-// Inputs of the graph that several groups read: the first may load one whole for the others.
+// Inputs and constants of the graph that several groups read: the first may load one whole for the others.
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -32,6 +32,16 @@ workloads::Graph conditioned() {
   return workloads::canonicalise(b.finish({x}));
 }
 
+/// An LSTM whose every step reads the same recurrent weights.
+workloads::Graph recurrent(std::int64_t steps) {
+  constexpr std::int64_t kHidden = 64;
+  workloads::test::GraphBuilder b;
+  const TensorId x = b.input("x", {steps, 1, kHidden});
+  const TensorId y = b.op("LSTM", {x, b.random({1, 4 * kHidden, kHidden}), b.random({1, 4 * kHidden, kHidden})},
+                          {{"hidden_size", kHidden}});
+  return workloads::canonicalise(b.finish({y}));
+}
+
 bool holds_context(const test::Staged& s) {
   for (const auto& r : s.plan.residencies) {
     if (s.plan.layout.storages[r.storage].name == "context") return true;
@@ -52,6 +62,31 @@ TEST_CASE("with room for all, an input that many groups read is read once", "[pi
   const auto simulated = simulator::simulate(s.program, s.npu);
   CHECK(simulated.moves.of(StorageClass::kActivation) == 3 * kContext);
   CHECK(simulated.moves.total() == s.plan.moves.total());
+}
+
+TEST_CASE("weights that many groups read are read once where there is room", "[pipeline][held_input][recurrent]") {
+  constexpr std::int64_t kSteps = 6;
+  const auto s =
+      test::stage(recurrent(kSteps), test::npu_with("edge-8mb", Bytes{8} << 20), {.objective = Objective::kMoves});
+  test::require_proven(s.program);
+  REQUIRE(s.plan.groups.size() > 2);
+  const auto simulated = simulator::simulate(s.program, s.npu);
+  CHECK(simulated.moves.of(StorageClass::kWeight) == 2 * 4 * 64 * 64);
+  CHECK(simulated.moves.of(StorageClass::kActivation) == 2 * kSteps * 64);
+  const auto narrow =
+      test::stage(recurrent(kSteps), test::npu_with("edge-8mb", Bytes{12} << 10), {.objective = Objective::kMoves});
+  test::require_proven(narrow.program);
+  CHECK(simulator::simulate(narrow.program, narrow.npu).moves.of(StorageClass::kWeight) >=
+        (1 + kSteps - 1) * 4 * 64 * 64);
+}
+
+TEST_CASE("an unrolled recurrence computes the same with its weights held", "[pipeline][held_input][recurrent]") {
+  const auto s = test::stage(recurrent(5), test::npu_with("edge-8mb", Bytes{8} << 20, "fp32"));
+  const workloads::TensorMap inputs{{"x", workloads::random_tensor(workloads::DataType::kFloat32, {5, 1, 64}, 3)}};
+  const auto wanted = workloads::execute(s.graph, inputs).begin()->second.floats();
+  const auto found = simulator::simulate_functional(s.program, s.npu, inputs, {}).outputs.begin()->second.floats();
+  REQUIRE(found.size() == wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) REQUIRE(std::abs(found[i] - wanted[i]) < 1e-6);
 }
 
 TEST_CASE("without room an input is read by each that needs it", "[pipeline][held_input]") {
