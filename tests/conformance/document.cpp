@@ -92,7 +92,8 @@ bool on_npu(const OpDef& def) { return def.region != nullptr || def.op_class == 
 std::string npu_column(const OpDef& def) {
   if (def.op_class == OpClass::kShape) return "folded";
   if (on_npu(def)) return "yes";
-  constexpr std::string_view kRewritten[] = {"Einsum", "GRU", "LSTM", "RNN", "Split"};
+  constexpr std::string_view kRewritten[] = {"ConvInteger",   "DynamicQuantizeLinear", "Einsum",        "GRU", "LSTM",
+                                             "MatMulInteger", "QLinearConv",           "QLinearMatMul", "RNN", "Split"};
   return std::find(std::begin(kRewritten), std::end(kRewritten), def.name) != std::end(kRewritten) ? "rewritten" : "";
 }
 

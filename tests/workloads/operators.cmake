@@ -13,6 +13,7 @@ spillway_test(workloads_operator_tests
     window_test.cpp
     einsum_test.cpp
     recurrent_test.cpp
+    integer_operators_test.cpp
     quantisation_test.cpp
     move_test.cpp
     shape_test.cpp

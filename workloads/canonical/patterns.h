@@ -5,12 +5,13 @@
 
 namespace spillway::workloads {
 
-void simplify(Rewriter& rewriter);               ///< simplify.cpp: nodes that change nothing; parameters inlined
-void expand_einsums(Rewriter& rewriter);         ///< einsum.cpp: MatMul, Mul, ReduceSum
-void unroll_recurrences(Rewriter& rewriter);     ///< recurrent.cpp: RNN, GRU and LSTM, step by step
-void merge_quantisation(Rewriter& rewriter);     ///< quantisation.cpp: FakeQuantize
-void recognise_activations(Rewriter& rewriter);  ///< activation.cpp: Silu, Gelu
-void recognise_layer_norm(Rewriter& rewriter);   ///< layer_norm.cpp
+void simplify(Rewriter& rewriter);                  ///< simplify.cpp: nodes that change nothing; parameters inlined
+void expand_einsums(Rewriter& rewriter);            ///< einsum.cpp: MatMul, Mul, ReduceSum
+void unroll_recurrences(Rewriter& rewriter);        ///< recurrent.cpp: RNN, GRU and LSTM, step by step
+void expand_integer_operators(Rewriter& rewriter);  ///< integer_operators.cpp: QLinearConv, ConvInteger and the like
+void merge_quantisation(Rewriter& rewriter);        ///< quantisation.cpp: FakeQuantize
+void recognise_activations(Rewriter& rewriter);     ///< activation.cpp: Silu, Gelu
+void recognise_layer_norm(Rewriter& rewriter);      ///< layer_norm.cpp
 void recognise_norms(Rewriter& rewriter);  ///< norm.cpp: Group-, InstanceNormalization -> NormStatistics, NormApply
 void recognise_batch_norm(Rewriter& rewriter);   ///< batch_norm.cpp: ChannelAffine
 void unify_products(Rewriter& rewriter);         ///< product.cpp: Gemm, transposed weights, biases
@@ -32,6 +33,7 @@ inline constexpr Pattern kPatterns[] = {
     {"simplify", simplify},
     {"einsum", expand_einsums},
     {"recurrences", unroll_recurrences},
+    {"integer operators", expand_integer_operators},
     {"quantisation", merge_quantisation},
     {"activations", recognise_activations},
     {"layer norm", recognise_layer_norm},

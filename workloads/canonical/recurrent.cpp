@@ -104,8 +104,8 @@ class Unrolling {
                 {"starts", std::vector<std::int64_t>{from}},
                 {"ends", std::vector<std::int64_t>{from + count}}});
   }
-  /// Parts of equal shape; `whole` is the shape of all. In two levels where there are many: what asks a Concat for a part
-  /// goes through those before it.
+  /// Parts of equal shape; `whole` is the shape of all. In two levels where there are many: what asks a Concat for a
+  /// part goes through those before it.
   TensorId joined(const std::vector<TensorId>& parts, std::int64_t axis, const Shape& whole) {
     constexpr std::size_t kMany = 16;
     if (parts.size() == 1) return reshaped(parts[0], whole);

@@ -1,12 +1,13 @@
 // Products of quantised operands as they are: MatMulInteger, ConvInteger, QLinearMatMul, QLinearConv, and
-// DynamicQuantizeLinear. Products of 8-bit integers are summed in double: exact up to 2^53, and Eigen's product is
-// fast.
+// DynamicQuantizeLinear. Products of 8-bit integers are summed in 32 bits where that is exact (byte_sums.h), and in
+// double elsewhere: exact up to 2^53.
 #include "workloads/operators/integer_products.h"
 
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
+#include "workloads/operators/byte_sums.h"
 #include "workloads/operators/families.h"
 #include "workloads/operators/host.h"
 #include "workloads/operators/spatial.h"
@@ -90,9 +91,11 @@ std::vector<T> multiply(const Shape& a_shape, const std::vector<T>& a, const Sha
 /// Zero points of A are for its rows, of B for its columns.
 std::vector<double> multiply(const Node& node, const HostTensor& a, const HostTensor* a_zero, const HostTensor& b,
                              const HostTensor* b_zero) {
+  const Shape out = product_shape(node, a.shape, b.shape);
+  if (auto sums = byte_products(a, a_zero, b, b_zero, out)) return std::move(*sums);
   const auto a_values = centred(node, a, a_zero, static_cast<int>(a.shape.size()) - 2);
   const auto b_values = centred(node, b, b_zero, static_cast<int>(b.shape.size()) - 1);
-  return multiply(a.shape, a_values, b.shape, b_values, product_shape(node, a.shape, b.shape));
+  return multiply(a.shape, a_values, b.shape, b_values, out);
 }
 
 HostTensor as_int32(const std::vector<double>& sums, const Shape& shape) {
@@ -233,6 +236,14 @@ std::vector<double> convolve(const Convolution& c, const Shape& x_shape, const s
   return sums;
 }
 
+std::vector<double> convolve(const Node& node, const Convolution& c, const HostTensor& x, const HostTensor* x_zero,
+                             const HostTensor& w, const HostTensor* w_zero) {
+  if (c.groups == 1) {
+    if (auto sums = byte_convolution(x, x_zero, w, w_zero, c.window, c.out)) return std::move(*sums);
+  }
+  return convolve(c, x.shape, centred(node, x, x_zero, 0), w.shape, centred(node, w, w_zero, 0));
+}
+
 void infer_conv_integer(InferContext& context) {
   check_arity(context, 2, 4);
   for (int i = 0; i < 2; ++i) check_eight_bits(context, i);
@@ -242,9 +253,8 @@ void infer_conv_integer(InferContext& context) {
 std::vector<HostTensor> evaluate_conv_integer(const Graph& graph, const Node& node,
                                               std::span<const HostTensor* const> inputs) {
   const Convolution c = convolution_of(graph, node, 0, 1);
-  const auto x = centred(node, *inputs[0], optional_input(inputs, 2), 0);
-  const auto w = centred(node, *inputs[1], optional_input(inputs, 3), 0);
-  return one_result(as_int32(convolve(c, inputs[0]->shape, x, inputs[1]->shape, w), c.out));
+  return one_result(
+      as_int32(convolve(node, c, *inputs[0], optional_input(inputs, 2), *inputs[1], optional_input(inputs, 3)), c.out));
 }
 
 void infer_qlinear_conv(InferContext& context) {
@@ -270,9 +280,7 @@ void infer_qlinear_conv(InferContext& context) {
 std::vector<HostTensor> evaluate_qlinear_conv(const Graph& graph, const Node& node,
                                               std::span<const HostTensor* const> inputs) {
   const Convolution c = convolution_of(graph, node, 0, 3);
-  const auto x = centred(node, *inputs[0], inputs[2], 0);
-  const auto w = centred(node, *inputs[3], inputs[5], 0);
-  const auto sums = convolve(c, inputs[0]->shape, x, inputs[3]->shape, w);
+  const auto sums = convolve(node, c, *inputs[0], inputs[2], *inputs[3], inputs[5]);
   const DataType type = graph.output(node).type;
   const double x_scale = scalar_of(node, *inputs[1], "x_scale");
   const double y_scale = scalar_of(node, *inputs[6], "y_scale");
