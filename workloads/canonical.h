@@ -25,11 +25,10 @@
 //   LogAddExp(a, b)                        log(exp(a) + exp(b)), broadcast; only in_key_blocks() makes it
 //   (key_blocks.h) FakeQuantize(x, scale, zero?)          attributes axis, low, high: rounded to a grid of integers and
 //   back
-// QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear become operators on the numbers that the
-// integers stand for, whose steps FakeQuantize keeps.
-// RNN, GRU and LSTM become the products and element-wise operators of each of their steps (at most 1024 in all).
-// NormStatistics of a Concat on the channel axis is rewritten to the Concat of the inputs' NormStatistics, so that
-// statistics can be gathered where each input is produced.
+// QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger and DynamicQuantizeLinear become operators on the numbers that
+// the integers stand for, whose steps FakeQuantize keeps. RNN, GRU and LSTM become the products and element-wise
+// operators of each of their steps (at most 1024 in all). NormStatistics of a Concat on the channel axis is rewritten
+// to the Concat of the inputs' NormStatistics, so that statistics can be gathered where each input is produced.
 #pragma once
 
 #include "workloads/graph.h"
@@ -40,8 +39,9 @@ namespace spillway::workloads {
 /// counts, that has no executable form.
 [[nodiscard]] Graph canonicalise(const Graph& exported);
 
-/// Whether operators multiply integers as they are (QLinearConv, ConvInteger and the like). Their canonical form computes
-/// with the numbers that those stand for, and may round to the other of two steps of a grid where one is as near.
+/// Whether operators multiply integers as they are (QLinearConv, ConvInteger and the like). Their canonical form
+/// computes with the numbers that those stand for, and may round to the other of two steps of a grid where one is as
+/// near.
 [[nodiscard]] bool has_integer_operators(const Graph& exported);
 
 }  // namespace spillway::workloads
