@@ -13,6 +13,7 @@ spillway_test(workloads_import_tests
     statistics_test.cpp
     npy_test.cpp
     conditional_test.cpp
+    quantised_functions_test.cpp
     runtime_shapes_test.cpp
     tensor_files_test.cpp
     number_formats_test.cpp

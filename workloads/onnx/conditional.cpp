@@ -9,6 +9,7 @@
 #include <string>
 
 #include "configs/error.h"
+#include "workloads/onnx/names.h"
 
 namespace spillway::workloads {
 namespace {
@@ -32,12 +33,6 @@ const onnx::GraphProto& branch_of(const onnx::NodeProto& node, bool taken) {
     if (attribute.name() == wanted && attribute.has_g()) return attribute.g();
   }
   throw Error(ErrorKind::kBadInput, Place{.node = node.name()}, fmt::format("If: has no {}", wanted));
-}
-
-std::string fresh_name(const std::string& wanted, std::set<std::string>& taken) {
-  std::string fresh = wanted;
-  for (int n = 2; !taken.insert(fresh).second; ++n) fresh = fmt::format("{}:{}", wanted, n);
-  return fresh;
 }
 
 /// Gives what a branch defines names of its own, and leaves those of the graph around it alone.
@@ -156,15 +151,6 @@ Selection select_of(const onnx::NodeProto& node, std::set<std::string>& names, o
     selection.outputs.push_back(node.output(i));
   }
   return selection;
-}
-
-/// Every tensor's in `graph` itself.
-std::set<std::string> names_of(const onnx::GraphProto& graph) {
-  std::set<std::string> names;
-  for (const auto& input : graph.input()) names.insert(input.name());
-  for (const auto& initializer : graph.initializer()) names.insert(initializer.name());
-  for (const auto& node : graph.node()) names.insert(node.output().begin(), node.output().end());
-  return names;
 }
 
 }  // namespace

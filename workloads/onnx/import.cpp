@@ -12,6 +12,7 @@
 #include "workloads/onnx/inference.h"
 #include "workloads/onnx/mapped_file.h"
 #include "workloads/onnx/onnx_proto.h"
+#include "workloads/onnx/quantised_functions.h"
 #include "workloads/onnx/shape_binding.h"
 #include "workloads/workloads.h"
 
@@ -61,10 +62,13 @@ Graph import_span(std::span<const std::byte> bytes, const std::string& source, c
     ExternalFiles files(folder);
     auto model = parse_model(bytes, source);
     std::vector<Selection> selections;
+    expand_quantised_functions(*model->mutable_graph());
     while (has_conditionals(model->graph())) {
-      if (resolve(*model, folder, bindings)) continue;
-      auto more = select_branches(*model->mutable_graph());
-      std::move(more.begin(), more.end(), std::back_inserter(selections));
+      if (!resolve(*model, folder, bindings)) {
+        auto more = select_branches(*model->mutable_graph());
+        std::move(more.begin(), more.end(), std::back_inserter(selections));
+      }
+      expand_quantised_functions(*model->mutable_graph());
     }
     auto read = read_graph(*model, files);
     model.reset();
