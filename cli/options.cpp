@@ -84,6 +84,9 @@ void ModelFlags::add_to(CLI::App& verb) {
              "bind an input (sample:2x4x64x64) or a named dimension (batch=2) of an ONNX file; unet/batch=2 for one "
              "graph of a folder",
              "the file's", "input:1x3x224x224");
+  add_values(verb, "--value", given,
+             "integer or flag (0, 1) of an ONNX file's input of one element, where it decides an If", "none",
+             "sr=16000");
   add_value(verb, "--batch", batch,
             "images at once for a pipeline (its U-Net gets two rows an image with guidance); batch of a single graph",
             "1, a single U-Net 2", "4");

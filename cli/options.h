@@ -28,10 +28,11 @@ struct NpuFlags {
   [[nodiscard]] configs::NpuConfig load(const std::vector<std::string>& more = {}) const;
 };
 
-/// TARGET, --shape, --batch, --image, --sequence, --seed.
+/// TARGET, --shape, --value, --batch, --image, --sequence, --seed.
 struct ModelFlags {
   std::string target;
   std::vector<std::string> shapes;
+  std::vector<std::string> given;  ///< NAME=INTEGER
   std::int64_t batch = 0, image = 0, sequence = 0;
   std::uint64_t seed = 1;
   std::map<std::string, workloads::Shape> offered{};      ///< no flag: shapes of the tensors that --input gives

@@ -5,15 +5,19 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <system_error>
+#include <utility>
 
 namespace spillway::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
+using workloads::HostTensor;
 using workloads::ShapeBindings;
 
 constexpr std::array kParts{"text_encoder", "text_encoder_2", "unet", "vae_encoder", "vae_decoder", "classifier"};
@@ -106,8 +110,33 @@ std::string unused_warning(const std::string& name, std::int64_t value) {
   return fmt::format("--shape {}={} binds nothing", name, value);
 }
 
+/// Of --value NAME=INTEGER.
+std::pair<std::string, HostTensor> parse_value(const std::string& text) {
+  const auto equals = text.rfind('=');
+  std::int64_t value = 0;
+  const char* first = text.data() + equals + 1;
+  const char* last = text.data() + text.size();
+  if (equals == std::string::npos || equals == 0 || first == last || std::from_chars(first, last, value).ptr != last) {
+    throw Error(ErrorKind::kBadInput, Place{.key = "--value"}, fmt::format("'{}' is not NAME=INTEGER", text),
+                "for example --value sr=16000");
+  }
+  return {text.substr(0, equals), HostTensor{workloads::DataType::kInt64, {}, std::vector<std::int64_t>{value}}};
+}
+
+/// A value that no input takes would change nothing without a word.
+void check_value(const std::string& name, const workloads::Graph& graph) {
+  const auto takes = [&](workloads::TensorId id) {
+    const auto& input = graph.tensors[static_cast<std::size_t>(id)];
+    return input.name == name && !workloads::is_float(input.type) && !input.dynamic && input.elements() == 1;
+  };
+  if (std::any_of(graph.inputs.begin(), graph.inputs.end(), takes)) return;
+  throw Error(ErrorKind::kBadInput, Place{.file = graph.source, .key = "--value"},
+              fmt::format("no input '{}' of one integer or flag", name), "`spillway inspect` shows the inputs");
+}
+
 LoadedGraph load_file(const Target& target, const GraphTarget& graph, const ModelFlags& flags, bool guidance) {
   ShapeBindings bindings{.offered = flags.offered, .values = flags.values, .dynamic = flags.dynamic};
+  for (const std::string& text : flags.given) bindings.values.insert(parse_value(text));
   bool whole_input = false;
   for (const std::string& text : flags.shapes) {
     const ShapeFlag flag = parse_shape(text);
@@ -132,6 +161,9 @@ LoadedGraph load_file(const Target& target, const GraphTarget& graph, const Mode
   bindings.dims.insert(assumed.begin(), assumed.end());
 
   LoadedGraph loaded{graph, workloads::import_onnx(graph.path, bindings), {}};
+  for (const std::string& text : flags.given) {
+    if (!target.several) check_value(parse_value(text).first, loaded.graph);
+  }
   // What convention offered and the file did not ask for is no matter for a warning.
   std::vector<std::string> bound;
   auto& warnings = loaded.graph.warnings;
@@ -153,6 +185,10 @@ LoadedGraph load_file(const Target& target, const GraphTarget& graph, const Mode
 }
 
 LoadedGraph load_zoo(const Target& target, const GraphTarget& graph, const ModelFlags& flags, bool guidance) {
+  if (!flags.given.empty()) {
+    throw Error(ErrorKind::kBadInput, Place{.key = "--value"}, "no model of the zoo has an If to decide",
+                "leave it out");
+  }
   workloads::ZooOptions options{
       .batch = flags.batch, .image = flags.image, .sequence = flags.sequence, .seed = flags.seed};
   const std::int64_t rows = guidance ? 2 : 1;

@@ -111,7 +111,7 @@ TEST_CASE("branches of different shapes that data decide are refused", "[import]
   body.set_op_type("Shape");  // int64 [1]
   const auto error = error_of([&] { (void)maker.load(); });
   CHECK_THAT(error.what(), Contains("node 'choice'") && Contains("float32 2") && Contains("int64 1"));
-  CHECK_THAT(error.help(), Contains("--input"));
+  CHECK_THAT(error.help(), Contains("--value"));
   // Given, the condition decides, and the other branch does not matter.
   CHECK_NOTHROW(maker.load({.values = {{"flag", flag(true)}}}));
 }
@@ -125,6 +125,13 @@ TEST_CASE("an If without a branch or with several conditions is refused", "[impo
   choice.mutable_input()->RemoveLast();
   choice.mutable_attribute()->RemoveLast();
   CHECK_THAT(error_of([&] { (void)maker.load(); }).what(), Contains("node 'choice'") && Contains("no else_branch"));
+}
+
+TEST_CASE("a given value may be of any integer type and rank", "[import][conditional]") {
+  const HostTensor one{DataType::kInt64, {1}, std::vector<std::int64_t>{1}};
+  const Graph yes = model("flag").load({.values = {{"flag", one}}});
+  CHECK(yes.warnings.empty());
+  CHECK(run(yes, true) == std::vector<float>{3.0F, 4.0F});
 }
 
 TEST_CASE("a condition on shapes is decided by them", "[import][conditional]") {

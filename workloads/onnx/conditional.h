@@ -27,8 +27,8 @@ struct Selection {
 
 /// Help where computing both branches does not work out.
 inline constexpr std::string_view kDecideIf =
-    "the graph has an If that data decide, so both branches must work: give what decides it by --input where that is a "
-    "flag or an integer, or export the branch you need";
+    "the graph has an If that data decide, so both branches must work: give what decides it by --value NAME=INTEGER "
+    "where that is an input, or export the branch you need";
 
 /// Replaces every If of `graph` by both of its branches; that may bring further ones to light.
 [[nodiscard]] std::vector<Selection> select_branches(onnx::GraphProto& graph);

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "configs/error.h"
@@ -19,21 +21,39 @@
 namespace spillway::workloads {
 namespace {
 
+/// Infers all shapes. Where both branches of an If are computed, one that is never taken may not fit the shapes given:
+/// then the If is named, too.
+void infer(ReadGraph& read, bool dynamic, bool selected) {
+  try {
+    infer_shapes(read, dynamic);
+  } catch (const Error& error) {
+    if (!selected || !error.help().empty()) throw;
+    throw Error(error.kind(), error.place(), error.problem(), std::string(kDecideIf));
+  }
+}
+
+/// A given value of one element as that input's, whatever integer type and rank it came in; nullptr if it is none.
+std::shared_ptr<const HostTensor> given_value(const Tensor& input, const ShapeBindings& bindings) {
+  const auto given = bindings.values.find(input.name);
+  if (given == bindings.values.end() || is_float(input.type) || !given->second.holds_integer()) return nullptr;
+  HostTensor value = given->second;
+  if (value.held() == 1 && input.elements() == 1) value.shape = input.shape;
+  if (value.shape != input.shape) return nullptr;
+  value.type = input.type;
+  return std::make_shared<const HostTensor>(std::move(value));
+}
+
 /// Decides the conditions that shapes, constants and given values decide; false if that is none.
-bool resolve(onnx::ModelProto& model, const std::string& folder, const ShapeBindings& bindings) {
+bool resolve(onnx::ModelProto& model, const std::string& folder, const ShapeBindings& bindings, bool selected) {
   onnx::ModelProto copy = model;  // reading empties it
   ExternalFiles files(folder);
   auto read = read_graph(copy, files, true);
   bind_inputs(read, bindings);
   for (const auto id : read.graph.inputs) {
     auto& tensor = read.graph.tensors[id];
-    const auto given = bindings.values.find(tensor.name);
-    if (given == bindings.values.end() || given->second.type != tensor.type || given->second.shape != tensor.shape) {
-      continue;
-    }
-    tensor.constant = Constant{std::make_shared<const HostTensor>(given->second)};
+    if (auto value = given_value(tensor, bindings)) tensor.constant = Constant{std::move(value)};
   }
-  infer_shapes(read, true);
+  infer(read, true, selected);
   return resolve_conditionals(*model.mutable_graph(), read.graph) > 0;
 }
 
@@ -46,16 +66,6 @@ void note_selections(ReadGraph& read, const std::vector<Selection>& selections) 
   }
 }
 
-/// Infers all shapes. A branch that is never taken with the given shapes may not fit them: the If is named then, too.
-void infer_selected(ReadGraph& read, bool dynamic) {
-  try {
-    infer_shapes(read, dynamic);
-  } catch (const Error& error) {
-    if (read.selected.empty() || !error.help().empty()) throw;
-    throw Error(error.kind(), error.place(), error.problem(), std::string(kDecideIf));
-  }
-}
-
 Graph import_span(std::span<const std::byte> bytes, const std::string& source, const std::string& folder,
                   const ShapeBindings& bindings) {
   try {
@@ -64,7 +74,7 @@ Graph import_span(std::span<const std::byte> bytes, const std::string& source, c
     std::vector<Selection> selections;
     expand_quantised_functions(*model->mutable_graph());
     while (has_conditionals(model->graph())) {
-      if (!resolve(*model, folder, bindings)) {
+      if (!resolve(*model, folder, bindings, !selections.empty())) {
         auto more = select_branches(*model->mutable_graph());
         std::move(more.begin(), more.end(), std::back_inserter(selections));
       }
@@ -74,7 +84,7 @@ Graph import_span(std::span<const std::byte> bytes, const std::string& source, c
     model.reset();
     note_selections(read, selections);
     bind_inputs(read, bindings);
-    infer_selected(read, bindings.dynamic);
+    infer(read, bindings.dynamic, !selections.empty());
     auto& graph = read.graph;
     graph.source = source;
     const auto absent = files.warnings();
