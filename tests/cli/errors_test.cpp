@@ -164,6 +164,16 @@ TEST_CASE("shapes that are none", "[cli][errors]") {
                 {"x.onnx"});
 }
 
+TEST_CASE("values that are none", "[cli][errors]") {
+  const Workplace place;
+  check_refused(place, place.run("inspect sd-tiny/unet --value sr=1"), "no model of the zoo has an If to decide");
+  REQUIRE(place.run("zoo export sd-tiny --out m").code == 0);
+  const auto files = place.files();
+  check_refused(place, place.run("inspect m/unet/model.onnx --value sr=x"), "'sr=x' is not NAME=INTEGER", files);
+  check_refused(place, place.run("inspect m/unet/model.onnx --value =1"), "'=1' is not NAME=INTEGER", files);
+  check_refused(place, place.run("inspect m/unet/model.onnx --value sr=1"), "no input 'sr' of one integer", files);
+}
+
 TEST_CASE("a folder that cannot be written to is refused before the work", "[cli][errors]") {
   const Workplace place;
   place.write("taken", "mine");
