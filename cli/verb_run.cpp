@@ -159,6 +159,12 @@ Outcome run_on_npu(const LoadedGraph& loaded, const TensorMap& inputs, const con
   if (!flags.check && !flags.fidelity && flags.dump.empty() && !has_non_finite(outcome.outputs)) return outcome;
   TensorMap reference = run_reference(loaded.graph, inputs, {model, flags.dump, flags.nan_is_error, flags.double_sums},
                                       context, progress);
+  if (has_non_finite(outcome.outputs) && !has_non_finite(reference)) {
+    const std::string what = "numbers beyond the number formats' range make NaN or infinity, which fp32 does not";
+    const std::string help = "--fidelity names the tensors; bf16 and fp32 have a wider range";
+    if (flags.nan_is_error) throw Error(ErrorKind::kBadInput, Place{.file = model}, what, help);
+    context.warn({fmt::format("{}: {} ({})", model, what, help)});
+  }
   for (const std::string& name : flags.dump) {
     if (outcome.outputs.contains(name)) continue;
     outcome.outputs[name] = std::move(reference.at(name));
