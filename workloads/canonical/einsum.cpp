@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "workloads/canonical/node_list.h"
 #include "workloads/canonical/patterns.h"
 
 namespace spillway::workloads {
@@ -14,7 +15,10 @@ namespace {
 class Expansion {
  public:
   Expansion(Rewriter& rewriter, NodeId id)
-      : rewriter_(rewriter), node_(rewriter.node(id)), einsum_(read_einsum(rewriter.graph(), node_)) {}
+      : rewriter_(rewriter),
+        node_(rewriter.node(id)),
+        einsum_(read_einsum(rewriter.graph(), node_)),
+        list_(rewriter, node_.name, rewriter.tensor(node_.outputs[0]).type) {}
 
   std::vector<Node> run() {
     Term a = summed({node_.inputs[0], einsum_.terms[0]}, 0);
@@ -50,18 +54,9 @@ class Expansion {
 
   std::int64_t count(const std::string& labels) const { return elements_of(einsum_.shape_of(labels)); }
 
-  /// Appends a node on `inputs`; its result is a fresh tensor of the shape given.
   TensorId add(const std::string& op, std::vector<TensorId> inputs, Shape shape,
                std::map<std::string, Attribute> attributes = {}) {
-    const std::string name = node_.name + ":" + std::to_string(nodes_.size());
-    Node node;
-    node.name = name;
-    node.op = op;
-    node.inputs = std::move(inputs);
-    node.outputs = {rewriter_.add_tensor(name, rewriter_.tensor(node_.outputs[0]).type, std::move(shape))};
-    node.attributes = std::move(attributes);
-    nodes_.push_back(std::move(node));
-    return nodes_.back().outputs[0];
+    return list_.add(op, std::move(inputs), std::move(shape), std::move(attributes));
   }
 
   /// Without the labels that only this operand has and the result has not.
@@ -139,7 +134,8 @@ class Expansion {
   Rewriter& rewriter_;
   const Node node_;
   const Einsum einsum_;
-  std::vector<Node> nodes_;
+  NodeList list_;
+  std::vector<Node>& nodes_ = list_.nodes();
 };
 
 }  // namespace

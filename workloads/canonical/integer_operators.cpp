@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "workloads/canonical.h"
+#include "workloads/canonical/node_list.h"
 #include "workloads/canonical/patterns.h"
 
 namespace spillway::workloads {
@@ -28,7 +29,11 @@ struct Quantised {
 class Expansion {
  public:
   Expansion(Rewriter& rewriter, std::map<TensorId, Quantised>& quantised, NodeId id)
-      : rewriter_(rewriter), quantised_(quantised), id_(id), node_(rewriter.node(id)) {}
+      : rewriter_(rewriter),
+        quantised_(quantised),
+        id_(id),
+        node_(rewriter.node(id)),
+        list_(rewriter, node_.name, DataType::kFloat32) {}
 
   void qlinear(bool convolution) {
     const int rank = static_cast<int>(shape_of(input(0)).size());
@@ -98,14 +103,7 @@ class Expansion {
 
   TensorId add(const std::string& op, std::vector<TensorId> inputs, Shape shape,
                std::map<std::string, Attribute> attributes = {}) {
-    Node node;
-    node.name = node_.name + ":" + std::to_string(nodes_.size());
-    node.op = op;
-    node.inputs = std::move(inputs);
-    node.outputs = {rewriter_.add_tensor(node.name, DataType::kFloat32, std::move(shape))};
-    node.attributes = std::move(attributes);
-    nodes_.push_back(std::move(node));
-    return nodes_.back().outputs[0];
+    return list_.add(op, std::move(inputs), std::move(shape), std::move(attributes));
   }
   TensorId constant(Shape shape, std::vector<float> values) {
     return rewriter_.add_constant(node_.name + ":constant" + std::to_string(constants_++),
@@ -160,7 +158,7 @@ class Expansion {
     Shape aligned(static_cast<std::size_t>(rank_of(x)), 1);
     if (rewriter_.tensor(zero).elements() > 1)
       aligned[static_cast<std::size_t>(axis)] = rewriter_.tensor(zero).elements();
-    if (shape_of(offset).size() > 0 && shape_of(offset) != aligned) {
+    if (!shape_of(offset).empty() && shape_of(offset) != aligned) {
       offset = add("Reshape", {offset}, aligned, {{"shape", std::vector<std::int64_t>(aligned)}});
     }
     return add("Sub", {values, offset}, shape_of(x));
@@ -210,7 +208,8 @@ class Expansion {
   std::map<TensorId, Quantised>& quantised_;
   const NodeId id_;
   const Node node_;
-  std::vector<Node> nodes_;
+  NodeList list_;
+  std::vector<Node>& nodes_ = list_.nodes();
   int constants_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "workloads/canonical/node_list.h"
 #include "workloads/canonical/patterns.h"
 
 namespace spillway::workloads {
@@ -22,7 +23,8 @@ class Unrolling {
       : rewriter_(rewriter),
         node_(rewriter.node(id)),
         form_(read_recurrent(rewriter.graph(), node_)),
-        functions_(gate_functions(node_, form_)) {}
+        functions_(gate_functions(node_, form_)),
+        list_(rewriter, node_.name, rewriter.tensor(node_.outputs[first_output()]).type) {}
 
   std::vector<Node> run() {
     TensorId x = node_.inputs[kX];
@@ -63,15 +65,7 @@ class Unrolling {
 
   TensorId add(const std::string& op, std::vector<TensorId> inputs, Shape shape,
                std::map<std::string, Attribute> attributes = {}) {
-    const std::string name = node_.name + ":" + std::to_string(nodes_.size());
-    Node node;
-    node.name = name;
-    node.op = op;
-    node.inputs = std::move(inputs);
-    node.outputs = {rewriter_.add_tensor(name, rewriter_.tensor(node_.outputs[first_output()]).type, std::move(shape))};
-    node.attributes = std::move(attributes);
-    nodes_.push_back(std::move(node));
-    return nodes_.back().outputs[0];
+    return list_.add(op, std::move(inputs), std::move(shape), std::move(attributes));
   }
   [[nodiscard]] std::size_t first_output() const {
     std::size_t i = 0;
@@ -187,7 +181,7 @@ class Unrolling {
   // --- one step ---
 
   TensorId applied(const GateFunction& f, TensorId x) {
-    static const std::map<std::string, std::string> kOperators = {
+    static const std::map<std::string, std::string> operators = {
         {"sigmoid", "Sigmoid"},     {"tanh", "Tanh"},         {"relu", "Relu"},
         {"softsign", "Softsign"},   {"softplus", "Softplus"}, {"hardsigmoid", "HardSigmoid"},
         {"leakyrelu", "LeakyRelu"}, {"elu", "Elu"},           {"thresholdedrelu", "ThresholdedRelu"}};
@@ -202,7 +196,7 @@ class Unrolling {
       if (f.name == name) attributes["alpha"] = f.alpha;
     }
     if (f.name == "hardsigmoid") attributes["beta"] = f.beta;
-    return elementwise(kOperators.at(f.name), {x}, std::move(attributes));
+    return elementwise(operators.at(f.name), {x}, std::move(attributes));
   }
 
   /// A gate's sum, clipped where the node says so: the cell on its way out is not, as in ONNX Runtime.
@@ -222,7 +216,7 @@ class Unrolling {
   States lstm(TensorId input, const States& last) {
     const bool coupled = node_.integer("input_forget", 0) != 0;
     const TensorId all = plus(input, recurrent(last.hidden, 0, 4));  // i, o, f, c
-    TensorId i, o = kNone, f;
+    TensorId i = kNone, o = kNone, f = kNone;
     if (!has(kPeephole)) {
       // One pass for all gates of one function.
       const TensorId ready = gate_of(function(0), gates(all, 0, coupled ? 2 : 3));
@@ -246,7 +240,7 @@ class Unrolling {
   States gru(TensorId input, const States& last) {
     const TensorId both = gate_of(function(0), plus(gates(input, 0, 2), recurrent(last.hidden, 0, 2)));
     const TensorId z = gates(both, 0, 1), r = gates(both, 1, 1);
-    TensorId h;
+    TensorId h = kNone;
     if (node_.integer("linear_before_reset", 0) != 0) {
       h = recurrent(last.hidden, 2, 1);
       if (h != kNone) h = elementwise("Mul", {r, h});
@@ -287,7 +281,8 @@ class Unrolling {
   const Recurrent form_;
   const std::vector<GateFunction> functions_;
   std::int64_t direction_ = 0;
-  std::vector<Node> nodes_;
+  NodeList list_;
+  std::vector<Node>& nodes_ = list_.nodes();
   std::map<std::tuple<TensorId, std::int64_t, std::int64_t, std::int64_t>, TensorId> pieces_;
   std::map<float, TensorId> scalars_;
   std::size_t first_product_ = 0;  ///< of nodes_; it stands for the node in the reports
